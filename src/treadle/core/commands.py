@@ -1,0 +1,91 @@
+"""What a transition gives back: commands (intents, imperative), notes (what it derived) and the caller's reply, in a `Decision`.
+
+Commands go to the world only after the transition is durable. `CloseRun` is the last command of a run, and there is one.
+"""
+
+from dataclasses import dataclass, field
+
+from treadle.core.errors import Refusal
+from treadle.core.state import RunState
+from treadle.core.values import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perform:
+    """Do a server-performed action. `claim` says that it must be claimed durably before it is begun (ruling 19)."""
+
+    action: str
+    attempt: int
+    claim: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAction:
+    """Ask the holder of an action to stop; it may answer until the grace ends (ruling 27)."""
+
+    action: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluate:
+    """Call a registered function and feed `Evaluated` within the same commit (ruling 4)."""
+
+    node: str
+    ordinal: int
+    function: str
+    version: str
+    args: tuple[Value, ...]
+    kwargs: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseRun:
+    """The run has ended; seal it."""
+
+    status: str
+
+
+Command = Perform | StopAction | Evaluate | CloseRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One thing that a transition derived, for timeline, log and metrics; recomputed by folding, never read back by the core."""
+
+    kind: str
+    path: str
+    data: dict[str, Value] = field(default_factory=dict[str, Value])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A value set aside because of its size; it must be on disk before the commit that names it (ruling 11)."""
+
+    digest: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The whole answer of `advance`.
+
+    `changed` false means that there is nothing to store. `refusal` goes to the caller, also when something was stored.
+    `claimed` is the action that the caller now holds. `more` asks the shell to commit and feed `Continued`.
+    """
+
+    state: RunState
+    changed: bool
+    commands: tuple[Command, ...] = ()
+    notes: tuple[Note, ...] = ()
+    blobs: tuple[Blob, ...] = ()
+    refusal: Refusal | None = None
+    claimed: str | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedBlobs:
+    """Nothing happened: supply these values and call again (ruling 11)."""
+
+    digests: tuple[str, ...]

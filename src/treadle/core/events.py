@@ -1,0 +1,162 @@
+"""Events: facts that happened to a run, in the past tense; exactly the inputs of `advance` (ruling 1).
+
+`at_ms` is UTC epoch milliseconds, read by the shell. An event carries what the shell knows and the core cannot: who did it, which leases
+had lapsed, what a performer answered. Keys are only ever added; a stored kind is never renamed (house style §4.4).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from treadle.core.errors import Failure
+from treadle.core.values import Json, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who did it. `name` is a person's name, or a performer's holder id; `assurance` is of ruling 26."""
+
+    kind: Literal["agent", "human", "server", "headless"]
+    name: str
+    assurance: Literal["none", "relayed", "local", "proven"] = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A wish to hold an action: a named one, or the next of a channel (`""` is the main one). `lapsed` are ids whose lease had run out."""
+
+    channel: str
+    holder: str
+    by: Caller
+    action: str | None = None
+    lapsed: tuple[str, ...] = ()
+    take_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run was asked for. `seed` is random text; it is the source of every random value and branch token in the run."""
+
+    at_ms: int
+    run_id: str
+    seed: str
+    inputs: dict[str, Json]
+    by: Caller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionClaimed:
+    """A performer asked to hold an action."""
+
+    at_ms: int
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionAnswered:
+    """A performer answered an attempt: `failure` of None means done, with `value`. `then` claims the next action in the same transition."""
+
+    at_ms: int
+    action: str
+    attempt: int
+    holder: str
+    by: Caller
+    value: Value = None
+    failure: Failure | None = None
+    then: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalDecided:
+    """A person decided a gate; `digest` is of what that person was shown."""
+
+    at_ms: int
+    action: str
+    digest: str
+    approved: bool
+    by: Caller
+    note: str = ""
+    then: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """A registered function returned or raised (ruling 4). `ordinal` counts the calls of one node, from 0."""
+
+    at_ms: int
+    node: str
+    ordinal: int
+    value: Value = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformerLost:
+    """The process that held a server-performed action is gone, or its lease ran out."""
+
+    at_ms: int
+    action: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeResolved:
+    """A person said what became of an action whose outcome was unknown (ruling 19)."""
+
+    at_ms: int
+    action: str
+    attempt: int
+    outcome: Literal["done", "not_done", "failed"]
+    by: Caller
+    value: Value = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """Time passed."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued:
+    """The transition before this one had more to do than one commit may hold (ruling 3)."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """Somebody asked to end the run; a second request waits for nobody (ruling 27)."""
+
+    at_ms: int
+    by: Caller
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParked:
+    """Somebody set the run aside; nothing is completed by it (ruling 24)."""
+
+    at_ms: int
+    by: Caller
+    reason: str
+    details: dict[str, Json] = field(default_factory=dict[str, Json])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """Somebody took a parked run up again."""
+
+    at_ms: int
+    by: Caller
+
+
+Event = (
+    RunStarted | ActionClaimed | ActionAnswered | ApprovalDecided | Evaluated | PerformerLost | OutcomeResolved
+    | Woken | Continued | CancelRequested | RunParked | RunResumed
+)  # fmt: skip
+EVENT_TYPES: tuple[type[Event], ...] = (
+    RunStarted, ActionClaimed, ActionAnswered, ApprovalDecided, Evaluated, PerformerLost, OutcomeResolved,
+    Woken, Continued, CancelRequested, RunParked, RunResumed,
+)  # fmt: skip

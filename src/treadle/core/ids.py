@@ -1,0 +1,39 @@
+"""Paths: the names of everything that exists while a run lives (language.md §3).
+
+A *path* names a thing in one run (`research[2]/search`); an *address* names its place in the definition (`research[]/search`).
+A list of steps has the path of its owner plus a suffix (`triage.then`, `research[2]`, `push.on_error`); the file's own list is `""`.
+"""
+
+import hashlib
+import re
+
+ID_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+ACTION_ID_CHARACTERS_MAX = 1_024
+_INDEX = re.compile(r"\[\d+\]")
+
+
+def join(list_path: str, step_id: str) -> str:
+    """Name a step inside a list, for paths and addresses alike."""
+    return f"{list_path}/{step_id}" if list_path else step_id
+
+
+def address_of(path: str) -> str:
+    """Give the place in the definition that a path stands for."""
+    return _INDEX.sub("[]", path)
+
+
+def is_under(path: str, root: str) -> bool:
+    """Tell whether `path` is `root` itself or stands below it."""
+    if root in {"", path}:
+        return True
+    return path.startswith(root) and path[len(root)] in "/[."
+
+
+def idempotency_key(run_id: str, action_id: str) -> str:
+    """Name an action for the outside world; all its attempts share the name (house style §4.4)."""
+    return f"{run_id}/{action_id}"
+
+
+def branch_token(seed: str, list_path: str) -> str:
+    """Name a sub-agent's own channel; it cannot be guessed without the run's seed (ruling 22)."""
+    return "br_" + hashlib.sha256(f"{seed}|branch|{list_path}".encode()).hexdigest()[:24]

@@ -1,0 +1,196 @@
+"""The seams between the service and what surrounds it: engines below, action runners and registered functions beside.
+
+Ports are internal; only action kinds and functions are extension points. Everything that crosses one is data of the core.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from treadle.core.commands import Note
+from treadle.core.definition import Definition
+from treadle.core.errors import Failure, Refusal
+from treadle.core.events import Event
+from treadle.core.state import ActionState, RunState
+from treadle.core.values import Value
+
+MakeEvent = Callable[[int, RunState | None, Sequence[str]], Event]
+"""Builds an event from (at_ms, the state it will meet, ids of actions whose lease has run out). May be called again after a lost race."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The part of an action that is not history: who holds it until when. Renewed in place (ruling 1)."""
+
+    action: str
+    attempt: int
+    holder: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMeta:
+    """What a run is listed and found by; written once, at the start. `directory` and `branch` say where it was started."""
+
+    workflow: str
+    title: str = ""
+    directory: str = ""
+    branch: str = ""
+    started_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run in a list. `status` is the core's view of it, as of `updated_ms`."""
+
+    id: str
+    meta: RunMeta
+    definition: str
+    semantics: int
+    status: str
+    revision: int
+    created_ms: int
+    updated_ms: int
+    next_due_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A run as the engine has it now: for views. Nothing is changed by asking."""
+
+    definition: Definition
+    state: RunState
+    meta: RunMeta
+    leases: tuple[Lease, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What became of an event, after it was durable. `duplicate` means that the same request was answered before, by this reply."""
+
+    run_id: str
+    state: RunState
+    definition: Definition
+    refusal: Refusal | None = None
+    claimed: str | None = None
+    notes: tuple[Note, ...] = ()
+    duplicate: bool = False
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The identity of a caller's request: `key` names it, `digest` is of its body (ruling 21)."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """One event of a run's history. `seq` orders all events of an engine, `rev` those of the run, from 1."""
+
+    seq: int
+    run_id: str
+    rev: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionCall:
+    """A server-performed action on its way to the world: holes filled, ready to be sent."""
+
+    run_id: str
+    action: ActionState
+    params: dict[str, Value]
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the world said to an action: `failure` of None means done."""
+
+    value: Value = None
+    failure: Failure | None = None
+    lost: bool = False
+
+
+class Clock(Protocol):
+    """Time, as every engine reads it."""
+
+    def now_ms(self) -> int:
+        """Give UTC epoch milliseconds."""
+        ...
+
+
+class ActionRunner(Protocol):
+    """Performs server-performed actions; one for all kinds."""
+
+    async def perform(self, call: ActionCall) -> Answer:
+        """Do it once. Cancelling the coroutine asks the performer to stop. Never raises for what the world did."""
+        ...
+
+
+class Functions(Protocol):
+    """The registered functions of a project (design §3)."""
+
+    def call(self, name: str, version: str, args: Sequence[Value], kwargs: dict[str, Value]) -> Value:
+        """Call it. Raises FunctionFailedError with a message for the author when it raises or is not there in that version."""
+        ...
+
+
+class Engine(Protocol):
+    """Stores events, delivers commands, feeds results back; knows nothing of step types (design §2)."""
+
+    async def start(self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None) -> Reply:
+        """Create a run; the reply leaves after it is durable. The same request again gives the first reply; another body is a conflict."""
+        ...
+
+    async def send(self, run_id: str, make: MakeEvent, request: Request | None = None) -> Reply:
+        """Put one event through `advance` and store it. Raises RequestError `unknown_run`, `request_conflict`, `storage_unavailable`."""
+        ...
+
+    async def renew(self, run_id: str, lease: Lease) -> bool:
+        """Lengthen a lease in place; False if the action is no longer held so."""
+        ...
+
+    async def snapshot(self, run_id: str) -> Snapshot:
+        """Read a run. Raises RequestError `unknown_run`."""
+        ...
+
+    async def runs(self, *, words: str = "", status: str = "", open_only: bool = False, limit: int = 50, before_ms: int | None = None) -> list[RunRow]:
+        """List runs, newest first."""
+        ...
+
+    async def events(self, run_id: str, after_rev: int = 0) -> list[StoredEvent]:
+        """Read a run's history."""
+        ...
+
+    async def blob(self, digest: str) -> Value:
+        """Read a value that was set aside."""
+        ...
+
+    def changes(self, after_seq: int | None = None) -> AsyncIterator[tuple[int, str]]:
+        """Follow (seq, run id) of all that is stored from now or from `after_seq` on, by any process."""
+        ...
+
+    async def serve(self) -> None:
+        """Keep time and perform server-performed actions until cancelled (ruling 59)."""
+        ...
+
+    async def close(self) -> None:
+        """Stop performing, finish what is in hand, release the file."""
+        ...
+
+
+class FunctionFailedError(Exception):
+    """A registered function raised, or is not there; the message is for the author."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What an engine needs to know beside its parts."""
+
+    holder: str
+    lease_ms: int = 300_000
+    extra: dict[str, str] = field(default_factory=dict[str, str])
