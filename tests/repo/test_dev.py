@@ -63,5 +63,6 @@ def test_setup_works_from_nothing_and_is_silent_work_the_second_time(tmp_path):
         cwd="/",
     )
     assert Path(shown.stdout.strip()).is_relative_to(tmp_path.resolve())
-    (tmp_path / "pyproject.toml").open("a").write("\n# changed\n")
+    project = tmp_path / "pyproject.toml"
+    project.write_text(project.read_text() + "\n# changed\n")
     assert "4/4" in dev("setup", root=tmp_path).stderr
