@@ -34,13 +34,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run was asked for. `seed` is random text; it is the source of every random value and branch token in the run."""
+    """A run was asked for. `seed` is random text, the source of every random value and branch token; `env` is what `env()` may read."""
 
     at_ms: int
     run_id: str
     seed: str
     inputs: dict[str, Json]
     by: Caller
+    env: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

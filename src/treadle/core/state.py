@@ -49,10 +49,9 @@ class StepNode:
     at: str
     list_path: str
     frame: str
-    phase: Literal["opening", "action", "block", "handler"] = "opening"
+    phase: Literal["opening", "action", "block", "handler", "fallback"] = "opening"
     results: tuple[Value, ...] = ()
     failure: Failure | None = None
-    outcome: Value = None
     closing: Closing | None = None
     fan: "Fan | None" = None
 
@@ -87,6 +86,7 @@ class Frame:
     index: int | None = None
     count: int = 0
     item_name: str | None = None
+    error: Failure | None = None
     channel: str = ""
 
 
@@ -138,6 +138,7 @@ class RunState:
     status: RunStatus = "running"
     parked: Parked | None = None
     degraded: bool = False
+    env: dict[str, str] = field(default_factory=dict[str, str])
     moves: int = 0
     size_bytes: int = 0
     nodes: dict[str, Node] = field(default_factory=dict[str, Node])
@@ -145,6 +146,7 @@ class RunState:
     actions: dict[str, ActionState] = field(default_factory=dict[str, ActionState])
     timers: dict[str, int] = field(default_factory=dict[str, int])
     agenda: tuple[str, ...] = ()
+    reached: int = 0
     result: Value = None
     failure: Failure | None = None
 

@@ -1,0 +1,205 @@
+"""The view: what a run looks like from outside, computed from definition and state; the one owner of every status word (ruling 46).
+
+Pure, changes nothing, and holds no secret of the run but branch tokens, which the shell shows only to who may have them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from treadle.core.definition import Definition, Foreach, Step, child_lists
+from treadle.core.errors import Failure
+from treadle.core.expected import expected_answer
+from treadle.core.ids import join
+from treadle.core.state import ActionState, ListNode, RunState, StepNode
+from treadle.core.values import Json, Value
+
+RunWord = Literal[
+    "running", "waiting", "parked", "cancelling", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"
+]  # fmt: skip
+StepWord = Literal["pending", "running", "waiting", "completed", "skipped", "failed", "handling"]
+WaitsFor = Literal["person", "agent", "server", "time", "outcome"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionView:
+    """An open action. `waits_for` says who moves it on; `due_ms` is the nearest instant at which time does."""
+
+    id: str
+    kind: str
+    status: str
+    attempt: int
+    performer: str
+    channel: str
+    effect: str
+    waits_for: WaitsFor
+    params: dict[str, Value]
+    expected: dict[str, Json]
+    opened_at_ms: int
+    holder: str | None = None
+    redo: bool = False
+    due_ms: int | None = None
+    digest: str | None = None
+    problem: Failure | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """A step in the outline of a run; `done` of `total` for a foreach, `children` where something is open inside."""
+
+    path: str
+    type: str
+    status: StepWord
+    description: str = ""
+    done: int | None = None
+    total: int | None = None
+    failed: int = 0
+    children: tuple["StepView", ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchView:
+    """A branch that a sub-agent works: one round of a foreach with an agent, named by its token."""
+
+    path: str
+    token: str
+    agent: str
+    foreach: str
+    index: int
+    item: Value = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """A run from outside."""
+
+    run_id: str
+    workflow: str
+    status: RunWord
+    revision: int
+    started_at_ms: int
+    now_ms: int
+    started_by: str
+    inputs: dict[str, Value]
+    state: dict[str, Value]
+    actions: tuple[ActionView, ...] = ()
+    branches: tuple[BranchView, ...] = ()
+    steps: tuple[StepView, ...] = ()
+    result: Value = None
+    failure: Failure | None = None
+    parked: str | None = None
+    degraded: bool = False
+    next_due_ms: int | None = None
+    channels: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def status_word(state: RunState) -> RunWord:
+    """Give the one word for a run: `running` while a performer holds something, `waiting` while a person, an agent or time is awaited."""
+    if state.parked is not None:
+        return "parked"
+    if state.ended or state.status == "cancelling":
+        return state.status
+    moving = any(a.status in {"claimed", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values())
+    return "running" if moving or not state.actions else "waiting"
+
+
+def view(definition: Definition, state: RunState) -> RunView:
+    """Show a run."""
+    root = state.frames.get("")
+    return RunView(
+        run_id=state.run_id,
+        workflow=definition.name,
+        status=status_word(state),
+        revision=state.revision,
+        started_at_ms=state.started_at_ms,
+        now_ms=state.now_ms,
+        started_by=state.started_by,
+        inputs=(root.inputs or {}) if root is not None else {},
+        state=(root.state or {}) if root is not None else {},
+        actions=tuple(action_view(definition, state, action) for action in state.actions.values()),
+        branches=tuple(_branches(definition, state)),
+        steps=tuple(_outline(definition, state, "", "", definition.main.steps)),
+        result=state.result,
+        failure=state.failure,
+        parked=state.parked.reason if state.parked is not None else None,
+        degraded=state.degraded,
+        next_due_ms=state.next_due_ms,
+    )
+
+
+def action_view(definition: Definition, state: RunState, action: ActionState) -> ActionView:
+    """Show one open action."""
+    dues = [state.timers[name] for kind in ("timeout", "within", "backoff", "grace") if (name := f"{kind}:{action.id}") in state.timers]
+    return ActionView(
+        id=action.id, kind=action.kind, status=action.status, attempt=action.attempt, performer=action.performer,
+        channel=action.channel, effect=action.effect, waits_for=_waits_for(action), params=action.params,
+        expected=expected_answer(action.kind, action.params), opened_at_ms=action.opened_at_ms, holder=action.holder,
+        redo=action.redo, due_ms=min(dues, default=None), digest=action.digest, problem=action.problem,
+        description=definition.index.steps[action.at].description,
+    )  # fmt: skip
+
+
+def _waits_for(action: ActionState) -> WaitsFor:
+    if action.status == "unknown":
+        return "outcome"
+    if action.status in {"backoff", "stopping"}:
+        return "time"
+    if action.performer == "server":
+        return "server"
+    return "agent" if action.kind not in {"prompt", "approve"} else "person"
+
+
+def _branches(definition: Definition, state: RunState) -> Iterator[BranchView]:
+    for path, frame in state.frames.items():
+        node = state.nodes.get(path)
+        if frame.index is None or not frame.channel or not isinstance(node, ListNode) or node.owner is None:
+            continue
+        owner = state.nodes.get(node.owner)
+        spec = definition.index.steps[owner.at].spec if isinstance(owner, StepNode) else None
+        if isinstance(spec, Foreach) and spec.agent is not None:
+            item = frame.item if frame.item is not None else (frame.inputs or {})
+            yield BranchView(path=path, token=frame.channel, agent=spec.agent, foreach=node.owner, index=frame.index, item=item)
+
+
+def _outline(definition: Definition, state: RunState, path: str, at: str, steps: tuple[Step, ...]) -> Iterator[StepView]:
+    """Show the steps of an open list. What is behind the cursor has ended; only what did not simply complete is marked."""
+    node = state.nodes.get(path)
+    cursor = node.cursor if isinstance(node, ListNode) else state.reached
+    frame = state.frames.get(node.frame) if node is not None else state.frames.get("")
+    marks = frame.marks if frame is not None else {}
+    for index, step in enumerate(steps):
+        step_path = join(path, step.id)
+        here = state.nodes.get(step_path)
+        type_name = type(step.spec).__name__
+        if isinstance(here, StepNode):
+            yield _open_step(definition, state, here, step, type_name)
+            continue
+        word: StepWord = "pending"
+        if index < cursor or (state.ended and step.id in marks):
+            word = "skipped" if marks.get(step.id) == "skipped" else "failed" if step.id in marks else "completed"
+        yield StepView(path=step_path, type=type_name, status=word, description=step.description)
+
+
+def _open_step(definition: Definition, state: RunState, node: StepNode, step: Step, type_name: str) -> StepView:
+    action = state.actions.get(node.path)
+    word: StepWord = "handling" if node.phase == "handler" else "running"
+    if action is not None and action.status in {"open", "backoff", "unknown"} and action.performer != "server":
+        word = "waiting"
+    children: list[StepView] = []
+    for suffix, steps in child_lists(step):
+        if suffix != "[]" and node.path + suffix in state.nodes:
+            children += _outline(definition, state, node.path + suffix, node.at + suffix, steps)
+    fan = node.fan
+    if fan is not None:
+        rounds = definition.index.lists[node.at + "[]"]
+        for index in range(fan.next_index):
+            path = f"{node.path}[{index}]"
+            if path in state.nodes:
+                inner = tuple(_outline(definition, state, path, node.at + "[]", rounds))
+                children.append(StepView(path=path, type="Round", status="running", children=inner))
+    return StepView(
+        path=node.path, type=type_name, status=word, description=step.description, children=tuple(children),
+        done=fan.next_index - fan.open_count if fan is not None else None, total=fan.count if fan is not None else None,
+        failed=len(fan.errors) if fan is not None else 0,
+    )  # fmt: skip
