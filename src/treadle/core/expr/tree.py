@@ -1,0 +1,285 @@
+"""The closed tree: what an expression is once its text is gone (design §3).
+
+A node is a tuple: an operation's name, then what `SHAPES` says. Nothing else exists: no attribute of a host object, no method, no name that
+is not in a table of ours. The tree is plain data, part of a definition and of its digest; positions in the source are kept beside it and
+never stored. Names local to an expression (`{% set %}`, loop targets, `it`) are numbered slots, so what is left under `name` is
+exactly what is read from outside, which is where `reads` comes from.
+
+    const v            json "text"             list n…              dict n n …           name s
+    local i            maybe i n               path n step…         slice N N N (a step) and n… · or n… · not n
+    if n n N           cmp n (op n)…           arith n (op n)…      neg n · pos n        cat n…
+    filter s n n…      test s n n…             fn s n…              defined n            default n n n
+    call i             let i n n               map i n n            keep i n n b         object i n n n
+    text part…         branch (n text)… N      for target I n N text N target      set target n         capture i text
+
+`n` is a node, capitals may be null. `local i` is a slot, `maybe i n` a slot that a skipped `{% set %}` may have left empty. `map`, `keep` and
+`object` run their last nodes once per item, with the item in slot i. The ops of the last line but the first stand in text only.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, cast
+
+from treadle.core.expr.evaluation import ExprError
+from treadle.core.values import Json, encode
+
+Scalar: TypeAlias = bool | int | float | str | None
+Tree: TypeAlias = Scalar | tuple["Tree", ...]
+Node: TypeAlias = tuple[Tree, ...]
+
+TREE_DEPTH_MAX: Final = 100
+SLOTS_MAX: Final = 1_000
+COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in"})
+OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+# One letter per child: n node, N node or null, s text, i slot or index, I the same or null, b flag, v scalar; the last may repeat (…*):
+# p step of a path, a operator, then node, o part of text, t target of an assignment, T that or null, x text node, X that or null.
+SHAPES: Final[dict[str, str]] = {
+    "const": "v", "json": "s", "list": "n*", "dict": "n*", "name": "s", "local": "i", "maybe": "in", "path": "np*", "slice": "NNN",
+    "and": "n*", "or": "n*", "not": "n", "if": "nnN", "cmp": "na*", "arith": "na*", "neg": "n", "pos": "n", "cat": "n*",
+    "filter": "snn*", "test": "snn*", "fn": "sn*", "defined": "n", "default": "nnn", "call": "i", "let": "inn",
+    "map": "inn", "keep": "innb", "object": "innn",
+    "text": "o*", "branch": "B*", "for": "tInNxXT", "set": "tn", "capture": "ix",
+}  # fmt: skip
+STATEMENTS: Final = frozenset({"branch", "for", "set", "capture"})
+# Bare, these mean all that is in them: a read of `state` is a read of every field.
+CONTAINERS: Final = frozenset({"state", "inputs", "steps", "run"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call of a registered function, lifted out of the tree (ruling 4); arguments may refer to earlier calls."""
+
+    function: str
+    version: str
+    args: tuple[Node, ...] = ()
+    kwargs: tuple[tuple[str, Node], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expr:
+    """An expression, frozen. `reads` are the dotted paths that it reads from outside, sorted; `state[*]` means that any field may be read.
+
+    `columns` gives, for each node in preorder, its place in the source text (from 0); it is not stored and not compared.
+    """
+
+    tree: Node
+    calls: tuple[Call, ...] = ()
+    columns: tuple[int, ...] = field(default=(), repr=False)
+    reads: tuple[str, ...] = field(init=False)
+    program: object = field(init=False, default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Derive what is read, once."""
+        object.__setattr__(self, "reads", reads_of(self))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as data: in JSON 1, 1.0 and true are three things."""
+        return isinstance(other, Expr) and repr((self.tree, self.calls)) == repr((other.tree, other.calls))
+
+    def __hash__(self) -> int:
+        """Agree with `__eq__`."""
+        return hash((self.tree, self.calls))
+
+    def nodes(self) -> Iterator[Node]:
+        """Give every node in preorder: the tree's, then those of each call's arguments; the order of `columns`."""
+        yield from preorder(self.tree)
+        for call in self.calls:
+            for arg in (*call.args, *(arg for _, arg in call.kwargs)):
+                yield from preorder(arg)
+
+
+def const(value: Json) -> Expr:
+    """Make the expression that is this value."""
+    return Expr(const_node(value))
+
+
+def const_node(value: Json) -> Node:
+    """Make the node that is this value."""
+    return ("json", encode(value)) if isinstance(value, list | dict) else ("const", value)
+
+
+def preorder(node: Node) -> Iterator[Node]:
+    """Give a node and all below it."""
+    yield node
+    for child in node[1:]:
+        if isinstance(child, tuple):
+            yield from preorder(child) if child and isinstance(child[0], str) else ()
+
+
+def to_json(expr: Expr) -> dict[str, Json]:
+    """Write an expression as JSON data; `from_json` reads it back exactly."""
+    out: dict[str, Json] = {"tree": _listed(expr.tree)}
+    if expr.calls:
+        out["calls"] = [
+            {
+                "function": call.function,
+                "version": call.version,
+                "args": [_listed(arg) for arg in call.args],
+                "kwargs": {name: _listed(arg) for name, arg in call.kwargs},
+            }
+            for call in expr.calls
+        ]
+    return out
+
+
+def from_json(data: Json) -> Expr:
+    """Read what `to_json` wrote. Raises ExprError `bad_tree` for anything outside the closed set, so a damaged record never runs."""
+    if not isinstance(data, dict) or not set(data) <= {"tree", "calls"}:
+        raise _bad("an expression is an object with `tree` and `calls`")
+    calls: list[Call] = []
+    stored = data.get("calls", [])
+    for entry in stored if isinstance(stored, list) else [None]:
+        calls.append(_call(entry, len(calls)))
+    return Expr(_node(data.get("tree"), 0, len(calls)), tuple(calls))
+
+
+def _call(entry: Json, known: int) -> Call:
+    match entry:
+        case {"function": str(function), "version": str(version), "args": list(args), "kwargs": dict(kwargs)}:
+            return Call(
+                function=function,
+                version=version,
+                args=tuple(_node(arg, 0, known) for arg in args),
+                kwargs=tuple((name, _node(arg, 0, known)) for name, arg in kwargs.items()),
+            )
+        case _:
+            raise _bad("a call has a function, a version, args and kwargs")
+
+
+def _listed(tree: Tree) -> Json:
+    return [_listed(child) for child in tree] if isinstance(tree, tuple) else tree
+
+
+def _bad(message: str) -> ExprError:
+    return ExprError("bad_tree", f"a stored expression is damaged: {message}", suggestion="run `treadle doctor`")
+
+
+def _node(data: Json, depth: int, calls: int, *, statement: bool = False) -> Node:
+    if depth > TREE_DEPTH_MAX:
+        raise _bad(f"it is nested deeper than {TREE_DEPTH_MAX}")
+    if not isinstance(data, list) or not data or not isinstance(op := data[0], str) or op not in SHAPES:
+        raise _bad(f"no operation stands at {str(data)[:40]!r}")
+    if (op in STATEMENTS) != statement or op == "slice":
+        raise _bad(f"`{op}` may not stand where it stands")
+    node = _shaped(op, data, depth, calls)
+    if op == "call" and cast(int, node[1]) >= calls:
+        raise _bad("a call refers to one that comes after it")
+    return node
+
+
+def _shaped(op: str, data: list[Json], depth: int, calls: int) -> Node:
+    shape = SHAPES[op]
+    repeated = shape[-2] if shape.endswith("*") else ""
+    fixed = shape[:-2] if repeated else shape
+    rest = len(data) - 1 - len(fixed)
+    if rest < 0 or (rest and not repeated) or (repeated == "a" and rest % 2) or (op == "dict" and rest % 2):
+        raise _bad(f"`{op}` has {len(data) - 1} parts")
+    letters = fixed + (
+        _branch_letters(rest)
+        if repeated == "B"
+        else _operator_letters(op, rest)
+        if repeated == "a"
+        else repeated * rest
+    )
+    return (op, *(_child(letter, child, depth, calls) for letter, child in zip(letters, data[1:], strict=True)))
+
+
+def _branch_letters(rest: int) -> str:
+    if rest % 2 == 0:
+        raise _bad("`branch` ends with its else part")
+    return "nx" * (rest // 2) + "X"
+
+
+def _operator_letters(op: str, rest: int) -> str:
+    return ("cn" if op == "cmp" else "an") * (rest // 2)
+
+
+def _child(letter: str, data: Json, depth: int, calls: int) -> Tree:
+    if data is None and letter in "NITXv":
+        return None
+    if letter in "nN":
+        return _node(data, depth + 1, calls)
+    if letter in "xX":
+        node = _node(data, depth + 1, calls)
+        if node[0] == "text":
+            return node
+    elif letter == "o":
+        is_statement = isinstance(data, list) and bool(data) and data[0] in STATEMENTS
+        return data if isinstance(data, str) else _node(data, depth + 1, calls, statement=is_statement)
+    elif letter == "p":
+        return _step(data, depth, calls)
+    elif letter in "tT":
+        return _target(data, depth)
+    elif _LEAVES[letter](data):
+        return cast(Scalar, data)
+    raise _bad(f"{str(data)[:40]!r} stands where it may not")
+
+
+def _step(data: Json, depth: int, calls: int) -> Tree:
+    if isinstance(data, str) or _is_int(data):
+        return cast(Scalar, data)
+    if isinstance(data, list) and data[:1] == ["slice"]:
+        return _shaped("slice", data, depth, calls)
+    return _node(data, depth + 1, calls)
+
+
+def _target(data: Json, depth: int) -> Tree:
+    if isinstance(data, list) and depth <= TREE_DEPTH_MAX:
+        return tuple(_target(item, depth + 1) for item in data)
+    if _is_slot(data):
+        return cast(int, data)
+    raise _bad("an assignment has no target")
+
+
+def _is_int(data: Json) -> bool:
+    return isinstance(data, int) and not isinstance(data, bool)
+
+
+def _is_slot(data: Json) -> bool:
+    return isinstance(data, int) and not isinstance(data, bool) and 0 <= data < SLOTS_MAX
+
+
+_LEAVES: Final[dict[str, Callable[[Json], bool]]] = {
+    "s": lambda data: isinstance(data, str),
+    "i": _is_slot,
+    "I": _is_slot,
+    "b": lambda data: isinstance(data, bool),
+    "v": lambda data: not isinstance(data, list | dict),
+    "a": lambda data: isinstance(data, str) and data in OPERATORS,
+    "c": lambda data: isinstance(data, str) and data in COMPARISONS,
+}
+
+
+def reads_of(expr: Expr) -> tuple[str, ...]:
+    """List what an expression reads from outside, sorted."""
+    found: set[str] = set()
+    for node in (expr.tree, *(arg for call in expr.calls for arg in (*call.args, *(arg for _, arg in call.kwargs)))):
+        _collect(node, found)
+    return tuple(sorted(found))
+
+
+def _collect(node: Node, found: set[str]) -> None:
+    op = node[0]
+    children = node[1:]
+    if op == "name":
+        name = cast(str, node[1])
+        found.add(f"{name}[*]" if name in CONTAINERS else name)
+        return
+    if op == "path" and cast(Node, node[1])[0] == "name":
+        found.add(_dotted(node))
+        children = node[2:]
+    for child in children:
+        if isinstance(child, tuple) and child and isinstance(child[0], str):
+            _collect(child, found)
+
+
+def _dotted(node: Node) -> str:
+    root = cast(str, cast(Node, node[1])[1])
+    keys: list[str] = []
+    for step in node[2:]:
+        if not isinstance(step, str):
+            break
+        keys.append(step)
+    if not keys:
+        return f"{root}[*]" if root in CONTAINERS else root
+    return ".".join((root, *keys))
