@@ -3,8 +3,9 @@
 Ports are internal; only action kinds and functions are extension points. Everything that crosses one is data of the core.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from treadle.core.commands import Note
@@ -14,8 +15,11 @@ from treadle.core.events import Event
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value
 
-MakeEvent = Callable[[int, RunState | None, Sequence[str]], Event]
-"""Builds an event from (at_ms, the state it will meet, ids of actions whose lease has run out). May be called again after a lost race."""
+Lapsed = Callable[[], tuple[str, ...]]
+"""Gives the ids of the run's actions whose lease has run out; asked only where a claim is made."""
+
+MakeEvent = Callable[[int, RunState, Lapsed], Event]
+"""Builds an event from (at_ms, the state it will meet, the lapsed leases). Pure: it is called again after a lost race."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,19 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuery:
+    """Which runs to list. `words` are looked for in id, workflow, title, branch and directory; `before` is the id that a page ended with."""
+
+    words: str = ""
+    statuses: tuple[str, ...] = ()
+    open_only: bool = False
+    directory: str = ""
+    branch: str = ""
+    limit: int = 50
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A run as the engine has it now: for views. Nothing is changed by asking."""
 
@@ -73,9 +90,9 @@ class Reply:
     definition: Definition
     refusal: Refusal | None = None
     claimed: str | None = None
+    lease_until_ms: int | None = None
     notes: tuple[Note, ...] = ()
     duplicate: bool = False
-    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +121,12 @@ class ActionCall:
     action: ActionState
     params: dict[str, Value]
     key: str
+    timeout_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the world said to an action: `failure` of None means done."""
+    """What the world said to an action: `failure` of None means done. `lost` says that nobody knows what became of it."""
 
     value: Value = None
     failure: Failure | None = None
@@ -120,6 +138,10 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """Give UTC epoch milliseconds."""
+        ...
+
+    async def wait(self, until_ms: int | None, wake: asyncio.Event) -> None:
+        """Return at an instant, or as soon as `wake` is set, whichever is first; None waits for `wake` alone."""
         ...
 
 
@@ -158,7 +180,7 @@ class Engine(Protocol):
         """Read a run. Raises RequestError `unknown_run`."""
         ...
 
-    async def runs(self, *, words: str = "", status: str = "", open_only: bool = False, limit: int = 50, before_ms: int | None = None) -> list[RunRow]:
+    async def runs(self, query: RunQuery) -> list[RunRow]:
         """List runs, newest first."""
         ...
 
@@ -185,12 +207,3 @@ class Engine(Protocol):
 
 class FunctionFailedError(Exception):
     """A registered function raised, or is not there; the message is for the author."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """What an engine needs to know beside its parts."""
-
-    holder: str
-    lease_ms: int = 300_000
-    extra: dict[str, str] = field(default_factory=dict[str, str])

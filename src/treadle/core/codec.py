@@ -5,6 +5,7 @@ dataclasses carries its class name as `kind`. Unknown keys are an error: they co
 """
 
 import dataclasses
+import json
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -12,9 +13,10 @@ from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type
 
 from treadle.core import definition, events, state
 from treadle.core import expr as expr_module
+from treadle.core.definition import Definition
 from treadle.core.errors import HistoryMismatchError
 from treadle.core.expr import Expr
-from treadle.core.values import BlobRef, Chunks, Holed, Json, Value
+from treadle.core.values import BlobRef, Chunks, Holed, Json, Value, decode, digest, tagged
 
 T = TypeVar("T")
 Reader = Callable[[object], object]
@@ -22,6 +24,27 @@ Reader = Callable[[object], object]
 _TAGGED: frozenset[type] = frozenset((*get_args(definition.Spec), *events.EVENT_TYPES, *get_args(state.Node)))
 _VALUES: frozenset[object] = frozenset((BlobRef, Chunks, Holed))
 _NAMES = {"Json": Json, "Value": Value}
+
+
+def plain(value: object) -> dict[str, object]:
+    """Give one record or value leaf as plain data; the `default` hook of JSON encoders, ours and faster ones alike."""
+    return tagged(value) if type(value) in _VALUES else to_data(value)
+
+
+def dumps(record: object, *, canonical: bool = False) -> bytes:
+    """Write a record as JSON; `canonical` sorts keys, for digests."""
+    text = json.dumps(record, default=plain, sort_keys=canonical, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def loads(cls: type[T], body: bytes) -> T:
+    """Read what `dumps` wrote."""
+    return from_data(cls, decode(body.decode()))
+
+
+def digest_of(definition: Definition) -> str:
+    """Name a definition by its content: comments, positions and source text are not part of it (ruling 17)."""
+    return digest(dumps(definition, canonical=True))
 
 
 def to_data(value: object) -> dict[str, object]:

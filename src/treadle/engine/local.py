@@ -1,0 +1,247 @@
+"""The local engine: one process's share in the runs of a storage, which other processes may work on at the same time.
+
+Theory of operation
+-------------------
+A request becomes an event; the event is put through the core outside any lock, on the newest state this process knows; the storage commits it
+behind the fence of the run's revision. If another process was first, the storage does the transition again from the newer state, inside its
+lock (ruling 34). A reply leaves after the commit. Within one process the requests of one run wait for one another, so that they do not race.
+
+Commands go out after the commit. A process that serves (`serve`) performs what it opened; what it did not open, or what a dead process left, it
+finds by looking at the storage's rows: unheld or lapsed server actions, due timers. Nothing in memory is needed to go on after a crash.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+
+from treadle.core.codec import digest_of
+from treadle.core.commands import Command, Note
+from treadle.core.definition import Definition
+from treadle.core.errors import Refusal, RequestError
+from treadle.core.events import Continued, Event, RunStarted
+from treadle.core.limits import LEASE_MS
+from treadle.core.values import Value
+from treadle.engine.performing import Performing
+from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
+from treadle.engine.transact import Transition, transact
+from treadle.ports import (
+    ActionRunner, Clock, Functions, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow, Snapshot, StoredEvent,
+)  # fmt: skip
+
+CACHED_RUNS_MAX = 2_000
+
+
+@dataclass(slots=True)
+class _Live:
+    """A run that this process has in hand."""
+
+    record: Record
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class LocalEngine:
+    """An engine over a storage; implements `ports.Engine`."""
+
+    def __init__(
+        self, storage: Storage, *, functions: Functions, clock: Clock, holder: str, runner: ActionRunner | None = None,
+        lease_ms: int = LEASE_MS,
+    ) -> None:  # fmt: skip
+        """`holder` names this process among all; without a `runner` it performs nothing itself."""
+        self.storage, self.functions, self.clock, self.holder, self.lease_ms = storage, functions, clock, holder, lease_ms
+        self._lives: OrderedDict[str, _Live] = OrderedDict()
+        self._performing = Performing(self, runner) if runner is not None else None
+
+    async def start(self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None) -> Reply:
+        """Create a run; see `ports.Engine.start`."""
+        if not isinstance(event, RunStarted):
+            raise RequestError("a run begins with RunStarted")
+        before = await self.storage.repeated(request) if request is not None else None
+        if before is not None:
+            return await self._repeated(before)
+        transition = transact(definition, None, event, self.functions, self.storage.blob)
+        if not transition.events:
+            return Reply(run_id=event.run_id, state=transition.state, definition=definition, refusal=transition.refusal)
+        start = Start(run_id=event.run_id, definition=definition, digest=digest_of(definition), meta=meta)
+        batch = self._batch(event.run_id, None, transition, event.at_ms, request, start=start)
+        outcome = await self.storage.commit(batch)
+        if isinstance(outcome, Repeated):
+            return await self._repeated(outcome)
+        live = _Live(record=outcome.record)
+        self._remember(live)
+        async with live.lock:
+            self._dispatch(live, outcome.transition.commands)
+            return await self._finish(live, outcome.transition)
+
+    async def send(self, run_id: str, make: MakeEvent, request: Request | None = None) -> Reply:
+        """Put one event through the core; see `ports.Engine.send`."""
+        live = await self._live(run_id)
+        async with live.lock:
+            return await self._send(live, make, request)
+
+    async def renew(self, run_id: str, lease: Lease) -> bool:
+        """Lengthen a lease; see `ports.Engine.renew`."""
+        live = await self._live(run_id)
+        action = live.record.state.actions.get(lease.action)
+        if action is None or action.attempt != lease.attempt or action.holder not in {None, lease.holder}:
+            return False
+        return await self.storage.take(run_id, lease, self.clock.now_ms())
+
+    async def snapshot(self, run_id: str) -> Snapshot:
+        """Read a run; see `ports.Engine.snapshot`."""
+        record = await self.storage.read(run_id)
+        if record is None:
+            raise _unknown_run(run_id)
+        return Snapshot(definition=record.definition, state=record.state, meta=record.meta, leases=self.storage.leases(run_id))
+
+    async def runs(self, query: RunQuery) -> list[RunRow]:
+        """List runs; see `ports.Engine.runs`."""
+        return await self.storage.runs(query)
+
+    async def events(self, run_id: str, after_rev: int = 0) -> list[StoredEvent]:
+        """Read a history; see `ports.Engine.events`."""
+        return await self.storage.events(run_id, after_rev)
+
+    async def blob(self, digest: str) -> Value:
+        """Read a value that was set aside."""
+        return self.storage.blob(digest)
+
+    def changes(self, after_seq: int | None = None) -> AsyncIterator[tuple[int, str]]:
+        """Follow what is stored, by any process."""
+        return self.storage.changes(after_seq)
+
+    async def serve(self) -> None:
+        """Keep time and perform what servers perform, until cancelled."""
+        if self._performing is None:
+            raise RequestError("this engine was given nothing to perform with", code="no_runner")
+        await self._performing.serve()
+
+    async def close(self) -> None:
+        """Stop performing, then let the storage go. Safe to call again."""
+        if self._performing is not None:
+            await self._performing.close()
+        await self.storage.close()
+
+    # One event
+
+    async def _send(self, live: _Live, make: MakeEvent, request: Request | None) -> Reply:
+        at_ms = self.clock.now_ms()
+
+        def compute(record: Record) -> Transition:
+            event = make(at_ms, record.state, self._lapsed(record.run_id, at_ms))
+            return transact(record.definition, record.state, event, self.functions, self.storage.blob)
+
+        transition = compute(live.record)
+        if not transition.events:
+            newest = await self.storage.read(live.record.run_id)
+            if newest is not None and newest.state.revision != live.record.state.revision:
+                live.record = newest
+                transition = compute(newest)
+        if not transition.events:
+            return await self._unchanged(live, transition, request, make)
+        batch = self._batch(live.record.run_id, live.record, transition, at_ms, request, redo=compute)
+        outcome = await self.storage.commit(batch)
+        if isinstance(outcome, Repeated):
+            return await self._repeated(outcome)
+        live.record = outcome.record
+        if isinstance(outcome, Unneeded):
+            return await self._unchanged(live, outcome.transition, request, make)
+        self._dispatch(live, outcome.transition.commands)
+        return await self._finish(live, outcome.transition)
+
+    async def _finish(self, live: _Live, transition: Transition) -> Reply:
+        """Let the run settle over as many commits as it needs, then reply."""
+        notes: tuple[Note, ...] = transition.notes
+        last = transition
+        while last.more:
+            at_ms = self.clock.now_ms()
+
+            def compute(record: Record, at_ms: int = at_ms) -> Transition:
+                return transact(record.definition, record.state, Continued(at_ms=at_ms), self.functions, self.storage.blob)
+
+            step = compute(live.record)
+            if not step.events:
+                break
+            batch = self._batch(live.record.run_id, live.record, step, at_ms, None, redo=compute)
+            outcome = await self.storage.commit(batch)
+            if isinstance(outcome, Repeated):
+                break
+            live.record, last = outcome.record, outcome.transition
+            if isinstance(outcome, Committed):
+                self._dispatch(live, last.commands)
+                notes += last.notes
+        return self._reply(live, replace(transition, notes=notes))
+
+    async def _unchanged(self, live: _Live, transition: Transition, request: Request | None, make: MakeEvent) -> Reply:
+        """Reply to an event that changed nothing: refused, a duplicate, or a claim of what is held already."""
+        if transition.refusal is not None and request is not None:
+            before = await self.storage.repeated(request)
+            if before is not None and not before.same_body:
+                now = self.clock.now_ms()
+                await self.storage.evidence(live.record, request, make(now, live.record.state, lambda: ()))
+            if before is not None:
+                return await self._repeated(before)
+        return self._reply(live, transition)
+
+    async def _repeated(self, before: Repeated) -> Reply:
+        live = await self._live(before.reply.run_id)
+        if not before.same_body:
+            refusal = Refusal(
+                code="conflict", message="this request was answered before, with another body; the first one stands",
+                hint="look at the run; `fork` it to go another way",
+            )  # fmt: skip
+            return Reply(run_id=before.reply.run_id, state=live.record.state, definition=live.record.definition, refusal=refusal)
+        return Reply(
+            run_id=before.reply.run_id, state=live.record.state, definition=live.record.definition, refusal=before.reply.refusal,
+            claimed=before.reply.claimed if before.reply.claimed in live.record.state.actions else None, duplicate=True,
+        )  # fmt: skip
+
+    def _batch(
+        self, run_id: str, before: Record | None, transition: Transition, at_ms: int, request: Request | None, *,
+        start: Start | None = None, redo: Callable[[Record], Transition] | None = None,
+    ) -> Batch:  # fmt: skip
+        serving = self._performing is not None and self._performing.serving
+        return Batch(
+            run_id=run_id, before=before, start=start, transition=transition, at_ms=at_ms, lease_until_ms=at_ms + self.lease_ms,
+            holder=self.holder if serving else None, request=request, redo=redo,
+        )  # fmt: skip
+
+    def _lapsed(self, run_id: str, at_ms: int) -> Lapsed:
+        return lambda: tuple(lease.action for lease in self.storage.leases(run_id) if lease.until_ms <= at_ms)
+
+    def _reply(self, live: _Live, transition: Transition) -> Reply:
+        record = live.record
+        claimed = transition.claimed
+        return Reply(
+            run_id=record.run_id, state=record.state, definition=record.definition, refusal=transition.refusal, claimed=claimed,
+            lease_until_ms=self.clock.now_ms() + self.lease_ms if claimed is not None else None, notes=transition.notes,
+        )  # fmt: skip
+
+    def _dispatch(self, live: _Live, commands: tuple[Command, ...]) -> None:
+        if self._performing is not None:
+            self._performing.carry_out(live.record, commands)
+
+    # What is in hand
+
+    async def _live(self, run_id: str) -> _Live:
+        live = self._lives.get(run_id)
+        if live is None:
+            record = await self.storage.read(run_id)
+            if record is None:
+                raise _unknown_run(run_id)
+            live = self._lives.get(run_id) or _Live(record=record)
+            self._remember(live)
+        self._lives.move_to_end(run_id)
+        return live
+
+    def _remember(self, live: _Live) -> None:
+        self._lives[live.record.run_id] = live
+        for run_id in list(self._lives)[: max(0, len(self._lives) - CACHED_RUNS_MAX)]:
+            if not self._lives[run_id].lock.locked():
+                with contextlib.suppress(KeyError):
+                    del self._lives[run_id]
+
+
+def _unknown_run(run_id: str) -> RequestError:
+    return RequestError(f"there is no run {run_id!r} here", code="unknown_run", hint="`treadle runs` lists them")

@@ -1,0 +1,201 @@
+"""The memory storage: the contract of `storage.py` without a file, for tests and for runs that need not outlive their process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from treadle.core.codec import dumps, read_union
+from treadle.core.errors import RequestError
+from treadle.core.events import EVENT_TYPES, Event
+from treadle.core.state import ActionState, RunState
+from treadle.core.values import Value, decode
+from treadle.core.view import status_word
+from treadle.engine.storage import Batch, Committed, Record, Repeated, Served, Start, StoredReply, Unneeded
+from treadle.engine.transact import Transition
+from treadle.ports import Lease, Request, RunQuery, RunRow, StoredEvent
+
+
+class MemoryStorage:
+    """Runs in dictionaries. Events are kept as bytes, so that what could not be stored elsewhere cannot be stored here."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._records: dict[str, Record] = {}
+        self._rows: dict[str, RunRow] = {}
+        self._log: list[tuple[str, int, bytes]] = []
+        self._requests: dict[str, tuple[str, StoredReply]] = {}
+        self._evidence: list[tuple[str, str, bytes]] = []
+        self._leases: dict[str, dict[str, Lease]] = {}
+        self._blobs: dict[str, bytes] = {}
+        self._stored = asyncio.Event()
+
+    async def read(self, run_id: str) -> Record | None:
+        """Read a run."""
+        return self._records.get(run_id)
+
+    async def commit(self, batch: Batch) -> Committed | Unneeded | Repeated:
+        """Write a batch."""
+        if batch.request is not None and (before := await self.repeated(batch.request)) is not None:
+            return before
+        current = self._records.get(batch.run_id)
+        if batch.start is not None and current is not None:
+            raise RequestError(f"there is a run {batch.run_id!r} already", code="run_exists")
+        transition = batch.transition
+        if current is not None and batch.before is not None and current.fence != batch.before.fence:
+            if batch.redo is None:
+                raise RequestError("the run has moved on", code="stale")
+            transition = batch.redo(current)
+            if not transition.events:
+                return Unneeded(record=current, transition=transition)
+        record = self._write(batch, transition, current)
+        return Committed(record=record, transition=transition)
+
+    def _write(self, batch: Batch, transition: Transition, current: Record | None) -> Record:
+        self._blobs |= {blob.digest: blob.body for blob in transition.blobs}
+        source = current or batch.start
+        if source is None:
+            raise RequestError(f"there is no run {batch.run_id!r}", code="unknown_run")
+        record = Record(
+            run_id=batch.run_id, definition=source.definition, digest=source.digest, state=transition.state, meta=source.meta,
+            fence=transition.state.revision,
+        )  # fmt: skip
+        first = transition.state.revision - len(transition.events) + 1
+        self._log += [(batch.run_id, first + n, dumps(event)) for n, event in enumerate(transition.events)]
+        self._records[batch.run_id] = record
+        self._list(batch, record)
+        self._hold(batch, current.state if current is not None else None, record.state)
+        if batch.request is not None:
+            reply = StoredReply(run_id=batch.run_id, refusal=transition.refusal, claimed=transition.claimed)
+            self._requests[batch.request.key] = (batch.request.digest, reply)
+        self._stored.set()
+        self._stored = asyncio.Event()
+        return record
+
+    def _list(self, batch: Batch, record: Record) -> None:
+        state, before = record.state, self._rows.get(batch.run_id)
+        word = status_word(state)
+        row = before or RunRow(
+            id=batch.run_id, meta=record.meta, definition=record.digest, semantics=state.semantics, status=word,
+            revision=state.revision, created_ms=batch.at_ms, updated_ms=batch.at_ms,
+        )  # fmt: skip
+        self._rows[batch.run_id] = replace(
+            row, status=word, revision=state.revision, updated_ms=batch.at_ms, next_due_ms=state.next_due_ms
+        )
+
+    def _hold(self, batch: Batch, before: RunState | None, after: RunState) -> None:
+        leases = self._leases.setdefault(batch.run_id, {})
+        known = before.actions if before is not None else {}
+        for action_id in [a for a in leases if a not in after.actions]:
+            del leases[action_id]
+        for action in after.actions.values():
+            old = known.get(action.id)
+            if old is not None and (old.attempt, old.holder, old.status) == (action.attempt, action.holder, action.status):
+                continue
+            holder = action.holder or (batch.holder if _begins_at_once(action) else None)
+            leases.pop(action.id, None)
+            if holder is not None:
+                lease = Lease(action=action.id, attempt=action.attempt, holder=holder, until_ms=batch.lease_until_ms)
+                leases[action.id] = lease
+
+    async def repeated(self, request: Request) -> Repeated | None:
+        """Look a request up."""
+        found = self._requests.get(request.key)
+        return Repeated(reply=found[1], same_body=found[0] == request.digest) if found is not None else None
+
+    async def evidence(self, record: Record, request: Request, event: Event) -> None:
+        """Keep what a conflicting request said."""
+        self._evidence.append((record.run_id, request.key, dumps(event)))
+
+    async def take(self, run_id: str, lease: Lease, now_ms: int) -> bool:
+        """Hold an action's row."""
+        leases = self._leases.setdefault(run_id, {})
+        held = leases.get(lease.action)
+        if held is not None and held.holder != lease.holder and held.until_ms > now_ms:
+            return False
+        leases[lease.action] = lease
+        return True
+
+    def leases(self, run_id: str) -> tuple[Lease, ...]:
+        """Give the leases on a run's open actions."""
+        return tuple(self._leases.get(run_id, {}).values())
+
+    def served(self, now_ms: int) -> tuple[Served, ...]:
+        """Give the server's actions that wait for a process."""
+        found: list[Served] = []
+        for run_id, record in self._records.items():
+            if record.state.parked is not None:
+                continue
+            for action in record.state.actions.values():
+                lease = self._leases.get(run_id, {}).get(action.id)
+                if action.performer != "server" or action.status not in {"open", "claimed"}:
+                    continue
+                if lease is None or lease.until_ms <= now_ms:
+                    found.append(
+                        Served(
+                            run_id=run_id, action=action.id, attempt=action.attempt, status=action.status,
+                            holder=lease.holder if lease is not None else None,
+                        )
+                    )  # fmt: skip
+        return tuple(found)
+
+    def due(self, now_ms: int) -> tuple[str, ...]:
+        """Give the runs in which a timer is due."""
+        return tuple(r.id for r in self._rows.values() if r.next_due_ms is not None and r.next_due_ms <= now_ms)
+
+    def next_due_ms(self) -> int | None:
+        """Give the next instant at which some run has a timer due."""
+        return min((r.next_due_ms for r in self._rows.values() if r.next_due_ms is not None), default=None)
+
+    def blob(self, digest: str) -> Value:
+        """Read a value that was set aside."""
+        if digest not in self._blobs:
+            raise RequestError(f"the value {digest} is not there", code="blob_missing")
+        return decode(self._blobs[digest].decode())
+
+    async def runs(self, query: RunQuery) -> list[RunRow]:
+        """List runs, newest first."""
+        rows = [row for row in reversed(self._rows.values()) if _fits(row, query)]
+        ids = [row.id for row in rows]
+        start = ids.index(query.before) + 1 if query.before in ids else 0
+        return rows[start : start + query.limit]
+
+    async def events(self, run_id: str, after_rev: int) -> list[StoredEvent]:
+        """Read a run's history."""
+        return [
+            StoredEvent(seq=seq, run_id=run, rev=rev, event=read_union(EVENT_TYPES, _data(body)))
+            for seq, (run, rev, body) in enumerate(self._log, 1)
+            if run == run_id and rev > after_rev
+        ]
+
+    async def changes(self, after_seq: int | None) -> AsyncIterator[tuple[int, str]]:
+        """Follow what is stored."""
+        seq = len(self._log) if after_seq is None else after_seq
+        while True:
+            stored = self._stored
+            while seq < len(self._log):
+                seq += 1
+                yield seq, self._log[seq - 1][0]
+            await stored.wait()
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+
+def _begins_at_once(action: ActionState) -> bool:
+    return action.performer == "server" and action.status == "open" and action.effect in {"none", "read"}
+
+
+def _fits(row: RunRow, query: RunQuery) -> bool:
+    text = " ".join((row.id, row.meta.workflow, row.meta.title, row.meta.branch, row.meta.directory)).lower()
+    return (
+        (not query.statuses or row.status in query.statuses)
+        and (not query.open_only or row.status in {"running", "waiting", "parked", "cancelling"})
+        and (not query.directory or row.meta.directory == query.directory)
+        and (not query.branch or row.meta.branch == query.branch)
+        and all(word in text for word in query.words.lower().split())
+    )
+
+
+def _data(body: bytes) -> dict[str, object]:
+    data = decode(body.decode())
+    return dict(data) if isinstance(data, dict) else {}
