@@ -5,15 +5,16 @@ the two callables it is given, so that it may be done again from a newer state w
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from treadle.core.advance import advance, check_invariants
 from treadle.core.commands import Blob, Command, Decision, Evaluate, NeedBlobs, Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, InvariantViolationError, Refusal
-from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event
+from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event, OutcomeResolved
+from treadle.core.limits import BLOB_BYTES_MIN
 from treadle.core.state import RunState
-from treadle.core.values import BlobRef, Chunks, Holed, Value, decode, encode
+from treadle.core.values import BlobRef, Chunks, Holed, Value, decode, encode, spill
 from treadle.ports import FunctionFailedError, Functions
 
 ReadBlob = Callable[[str], Value]
@@ -38,11 +39,11 @@ def transact(
     definition: Definition, state: RunState | None, event: Event, functions: Functions, read_blob: ReadBlob
 ) -> Transition:
     """Carry a run over one event and over what it needs meanwhile."""
-    pending: list[Event] = [event]
+    blobs: dict[str, Blob] = {}
+    pending: list[Event] = [_with_large_value_aside(event, blobs)]
     stored: list[Event] = []
     commands: list[Command] = []
     notes: list[Note] = []
-    blobs: dict[str, Blob] = {}
     refusal: Refusal | None = None
     claimed: str | None = None
     more = False
@@ -66,7 +67,8 @@ def transact(
             stored.append(at)
         for command in decision.commands:
             if isinstance(command, Evaluate):
-                pending.append(_evaluated(command, at.at_ms, functions, read))
+                answer = _evaluated(command, at.at_ms, functions, read)
+                pending.append(_with_large_value_aside(answer, blobs))
             else:
                 commands.append(command)
         if not pending and then is not None and claimed is None and refusal is None and len(stored) > 1 and not state.ended:
@@ -78,6 +80,17 @@ def transact(
         state=state, events=tuple(stored), commands=tuple(commands), notes=tuple(notes), blobs=tuple(blobs.values()),
         refusal=refusal, claimed=claimed, more=more,
     )  # fmt: skip
+
+
+def _with_large_value_aside(event: Event, blobs: dict[str, Blob]) -> Event:
+    """Let the log hold a reference in place of a large value (ruling 10)."""
+    if not isinstance(event, ActionAnswered | Evaluated | OutcomeResolved) or isinstance(event.value, BlobRef):
+        return event
+    if event.value is None or len(encode(event.value)) <= BLOB_BYTES_MIN:
+        return event
+    reference, body = spill(event.value)
+    blobs[reference.digest] = Blob(digest=reference.digest, body=body)
+    return replace(event, value=reference)
 
 
 def _decide(definition: Definition, state: RunState | None, event: Event, read_blob: ReadBlob) -> Decision:

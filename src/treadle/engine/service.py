@@ -1,0 +1,238 @@
+"""The service: what can be asked of runs, the same for CLI, MCP and web, on every engine.
+
+It turns requests into events, and states into offers. It decides nothing: whether a claim, an answer or a decision holds is said by the core.
+Asking never advances a run; the one thing that asking may do is claim (ruling 45).
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from treadle.core.codec import dumps
+from treadle.core.definition import Definition
+from treadle.core.errors import Failure, Refusal, RequestError
+from treadle.core.events import (
+    ActionAnswered, ActionClaimed, ApprovalDecided, Caller, CancelRequested, Claim, Event, OutcomeResolved, RunParked, RunResumed,
+    RunStarted,
+)  # fmt: skip
+from treadle.core.state import RunState
+from treadle.core.values import Json, Value, ValueProblem, digest, normalise
+from treadle.core.view import ActionView, BranchView, RunView, view
+from treadle.engine.transact import fill
+from treadle.ports import Clock, Engine, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow
+
+OfferKind = Literal["action", "fan_out", "waiting", "ended", "branch_ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a performer is told: an action it now holds, branches to hand to sub-agents, what is waited for, or the end.
+
+    `refusal` says what was wrong with the request that this answers. `run` is the whole view, blobs not filled in.
+    """
+
+    kind: OfferKind
+    run: RunView
+    action: ActionView | None = None
+    lease_until_ms: int | None = None
+    branches: tuple[BranchView, ...] = ()
+    refusal: Refusal | None = None
+    duplicate: bool = False
+    channel: str = ""
+
+
+class Service:
+    """The requests. All are async; those that change a run return after the change is durable."""
+
+    def __init__(self, engine: Engine, clock: Clock, *, lease_ms: int = 300_000) -> None:
+        """Stand over an engine."""
+        self.engine, self.clock, self.lease_ms = engine, clock, lease_ms
+
+    async def start(
+        self, definition: Definition, inputs: Mapping[str, object], by: Caller, meta: RunMeta, *, key: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Offer:  # fmt: skip
+        """Start a run. With a `key`, the same request again gives the same run; refused inputs start nothing.
+
+        Raises RequestError for inputs that are no JSON data.
+        """
+        given = _json(dict(inputs))
+        bound = given if isinstance(given, dict) else {}
+        event = RunStarted(
+            at_ms=self.clock.now_ms(), run_id=new_run_id(), seed=secrets.token_hex(16), inputs=bound, by=by, env=dict(env or {})
+        )
+        request = None
+        if key is not None:
+            request = Request(key=f"start:{key}", digest=digest(dumps([definition.name, bound], canonical=True)))
+        reply = await self.engine.start(definition, event, meta, request)
+        return await self._offer(reply, "")
+
+    async def next_step(
+        self, run_id: str, by: Caller, *, token: str = "", action: str | None = None, take_over: bool = False, wait_ms: int = 0
+    ) -> Offer:
+        """Claim the next action of a channel, or a named one; asked again by the same holder, the same. `by.name` is the holder.
+
+        With `wait_ms` the reply waits that long for something to do; otherwise it comes at once.
+        """
+        deadline_ms = self.clock.now_ms() + wait_ms
+        while True:
+            offer = await self._claim(run_id, by, token, action, take_over=take_over)
+            left_ms = deadline_ms - self.clock.now_ms()
+            if offer.kind != "waiting" or offer.refusal is not None or left_ms <= 0:
+                return offer
+            await self.changed(run_id, offer.run.revision, left_ms)
+
+    async def submit(
+        self, run_id: str, action: str, attempt: int, by: Caller, *, value: object = None, failure: Failure | None = None,
+        token: str = "", then_next: bool = True,
+    ) -> Offer:  # fmt: skip
+        """Answer an attempt, and by default claim the next action in the same transition. Repeating it gives the first reply."""
+        answer = _json(value)
+        then = Claim(channel=token, holder=by.name, by=by) if then_next else None
+
+        def make(at_ms: int, _state: RunState, lapsed: Lapsed) -> Event:
+            wish = replace(then, lapsed=lapsed()) if then is not None else None
+            return ActionAnswered(
+                at_ms=at_ms, action=action, attempt=attempt, holder=by.name, by=by, value=answer, failure=failure, then=wish
+            )
+
+        body = digest(dumps([answer, failure], canonical=True))
+        request = Request(key=f"{run_id}/{action}#{attempt}", digest=body)
+        return await self._sent(run_id, make, token, request)
+
+    async def decide(
+        self, run_id: str, action: str, shown_digest: str, by: Caller, *, approved: bool, note: str = ""
+    ) -> Offer:
+        """Decide a gate, for a person, about what has the digest `shown_digest`. Repeating it gives the first reply."""
+
+        def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
+            return ApprovalDecided(at_ms=at_ms, action=action, digest=shown_digest, approved=approved, by=by, note=note)
+
+        body = digest(dumps([shown_digest, approved], canonical=True))
+        return await self._sent(run_id, make, "", Request(key=f"{run_id}/{action}#decision:{shown_digest}", digest=body))
+
+    async def resolve(
+        self, run_id: str, action: str, attempt: int, by: Caller, outcome: Literal["done", "not_done", "failed"], *,
+        value: object = None, note: str = "",
+    ) -> Offer:  # fmt: skip
+        """Say, for a person, what became of an action whose outcome nobody knows."""
+        answer = _json(value)
+
+        def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
+            return OutcomeResolved(at_ms=at_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=answer, note=note)
+
+        return await self._sent(run_id, make, "")
+
+    async def cancel(self, run_id: str, by: Caller, reason: str = "") -> Offer:
+        """Ask a run to end; asked twice, it ends at once."""
+        return await self._sent(run_id, lambda at, _s, _l: CancelRequested(at_ms=at, by=by, reason=reason), "")
+
+    async def park(self, run_id: str, by: Caller, reason: str) -> Offer:
+        """Set a run aside; nothing is completed by it."""
+        return await self._sent(run_id, lambda at, _s, _l: RunParked(at_ms=at, by=by, reason=reason), "")
+
+    async def resume(self, run_id: str, by: Caller) -> Offer:
+        """Take a parked run up again."""
+        return await self._sent(run_id, lambda at, _s, _l: RunResumed(at_ms=at, by=by), "")
+
+    async def heartbeat(self, run_id: str, action: str, attempt: int, holder: str) -> int | None:
+        """Lengthen a lease; gives the new end, or None if the action is no longer held so."""
+        until_ms = self.clock.now_ms() + self.lease_ms
+        held = await self.engine.renew(run_id, Lease(action=action, attempt=attempt, holder=holder, until_ms=until_ms))
+        return until_ms if held else None
+
+    async def look(self, run_id: str) -> RunView:
+        """View a run; writes nothing."""
+        snapshot = await self.engine.snapshot(run_id)
+        return view(snapshot.definition, snapshot.state)
+
+    async def filled(self, value: Value) -> Value:
+        """Give a value whole, with what was set aside."""
+        blobs: dict[str, Value] = {}
+        while True:
+            missing: list[str] = []
+
+            def read(digest: str, missing: list[str] = missing) -> Value:
+                if digest not in blobs:
+                    missing.append(digest)
+                return blobs.get(digest)
+
+            whole = fill(value, read)
+            if not missing:
+                return whole
+            for name in missing:
+                blobs[name] = await self.engine.blob(name)
+
+    async def runs(self, query: RunQuery) -> list[RunRow]:
+        """List runs, newest first; writes nothing."""
+        return await self.engine.runs(query)
+
+    async def changed(self, run_id: str, revision: int, timeout_ms: int) -> None:
+        """Return when a run has moved past a revision, or after a time."""
+
+        async def follow() -> None:
+            async for _seq, changed_id in self.engine.changes():
+                if changed_id == run_id and (await self.look(run_id)).revision != revision:
+                    return
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_ms / 1000):
+                waiting = asyncio.create_task(follow())
+                try:
+                    # The follower begins at the newest change; what happened just before it began is seen here.
+                    await asyncio.sleep(0)
+                    if (await self.look(run_id)).revision == revision:
+                        await waiting
+                finally:
+                    waiting.cancel()
+
+    async def _claim(self, run_id: str, by: Caller, token: str, action: str | None, *, take_over: bool) -> Offer:
+        def make(at_ms: int, _state: RunState, lapsed: Lapsed) -> Event:
+            claim = Claim(channel=token, holder=by.name, by=by, action=action, lapsed=lapsed(), take_over=take_over)
+            return ActionClaimed(at_ms=at_ms, claim=claim)
+
+        offer = await self._sent(run_id, make, token)
+        ended = offer.refusal is not None and offer.refusal.code == "run_ended"
+        return replace(offer, refusal=None) if ended else offer
+
+    async def _sent(self, run_id: str, make: MakeEvent, token: str, request: Request | None = None) -> Offer:
+        return await self._offer(await self.engine.send(run_id, make, request), token)
+
+    async def _offer(self, reply: Reply, channel: str) -> Offer:
+        shown = view(reply.definition, reply.state)
+        refusal = reply.refusal
+        base = Offer(kind="waiting", run=shown, refusal=refusal, duplicate=reply.duplicate, channel=channel)
+        if reply.state.ended:
+            return replace(base, kind="ended", refusal=refusal)
+        mine = next((a for a in shown.actions if a.id == reply.claimed), None)
+        if mine is not None:
+            whole = await self.filled(mine.params)
+            action = replace(mine, params=whole if isinstance(whole, dict) else mine.params)
+            until = reply.lease_until_ms or self.clock.now_ms() + self.lease_ms
+            return replace(base, kind="action", action=action, lease_until_ms=until)
+        if channel:
+            open_branch = any(b.token == channel for b in shown.branches)
+            return base if open_branch else replace(base, kind="branch_ended")
+        ready = {a.channel for a in shown.actions if a.channel and a.waits_for == "agent"}
+        branches = tuple(b for b in shown.branches if b.token in ready)
+        return replace(base, kind="fan_out", branches=branches) if branches else base
+
+
+def new_run_id() -> str:
+    """Mint a run's id: random, short enough to type."""
+    alphabet = "23456789abcdefghjkmnpqrstuvwxyz"
+    return "run_" + "".join(secrets.choice(alphabet) for _ in range(12))
+
+
+def _json(value: object) -> Json:
+    try:
+        checked = normalise(value)
+    except ValueProblem as problem:
+        raise RequestError(problem.message, code=problem.code, hint="send JSON data") from problem
+    return checked  # type: ignore[return-value] - without `refs`, what comes out is plain JSON
+
+
+__all__ = ["Offer", "Service", "new_run_id"]
