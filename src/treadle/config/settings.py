@@ -1,0 +1,260 @@
+"""`Settings`: everything that can be configured, merged once from `treadle.toml` < environment < flags.
+
+One table, `KEYS`, says which keys there are; reading, `treadle config show` and the reference page walk it. An unknown key of the file
+is an error with its line and the nearest name. An unknown `TREADLE_…` variable is a warning only: the environment is shared with other
+programs and other versions.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from treadle.config import servers
+from treadle.config.origin import ConfigError, Origin, Problem, did_you_mean
+from treadle.config.project import Project
+from treadle.config.quantities import duration_ms, size_bytes
+from treadle.config.toml_lines import key_lines, line_of
+
+FILE_BYTES_MAX: Final = 1 << 20
+# Read elsewhere: by ./dev, by tests, by `treadle mcp` itself.
+_OTHER_VARIABLES: Final = frozenset(
+    {"TREADLE_VENV", "TREADLE_PYTHON", "TREADLE_TEMPORAL_CLI", "TREADLE_PROJECT", servers.STARTED_BY}
+)
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value.lower() not in words:
+            raise ValueError(f"must be one of {', '.join(words)}, not {value!r}")
+        return value.lower()
+
+    return read
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {value!r}")  # noqa: TRY004 - one error family for authors
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part for part in value.split(os.pathsep) if part]
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"must be a list of texts, not {value!r}")
+    return tuple(value)
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError(f"must be an http(s) address without user, query or fragment, not {value!r}")
+    return value.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One setting: its name in the file, field of `Settings`, default, reader, variables (the first set one wins), and what it means."""
+
+    name: str
+    field: str
+    default: Any
+    read: Callable[[object], Any]
+    doc: str
+    variables: tuple[str, ...] = ()
+
+
+def _key(name: str, default: Any, read: Callable[[object], Any], doc: str, *aliases: str, field_name: str = "") -> Key:
+    flat = name.replace(".", "_")
+    return Key(
+        name=name,
+        field=field_name or flat,
+        default=default,
+        read=read,
+        doc=doc,
+        variables=(f"TREADLE_{flat.upper()}", *aliases),
+    )
+
+
+KEYS: Final[tuple[Key, ...]] = (
+    _key("workflows.paths", (), _texts, "further directories with workflows", "WORKFLOW_DEFINITIONS_PATH"),
+    _key("files.root", ".", _text, "directory that file checks are held to; relative to the project", "MCP_FILE_ROOT"),
+    _key(
+        "log.level",
+        "info",
+        _choice("debug", "info", "warning", "error"),
+        "least severe line that is logged",
+        "LOG_LEVEL",
+    ),
+    _key("log.format", "json", _choice("json", "text"), "one JSON object a line, or text for people", "LOG_FORMAT"),
+    _key(
+        "mcp.timeout",
+        60_000,
+        duration_ms,
+        "longest tool call where neither step nor server names one",
+        field_name="mcp_timeout_ms",
+    ),
+    _key(
+        "mcp.start_timeout",
+        30_000,
+        duration_ms,
+        "longest wait for a server's first answer",
+        field_name="mcp_start_timeout_ms",
+    ),
+    _key(
+        "mcp.idle_stop", 600_000, duration_ms, "a server unused for so long is stopped", field_name="mcp_idle_stop_ms"
+    ),
+    _key(
+        "mcp.max_line",
+        4 << 20,
+        size_bytes,
+        "longest message that is read from a server",
+        field_name="mcp_line_bytes_max",
+    ),
+    _key("mcp.max_output", 10 << 20, size_bytes, "largest result of a tool call", field_name="mcp_output_bytes_max"),
+    _key(
+        "web_search.provider", "", _choice("", "searxng", "files"), "who answers `treadle server web`: searxng or files"
+    ),
+    _key("web_search.url", "", _url, "address of the SearXNG instance"),
+    _key("web_search.folder", "", _text, "folder that the provider `files` searches; relative to the project"),
+    _key("web_search.site", "", _url, "address under which that folder is published; without it results name files"),
+)
+_BY_NAME: Final = {key.name: key for key in KEYS}
+_TABLES: Final = tuple(dict.fromkeys(key.name.split(".")[0] for key in KEYS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is in force. `origins` has an entry per key of `KEYS`; `server_tables` is what `servers.load` wants."""
+
+    project: Project
+    workflows_paths: tuple[str, ...]
+    files_root: str
+    log_level: Literal["debug", "info", "warning", "error"]
+    log_format: Literal["json", "text"]
+    mcp_timeout_ms: int
+    mcp_start_timeout_ms: int
+    mcp_idle_stop_ms: int
+    mcp_line_bytes_max: int
+    mcp_output_bytes_max: int
+    web_search_provider: Literal["", "searxng", "files"]
+    web_search_url: str
+    web_search_folder: str
+    web_search_site: str
+    server_tables: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    origins: Mapping[str, Origin]
+    warnings: tuple[str, ...] = ()
+
+    def path(self, text: str) -> Path:
+        """Resolve a configured path: relative ones start at the project's root, `~` is the user's home."""
+        return (self.project.root / Path(text).expanduser()).resolve()
+
+    def servers(self) -> servers.Catalog:
+        """List the project's MCP servers; reads `.mcp.json` anew, starts nothing."""
+        return servers.load(self.project.root, self.server_tables)
+
+    def shown(self) -> list[tuple[str, object, Origin]]:
+        """Give name, value and origin of every setting, as `treadle config show` prints them."""
+        return [(key.name, getattr(self, key.field), self.origins[key.name]) for key in KEYS]
+
+
+def load(project: Project, *, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
+    """Merge file, environment and flags (by key name, None meaning not given). Raises ConfigError that lists every fault."""
+    problems: list[Problem] = []
+    values: dict[str, Any] = {key.field: key.default for key in KEYS}
+    origins: dict[str, Origin] = {key.name: Origin(kind="default") for key in KEYS}
+
+    def take(key: Key, value: object, origin: Origin, file: str, line: int = 0) -> None:
+        try:
+            values[key.field] = key.read(value)
+            origins[key.name] = origin
+        except ValueError as error:
+            problems.append(Problem(code="bad_value", message=f"{key.name} {error}", file=file, line=line))
+
+    tables: dict[str, dict[str, Any]] = {}
+    if project.config_file.is_file():
+        text, data = _read_file(project.config_file)
+        lines = key_lines(text)
+        name = project.config_file.name
+        for path, value in _leaves(data, lines, name, problems):
+            line = line_of(lines, path)
+            take(_BY_NAME[".".join(path)], value, Origin(kind="file", where=f"{name}:{line}"), name, line)
+        tables, faults = servers.read_tables(_table(data.get("servers", {})), name, lines)
+        problems += faults
+    for key in KEYS:
+        variable = next((name for name in key.variables if environ.get(name)), None)
+        if variable is not None:
+            take(key, environ[variable], Origin(kind="environment", where=variable), variable)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            flag = f"--{name.split('.')[-1].replace('_', '-')}"
+            take(_BY_NAME[name], value, Origin(kind="flag", where=flag), flag)
+    if problems:
+        raise ConfigError(problems)
+    return Settings(project=project, server_tables=tables, origins=origins, warnings=_strays(environ), **values)
+
+
+def _read_file(path: Path) -> tuple[str, dict[str, Any]]:
+    def fail(message: str, line: int = 0) -> ConfigError:
+        return ConfigError([Problem(code="bad_config_file", message=message, file=path.name, line=line)])
+
+    try:
+        raw = path.read_bytes()
+        if len(raw) > FILE_BYTES_MAX:
+            raise fail(f"larger than {FILE_BYTES_MAX} bytes")
+        text = raw.decode("utf-8")
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        raise fail(f"not TOML: {error}", int(line[1]) if line else 0) from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise fail(f"cannot be read: {error}") from error
+
+
+def _leaves(
+    data: dict[str, Any], lines: dict[tuple[str, ...], int], file: str, problems: list[Problem]
+) -> list[tuple[tuple[str, ...], Any]]:
+    """Give the known settings of the file; report unknown tables and keys."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    known = (*_TABLES, "servers")
+    for table, content in data.items():
+        line = line_of(lines, (table,))
+        if table not in known or not isinstance(content, dict):
+            message = f"there is no table [{table}]" if table not in known else f"{table} must be a table"
+            problems.append(
+                Problem(
+                    code="unknown_key", message=message, file=file, line=line, suggestion=did_you_mean(table, known)
+                )
+            )
+            continue
+        for key, value in content.items() if table != "servers" else ():
+            if f"{table}.{key}" in _BY_NAME:
+                found.append(((table, key), value))
+                continue
+            siblings = [name.split(".")[1] for name in _BY_NAME if name.startswith(f"{table}.")]
+            at = line_of(lines, (table, key))
+            problems.append(
+                Problem(
+                    code="unknown_key",
+                    message=f"[{table}] has no key {key!r}",
+                    file=file,
+                    line=at,
+                    suggestion=did_you_mean(key, siblings),
+                )
+            )
+    return found
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _strays(environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = {name for key in KEYS for name in key.variables} | _OTHER_VARIABLES
+    strays = sorted(name for name in environ if name.startswith("TREADLE_") and name not in known)
+    return tuple(
+        f"the environment variable {name} is not known {did_you_mean(name, known)}".rstrip() for name in strays
+    )

@@ -1,0 +1,1 @@
+"""MCP: the server that Treadle is (`server`), and the client by which it calls others (`client`)."""
