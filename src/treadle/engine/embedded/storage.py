@@ -1,0 +1,382 @@
+"""The embedded storage: what a local engine asks for, in rows of the store (rulings 34-37).
+
+A transition becomes one `Write`: its events, the run's hot row behind the fence, and the difference between the open actions before and after.
+A snapshot is written when the events since the last one have outgrown it, so that a step costs the same however long the run is. Reading a run
+is a snapshot and the folding of what came after; nothing else is replayed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from treadle.core import codec
+from treadle.core.definition import Definition
+from treadle.core.errors import Refusal, RequestError
+from treadle.core.events import EVENT_TYPES, Event
+from treadle.core.semantics import SUPPORTED
+from treadle.core.state import ActionState, RunState
+from treadle.core.values import Value, decode
+from treadle.core.view import status_word
+from treadle.engine.embedded.errors import StoreError
+from treadle.engine.embedded.reader import RunFilter
+from treadle.engine.embedded.records import (
+    ActionChange, ActionFields, ActionRow, BlobRow, DefinitionRow, Head, NewRun, Refused, Renewal, RequestRow, RunFields,
+    Stale, Write,
+)  # fmt: skip
+from treadle.engine.embedded.records import Committed as Stored
+from treadle.engine.embedded.records import Renewed as StoredRenewal
+from treadle.engine.embedded.records import Repeated as StoredRequest
+from treadle.engine.embedded.records import RunRow as StoredRun
+from treadle.engine.embedded.store import Store, open_store
+from treadle.engine.storage import Batch, Committed, Record, Repeated, Served, Start, StoredReply, Unneeded
+from treadle.engine.transact import Transition, replay
+from treadle.ports import Lease, Request, RunMeta, RunQuery, RunRow, StoredEvent
+
+SNAPSHOT_BYTES_MIN: Final = 16 << 10
+SNAPSHOT_GROWTH: Final = 4
+_JSON: Final = orjson.OPT_PASSTHROUGH_DATACLASS
+
+
+class EmbeddedStorage:
+    """A store as `engine.storage.Storage`. For the coroutines of one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        """Stand over an open store, which `close` closes."""
+        self.store = store
+        self._definitions: dict[str, Definition] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, accept_loss: bool = False) -> "EmbeddedStorage":
+        """Open a project's file, making it where it is not there. Raises RequestError with the store's own code."""
+        try:
+            return cls(open_store(path, accept_loss=accept_loss))
+        except StoreError as error:
+            raise _request_error(error) from error
+
+    async def read(self, run_id: str) -> Record | None:
+        """Read a run: snapshot, then the events after it."""
+        try:
+            loaded = self.store.reader.load(run_id)
+            if loaded is None:
+                return None
+            definition = self._definition(loaded.row.definition)
+            state = codec.loads(RunState, loaded.snapshot[1]) if loaded.snapshot is not None else None
+            tail = [_event(row.body) for row in loaded.tail]
+            if tail:
+                state = replay(definition, state, tail, self.blob)
+        except StoreError as error:
+            raise _request_error(error) from error
+        if state is None:
+            raise RequestError(f"the run {run_id} has no history", code="history_missing", hint="run `treadle doctor`")
+        return _record(loaded.row, definition, state)
+
+    async def commit(self, batch: Batch) -> Committed | Unneeded | Repeated:
+        """Write a batch."""
+        redone: list[tuple[Record, Transition]] = []
+
+        def redo(stale: Stale) -> Write | Refused:
+            before = self._moved_on(batch, stale)
+            transition = batch.redo(before) if batch.redo is not None else batch.transition
+            redone.append((before, transition))
+            if batch.redo is None or not transition.events:
+                return Refused(reason="unneeded")
+            self._keep_blobs(transition)
+            return self._write(batch, before, transition)
+
+        try:
+            if batch.transition.blobs:
+                await asyncio.to_thread(self._keep_blobs, batch.transition)
+            write = self._write(batch, batch.before, batch.transition)
+            # `redo` is for a fence that was missed; a run that begins has none.
+            outcome = await self.store.commit(write if batch.before is None else replace(write, redo=redo))
+        except StoreError as error:
+            raise _request_error(error) from error
+        before, transition = redone[-1] if redone else (batch.before, batch.transition)
+        match outcome:
+            case Stored(head=head):
+                return Committed(record=_after(batch, before, transition, head), transition=transition)
+            case StoredRequest(request=row):
+                same = batch.request is not None and row.digest == batch.request.digest
+                return Repeated(reply=_read_reply(row), same_body=same)
+            case Refused() if before is not None:
+                return Unneeded(record=before, transition=transition)
+            case _:
+                raise RequestError(f"the run {batch.run_id!r} cannot be written: {outcome}", code="storage_unavailable")
+
+    async def repeated(self, request: Request) -> Repeated | None:
+        """Look a request up."""
+        row = self.store.reader.request(request.key)
+        return Repeated(reply=_read_reply(row), same_body=row.digest == request.digest) if row is not None else None
+
+    async def evidence(self, record: Record, request: Request, event: Event) -> None:
+        """Keep what a conflicting request said, under a key of its own; kept once."""
+        key = f"{request.key}!{request.digest[-16:]}"
+        row = RequestRow(
+            key=key, digest=request.digest, reply=codec.dumps(event), created_ms=event.at_ms, run=record.run_id
+        )
+        current = self.store.reader.run(record.run_id)
+        if current is not None and self.store.reader.request(key) is None:
+            await self.store.commit(Write(run=record.run_id, expected=current.head, request=row))
+
+    async def take(self, run_id: str, lease: Lease, now_ms: int) -> bool:
+        """Hold an action's row."""
+        unit = Renewal(
+            run=run_id, action=lease.action, attempt=lease.attempt, holder=lease.holder, lease_until_ms=lease.until_ms,
+            now_ms=now_ms,
+        )  # fmt: skip
+        try:
+            outcome = await self.store.commit(unit)
+        except StoreError as error:
+            raise _request_error(error) from error
+        return isinstance(outcome, StoredRenewal) and outcome.held
+
+    def leases(self, run_id: str) -> tuple[Lease, ...]:
+        """Give the leases on a run's open actions."""
+        return tuple(
+            Lease(action=row.id, attempt=row.attempt, holder=row.holder, until_ms=row.lease_until_ms)
+            for row in self.store.reader.actions(run_id)
+            if row.holder is not None and row.lease_until_ms is not None
+        )
+
+    def served(self, now_ms: int) -> tuple[Served, ...]:
+        """Give the server's actions that wait for a process."""
+        return tuple(
+            Served(run_id=each.run, action=row.id, attempt=row.attempt, status=row.status, holder=row.holder)
+            for each in self.store.reader.served()
+            if (row := each.action).status in {"open", "claimed"}
+            and (row.holder is None or row.lease_until_ms is None or row.lease_until_ms <= now_ms)
+        )
+
+    def due(self, now_ms: int) -> tuple[str, ...]:
+        """Give the runs in which a timer is due."""
+        return tuple(run for run, _ in self.store.reader.due_runs(now_ms))
+
+    def next_due_ms(self) -> int | None:
+        """Give the next instant at which some run has a timer due."""
+        return self.store.reader.next_due_ms()
+
+    def blob(self, digest: str) -> Value:
+        """Read a value that was set aside."""
+        try:
+            return decode(self.store.blobs.get(digest.removeprefix("sha256:")).decode())
+        except StoreError as error:
+            raise _request_error(error) from error
+
+    async def runs(self, query: RunQuery) -> list[RunRow]:
+        """List runs, newest first."""
+        before = self.store.reader.run(query.before) if query.before is not None else None
+        wanted = RunFilter(
+            words=query.words, statuses=query.statuses, open_only=query.open_only, directory=query.directory,
+            branch=query.branch, before=before.number if before is not None else None,
+        )  # fmt: skip
+        return [_row(row) for row in self.store.reader.runs(wanted, limit=query.limit)]
+
+    async def events(self, run_id: str, after_rev: int) -> list[StoredEvent]:
+        """Read a run's history."""
+        rows = self.store.reader.events(run_id, after_rev=after_rev)
+        return [StoredEvent(seq=row.seq, run_id=row.run, rev=row.rev, event=_event(row.body)) for row in rows]
+
+    async def changes(self, after_seq: int | None) -> AsyncIterator[tuple[int, str]]:
+        """Follow what is stored, by any process."""
+        seq = self.store.reader.last_seq() if after_seq is None else after_seq
+        while True:
+            for change in await self.store.feed.wait(seq):
+                seq = change.seq
+                yield seq, change.run
+
+    async def close(self) -> None:
+        """Commit what is queued and close the file."""
+        await self.store.close()
+
+    # Writing
+
+    def _keep_blobs(self, transition: Transition) -> None:
+        for blob in transition.blobs:
+            self.store.blobs.put(blob.body)
+
+    def _write(self, batch: Batch, before: Record | None, transition: Transition) -> Write:
+        state = transition.state
+        bodies = tuple(orjson.dumps(event, default=codec.plain, option=_JSON) for event in transition.events)
+        head = before.fence if before is not None and isinstance(before.fence, Head) else None
+        opened, changed, closed = _action_rows(batch, before.state if before is not None else None, state)
+        definitions: tuple[DefinitionRow, ...] = ()
+        if batch.start is not None:
+            definitions = (DefinitionRow(digest=batch.start.digest, body=codec.dumps(batch.start.definition)),)
+        return Write(
+            run=batch.run_id,
+            events=bodies,
+            start=_new_run(batch.start, state, batch.at_ms) if batch.start is not None else None,
+            expected=head,
+            fields=_fields(before, state, batch.at_ms) if before is not None else None,
+            opened=opened,
+            changed=changed,
+            closed=closed,
+            snapshot=_snapshot(head, bodies, state),
+            request=_request_row(batch, transition),
+            definitions=definitions,
+            blobs=tuple(
+                BlobRow(digest=blob.digest.removeprefix("sha256:"), size_bytes=len(blob.body), created_ms=batch.at_ms)
+                for blob in transition.blobs
+            ),
+        )
+
+    def _moved_on(self, batch: Batch, stale: Stale) -> Record:
+        """Give the run as it is now: what this process knew, and the events of whoever was first."""
+        before = batch.before
+        if before is None:
+            raise RequestError(f"there is a run {batch.run_id!r} already", code="run_exists")
+        state = replay(before.definition, before.state, [_event(row.body) for row in stale.events], self.blob)
+        return _record(stale.row, before.definition, state)
+
+    def _definition(self, digest: str) -> Definition:
+        known = self._definitions.get(digest)
+        if known is not None:
+            return known
+        body = self.store.reader.definition(digest)
+        if body is None:
+            raise RequestError(f"the definition {digest} is missing", code="definition_missing", hint="run `treadle doctor`")
+        definition = codec.loads(Definition, body)
+        if definition.semantics not in SUPPORTED:
+            raise RequestError(
+                f"the run was started by a Treadle with semantics {definition.semantics}; this one has {sorted(SUPPORTED)}",
+                code="other_semantics", hint="use the Treadle that started it, or a newer one",
+            )  # fmt: skip
+        self._definitions[digest] = definition
+        return definition
+
+
+def _snapshot(head: Head | None, bodies: tuple[bytes, ...], state: RunState) -> bytes | None:
+    tail = sum(map(len, bodies)) + (head.tail_bytes if head is not None else 0)
+    if tail <= max(SNAPSHOT_BYTES_MIN, SNAPSHOT_GROWTH * (head.snap_bytes if head is not None else 0)):
+        return None
+    return orjson.dumps(state, default=codec.plain, option=_JSON)
+
+
+def _fields(before: Record | None, state: RunState, at_ms: int) -> RunFields:
+    """Name only the columns that change: each may move an index."""
+    fields: RunFields = {"now_ms": state.now_ms, "updated_ms": at_ms}
+    word = status_word(state)
+    if before is None or word != status_word(before.state):
+        fields["status"] = word
+    if before is None or state.next_due_ms != before.state.next_due_ms:
+        fields["next_due_ms"] = state.next_due_ms
+    if state.ended:
+        fields["closed_ms"] = at_ms
+    return fields
+
+
+def _new_run(start: Start, state: RunState, at_ms: int) -> NewRun:
+    meta = start.meta
+    return NewRun(
+        name=meta.workflow, definition=start.digest, semantics=state.semantics, status=status_word(state), now_ms=state.now_ms,
+        created_ms=at_ms, next_due_ms=state.next_due_ms, closed_ms=at_ms if state.ended else None, title=meta.title,
+        started_by=meta.started_by, directory=meta.directory, branch=meta.branch,
+    )  # fmt: skip
+
+
+def _action_rows(
+    batch: Batch, before: RunState | None, after: RunState
+) -> tuple[tuple[ActionRow, ...], tuple[ActionChange, ...], tuple[str, ...]]:
+    known = before.actions if before is not None else {}
+    opened: list[ActionRow] = []
+    changed: list[ActionChange] = []
+    for action in after.actions.values():
+        old = known.get(action.id)
+        if old is action:
+            continue
+        if old is None:
+            opened.append(_action_row(batch, action, after))
+        else:
+            fields = _action_fields(batch, old, action, after)
+            if fields:
+                changed.append(ActionChange(id=action.id, fields=fields))
+    closed = tuple(action_id for action_id in known if action_id not in after.actions)
+    return tuple(opened), tuple(changed), closed
+
+
+def _action_row(batch: Batch, action: ActionState, state: RunState) -> ActionRow:
+    holder = _holder(batch, action)
+    return ActionRow(
+        id=action.id, status=action.status, kind=action.kind, performer=action.performer, opened_ms=action.opened_at_ms,
+        channel=action.channel, attempt=action.attempt, holder=holder,
+        lease_until_ms=batch.lease_until_ms if holder is not None else None, due_ms=_due_ms(state, action.id),
+    )  # fmt: skip
+
+
+def _action_fields(batch: Batch, old: ActionState, action: ActionState, state: RunState) -> ActionFields:
+    fields: ActionFields = {"due_ms": _due_ms(state, action.id)}
+    if action.status != old.status:
+        fields["status"] = action.status
+    if action.attempt != old.attempt:
+        fields["attempt"] = action.attempt
+    if (action.holder, action.attempt, action.status) != (old.holder, old.attempt, old.status):
+        holder = _holder(batch, action)
+        fields["holder"] = holder
+        fields["lease_until_ms"] = batch.lease_until_ms if holder is not None else None
+    return fields
+
+
+def _holder(batch: Batch, action: ActionState) -> str | None:
+    at_once = action.performer == "server" and action.status == "open" and action.effect in {"none", "read"}
+    return action.holder or (batch.holder if at_once else None)
+
+
+def _due_ms(state: RunState, action_id: str) -> int | None:
+    dues = [state.timers.get(f"{kind}:{action_id}") for kind in ("timeout", "within", "backoff", "grace")]
+    return min((due for due in dues if due is not None), default=None)
+
+
+def _request_row(batch: Batch, transition: Transition) -> RequestRow | None:
+    """Keep the reply to a request that was done; one that was refused may be made again."""
+    if batch.request is None or (transition.refusal is not None and transition.refusal.code != "bad_output"):
+        return None
+    reply = codec.dumps({"refusal": asdict(transition.refusal) if transition.refusal else None, "claimed": transition.claimed})
+    return RequestRow(key=batch.request.key, digest=batch.request.digest, reply=reply, created_ms=batch.at_ms)
+
+
+def _read_reply(row: RequestRow) -> StoredReply:
+    data = orjson.loads(row.reply)
+    refusal = Refusal(**data["refusal"]) if data.get("refusal") else None
+    return StoredReply(run_id=row.run, refusal=refusal, claimed=data.get("claimed"))
+
+
+# Reading
+
+
+def _event(body: bytes) -> Event:
+    data = decode(body.decode())
+    return codec.read_union(EVENT_TYPES, data if isinstance(data, dict) else {})
+
+
+def _meta(row: StoredRun) -> RunMeta:
+    return RunMeta(workflow=row.name, title=row.title, directory=row.directory, branch=row.branch, started_by=row.started_by)
+
+
+def _record(row: StoredRun, definition: Definition, state: RunState) -> Record:
+    return Record(run_id=row.id, definition=definition, digest=row.definition, state=state, meta=_meta(row), fence=row.head)
+
+
+def _after(batch: Batch, before: Record | None, transition: Transition, head: Head) -> Record:
+    source = before or batch.start
+    if source is None:
+        raise RequestError(f"there is no run {batch.run_id!r}", code="unknown_run")
+    return Record(
+        run_id=batch.run_id, definition=source.definition, digest=source.digest, state=transition.state, meta=source.meta,
+        fence=head,
+    )  # fmt: skip
+
+
+def _row(row: StoredRun) -> RunRow:
+    return RunRow(
+        id=row.id, meta=_meta(row), definition=row.definition, semantics=row.semantics, status=row.status,
+        revision=row.head.revision, created_ms=row.created_ms, updated_ms=row.updated_ms, next_due_ms=row.next_due_ms,
+    )  # fmt: skip
+
+
+def _request_error(error: StoreError) -> RequestError:
+    return RequestError(error.message, code=error.code, hint=error.hint)
+
