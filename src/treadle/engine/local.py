@@ -27,7 +27,19 @@ from treadle.engine.performing import Performing
 from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
 from treadle.engine.transact import Transition, transact
 from treadle.ports import (
-    ActionRunner, Clock, Functions, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow, Snapshot, StoredEvent,
+    ActionRunner,
+    Clock,
+    Functions,
+    Lapsed,
+    Lease,
+    MakeEvent,
+    Reply,
+    Request,
+    RunMeta,
+    RunQuery,
+    RunRow,
+    Snapshot,
+    StoredEvent,
 )  # fmt: skip
 
 CACHED_RUNS_MAX = 2_000
@@ -49,7 +61,13 @@ class LocalEngine:
         lease_ms: int = LEASE_MS,
     ) -> None:  # fmt: skip
         """`holder` names this process among all; without a `runner` it performs nothing itself."""
-        self.storage, self.functions, self.clock, self.holder, self.lease_ms = storage, functions, clock, holder, lease_ms
+        self.storage, self.functions, self.clock, self.holder, self.lease_ms = (
+            storage,
+            functions,
+            clock,
+            holder,
+            lease_ms,
+        )
         self._lives: OrderedDict[str, _Live] = OrderedDict()
         self._performing = Performing(self, runner) if runner is not None else None
 
@@ -93,7 +111,9 @@ class LocalEngine:
         record = await self.storage.read(run_id)
         if record is None:
             raise _unknown_run(run_id)
-        return Snapshot(definition=record.definition, state=record.state, meta=record.meta, leases=self.storage.leases(run_id))
+        return Snapshot(
+            definition=record.definition, state=record.state, meta=record.meta, leases=self.storage.leases(run_id)
+        )
 
     async def runs(self, query: RunQuery) -> list[RunRow]:
         """List runs; see `ports.Engine.runs`."""
@@ -158,7 +178,9 @@ class LocalEngine:
             at_ms = self.clock.now_ms()
 
             def compute(record: Record, at_ms: int = at_ms) -> Transition:
-                return transact(record.definition, record.state, Continued(at_ms=at_ms), self.functions, self.storage.blob)
+                return transact(
+                    record.definition, record.state, Continued(at_ms=at_ms), self.functions, self.storage.blob
+                )
 
             step = compute(live.record)
             if not step.events:
@@ -191,7 +213,9 @@ class LocalEngine:
                 code="conflict", message="this request was answered before, with another body; the first one stands",
                 hint="look at the run; `fork` it to go another way",
             )  # fmt: skip
-            return Reply(run_id=before.reply.run_id, state=live.record.state, definition=live.record.definition, refusal=refusal)
+            return Reply(
+                run_id=before.reply.run_id, state=live.record.state, definition=live.record.definition, refusal=refusal
+            )
         return Reply(
             run_id=before.reply.run_id, state=live.record.state, definition=live.record.definition, refusal=before.reply.refusal,
             claimed=before.reply.claimed if before.reply.claimed in live.record.state.actions else None, duplicate=True,

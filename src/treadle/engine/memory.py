@@ -10,7 +10,7 @@ from treadle.core.events import EVENT_TYPES, Event
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
 from treadle.core.view import status_word
-from treadle.engine.storage import Batch, Committed, Record, Repeated, Served, Start, StoredReply, Unneeded
+from treadle.engine.storage import Batch, Committed, Record, Repeated, Served, StoredReply, Unneeded
 from treadle.engine.transact import Transition
 from treadle.ports import Lease, Request, RunQuery, RunRow, StoredEvent
 
@@ -89,7 +89,11 @@ class MemoryStorage:
             del leases[action_id]
         for action in after.actions.values():
             old = known.get(action.id)
-            if old is not None and (old.attempt, old.holder, old.status) == (action.attempt, action.holder, action.status):
+            if old is not None and (old.attempt, old.holder, old.status) == (
+                action.attempt,
+                action.holder,
+                action.status,
+            ):
                 continue
             holder = action.holder or (batch.holder if _begins_at_once(action) else None)
             leases.pop(action.id, None)

@@ -123,7 +123,9 @@ class Performing:
             self._writing.add(key)
         renewing = asyncio.create_task(self._renew(key))
         try:
-            answer = await self._runner.perform(self._call(run_id, action, snapshot.definition.index.steps[action.at].timeout_ms))
+            answer = await self._runner.perform(
+                self._call(run_id, action, snapshot.definition.index.steps[action.at].timeout_ms)
+            )
         except asyncio.CancelledError:
             # A process that closes says nothing: its lease lapses, and another one goes on.
             if key in self._asked_to_stop:
@@ -154,7 +156,7 @@ class Performing:
     async def _answer(self, key: Key, answer: Answer) -> None:
         run_id, action_id, attempt = key
 
-        def make(at_ms: int, state: RunState, _lapsed: Lapsed) -> Event:
+        def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
             if answer.lost:
                 return PerformerLost(at_ms=at_ms, action=action_id, attempt=attempt)
             return ActionAnswered(

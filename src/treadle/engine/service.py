@@ -15,7 +15,16 @@ from treadle.core.codec import dumps
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal, RequestError
 from treadle.core.events import (
-    ActionAnswered, ActionClaimed, ApprovalDecided, Caller, CancelRequested, Claim, Event, OutcomeResolved, RunParked, RunResumed,
+    ActionAnswered,
+    ActionClaimed,
+    ApprovalDecided,
+    Caller,
+    CancelRequested,
+    Claim,
+    Event,
+    OutcomeResolved,
+    RunParked,
+    RunResumed,
     RunStarted,
 )  # fmt: skip
 from treadle.core.state import RunState
@@ -62,7 +71,12 @@ class Service:
         given = _json(dict(inputs))
         bound = given if isinstance(given, dict) else {}
         event = RunStarted(
-            at_ms=self.clock.now_ms(), run_id=new_run_id(), seed=secrets.token_hex(16), inputs=bound, by=by, env=dict(env or {})
+            at_ms=self.clock.now_ms(),
+            run_id=new_run_id(),
+            seed=secrets.token_hex(16),
+            inputs=bound,
+            by=by,
+            env=dict(env or {}),
         )
         request = None
         if key is not None:
@@ -71,7 +85,14 @@ class Service:
         return await self._offer(reply, "")
 
     async def next_step(
-        self, run_id: str, by: Caller, *, token: str = "", action: str | None = None, take_over: bool = False, wait_ms: int = 0
+        self,
+        run_id: str,
+        by: Caller,
+        *,
+        token: str = "",
+        action: str | None = None,
+        take_over: bool = False,
+        wait_ms: int = 0,
     ) -> Offer:
         """Claim the next action of a channel, or a named one; asked again by the same holder, the same. `by.name` is the holder.
 
@@ -96,7 +117,14 @@ class Service:
         def make(at_ms: int, _state: RunState, lapsed: Lapsed) -> Event:
             wish = replace(then, lapsed=lapsed()) if then is not None else None
             return ActionAnswered(
-                at_ms=at_ms, action=action, attempt=attempt, holder=by.name, by=by, value=answer, failure=failure, then=wish
+                at_ms=at_ms,
+                action=action,
+                attempt=attempt,
+                holder=by.name,
+                by=by,
+                value=answer,
+                failure=failure,
+                then=wish,
             )
 
         body = digest(dumps([answer, failure], canonical=True))
@@ -112,7 +140,9 @@ class Service:
             return ApprovalDecided(at_ms=at_ms, action=action, digest=shown_digest, approved=approved, by=by, note=note)
 
         body = digest(dumps([shown_digest, approved], canonical=True))
-        return await self._sent(run_id, make, "", Request(key=f"{run_id}/{action}#decision:{shown_digest}", digest=body))
+        return await self._sent(
+            run_id, make, "", Request(key=f"{run_id}/{action}#decision:{shown_digest}", digest=body)
+        )
 
     async def resolve(
         self, run_id: str, action: str, attempt: int, by: Caller, outcome: Literal["done", "not_done", "failed"], *,
@@ -122,7 +152,9 @@ class Service:
         answer = _json(value)
 
         def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
-            return OutcomeResolved(at_ms=at_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=answer, note=note)
+            return OutcomeResolved(
+                at_ms=at_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=answer, note=note
+            )
 
         return await self._sent(run_id, make, "")
 

@@ -4,13 +4,13 @@ The core cannot call a function or read a blob. It says so, and is given the ans
 the two callables it is given, so that it may be done again from a newer state when a race for the fence was lost.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from treadle.core.advance import advance, check_invariants
 from treadle.core.commands import Blob, Command, Decision, Evaluate, NeedBlobs, Note
 from treadle.core.definition import Definition
-from treadle.core.errors import Failure, InvariantViolationError, Refusal
+from treadle.core.errors import Failure, HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event, OutcomeResolved
 from treadle.core.limits import BLOB_BYTES_MIN
 from treadle.core.state import RunState
@@ -71,7 +71,14 @@ def transact(
                 pending.append(_with_large_value_aside(answer, blobs))
             else:
                 commands.append(command)
-        if not pending and then is not None and claimed is None and refusal is None and len(stored) > 1 and not state.ended:
+        if (
+            not pending
+            and then is not None
+            and claimed is None
+            and refusal is None
+            and len(stored) > 1
+            and not state.ended
+        ):
             pending.append(ActionClaimed(at_ms=at.at_ms, claim=then))
             then = None
     if state is None:
@@ -80,6 +87,15 @@ def transact(
         state=state, events=tuple(stored), commands=tuple(commands), notes=tuple(notes), blobs=tuple(blobs.values()),
         refusal=refusal, claimed=claimed, more=more,
     )  # fmt: skip
+
+
+def replay(definition: Definition, state: RunState | None, events: Iterable[Event], read_blob: ReadBlob) -> RunState:
+    """Fold stored events into a state (design §2: a snapshot is a cache). Raises HistoryMismatchError."""
+    for event in events:
+        state = _decide(definition, state, event, read_blob).state
+    if state is None:
+        raise HistoryMismatchError("the history is empty")
+    return state
 
 
 def _with_large_value_aside(event: Event, blobs: dict[str, Blob]) -> Event:
@@ -136,8 +152,10 @@ def fill(value: Value, read_blob: ReadBlob) -> Value:
 
 
 def _part(part: Sequence[Value] | BlobRef, read_blob: ReadBlob) -> list[Value]:
-    whole = fill(part, read_blob) if isinstance(part, BlobRef) else [fill(item, read_blob) for item in part]
-    return whole if isinstance(whole, list) else []
+    if not isinstance(part, BlobRef):
+        return [fill(item, read_blob) for item in part]
+    whole = fill(part, read_blob)
+    return list(whole) if isinstance(whole, list) else []
 
 
 def _text(value: Value) -> str:

@@ -24,8 +24,19 @@ from treadle.core.view import status_word
 from treadle.engine.embedded.errors import StoreError
 from treadle.engine.embedded.reader import RunFilter
 from treadle.engine.embedded.records import (
-    ActionChange, ActionFields, ActionRow, BlobRow, DefinitionRow, Head, NewRun, Refused, Renewal, RequestRow, RunFields,
-    Stale, Write,
+    ActionChange,
+    ActionFields,
+    ActionRow,
+    BlobRow,
+    DefinitionRow,
+    Head,
+    NewRun,
+    Refused,
+    Renewal,
+    RequestRow,
+    RunFields,
+    Stale,
+    Write,
 )  # fmt: skip
 from treadle.engine.embedded.records import Committed as Stored
 from treadle.engine.embedded.records import Renewed as StoredRenewal
@@ -238,7 +249,9 @@ class EmbeddedStorage:
             return known
         body = self.store.reader.definition(digest)
         if body is None:
-            raise RequestError(f"the definition {digest} is missing", code="definition_missing", hint="run `treadle doctor`")
+            raise RequestError(
+                f"the definition {digest} is missing", code="definition_missing", hint="run `treadle doctor`"
+            )
         definition = codec.loads(Definition, body)
         if definition.semantics not in SUPPORTED:
             raise RequestError(
@@ -334,7 +347,9 @@ def _request_row(batch: Batch, transition: Transition) -> RequestRow | None:
     """Keep the reply to a request that was done; one that was refused may be made again."""
     if batch.request is None or (transition.refusal is not None and transition.refusal.code != "bad_output"):
         return None
-    reply = codec.dumps({"refusal": asdict(transition.refusal) if transition.refusal else None, "claimed": transition.claimed})
+    reply = codec.dumps(
+        {"refusal": asdict(transition.refusal) if transition.refusal else None, "claimed": transition.claimed}
+    )
     return RequestRow(key=batch.request.key, digest=batch.request.digest, reply=reply, created_ms=batch.at_ms)
 
 
@@ -353,11 +368,15 @@ def _event(body: bytes) -> Event:
 
 
 def _meta(row: StoredRun) -> RunMeta:
-    return RunMeta(workflow=row.name, title=row.title, directory=row.directory, branch=row.branch, started_by=row.started_by)
+    return RunMeta(
+        workflow=row.name, title=row.title, directory=row.directory, branch=row.branch, started_by=row.started_by
+    )
 
 
 def _record(row: StoredRun, definition: Definition, state: RunState) -> Record:
-    return Record(run_id=row.id, definition=definition, digest=row.definition, state=state, meta=_meta(row), fence=row.head)
+    return Record(
+        run_id=row.id, definition=definition, digest=row.definition, state=state, meta=_meta(row), fence=row.head
+    )
 
 
 def _after(batch: Batch, before: Record | None, transition: Transition, head: Head) -> Record:
@@ -379,4 +398,3 @@ def _row(row: StoredRun) -> RunRow:
 
 def _request_error(error: StoreError) -> RequestError:
     return RequestError(error.message, code=error.code, hint=error.hint)
-
