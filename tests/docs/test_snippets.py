@@ -1,0 +1,57 @@
+"""Every snippet in the documentation is run or checked (house style §2.3).
+
+A fenced block of `sh` is run line by line in one fresh project per page and must succeed; one of `yaml` that holds a workflow must be free of
+problems. A block that cannot be run here is preceded by `<!-- not run: REASON -->`.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"(?P<skip><!-- not run: [^>]+ -->\n)?```(?P<kind>sh|yaml)\n(?P<body>.*?)```", re.DOTALL)
+
+
+def blocks(kind: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for page in PAGES:
+        if not page.exists():
+            continue
+        text = page.read_text(encoding="utf-8")
+        bodies = [m["body"] for m in BLOCK.finditer(text) if m["kind"] == kind and not m["skip"]]
+        name = str(page.relative_to(ROOT))
+        found += [(name, "\n".join(bodies))] if kind == "sh" and bodies else []
+        found += [(f"{name}#{n}", body) for n, body in enumerate(bodies)] if kind == "yaml" else []
+    return found
+
+
+@pytest.mark.parametrize(("name", "script"), blocks("sh"), ids=lambda value: value if len(value) < 60 else "")
+def test_commands_of_a_page_succeed(name: str, script: str, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    environment = os.environ | {
+        "HOME": str(tmp_path / "home"),
+        "XDG_DATA_HOME": str(tmp_path / "home" / "data"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "NO_COLOR": "1",
+    }
+    project = tmp_path / "project"
+    project.mkdir()
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script], cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=50,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{name}: {done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(("name", "text"), blocks("yaml"), ids=lambda value: value if len(value) < 60 else "")
+def test_workflows_in_pages_have_no_problems(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "workflow.yaml"
+    path.write_text(text, encoding="utf-8")
+    treadle = Path(sys.executable).parent / "treadle"
+    done = subprocess.run([treadle, "validate", path], capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
