@@ -1,0 +1,1 @@
+"""What ships with Treadle: workflows that are useful unchanged, and the pure functions they call."""
