@@ -164,6 +164,24 @@ async def test_a_lease_is_renewed_by_its_holder_and_nobody_else(store):
     assert store.reader.action("r", "a").lease_until_ms == 20
 
 
+async def test_a_free_or_lapsed_open_action_is_taken_a_claimed_one_is_not(store):
+    first = starting("r")
+    rows = (
+        an_action("free"),
+        an_action("lapsed", holder="gone", lease_until_ms=10),
+        an_action("held", holder="you", lease_until_ms=100),
+        an_action("claimed", status="claimed", holder="gone", lease_until_ms=10),
+    )
+    await store.commit(Write(run="r", start=first.start, definitions=first.definitions, opened=rows))
+    taken = {}
+    for row in rows:
+        taking = Renewal(run="r", action=row.id, attempt=0, holder="me", lease_until_ms=200, now_ms=50)
+        taken[row.id] = (await store.commit(taking)).held
+    assert taken == {"free": True, "lapsed": True, "held": False, "claimed": False}
+    holders = {action.id: action.holder for action in store.reader.actions("r")}
+    assert holders == {"free": "me", "lapsed": "me", "held": "you", "claimed": "gone"}
+
+
 async def test_one_failure_in_a_group_fails_alone(store, monkeypatch):
     groups = []
     real = store.writer._transaction

@@ -184,9 +184,10 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """A lease to be lengthened in place: a row update, not an event (ruling 1).
+    """A lease to be lengthened, or begun, in place: a row update, not an event (ruling 1).
 
-    An open row that nobody holds, or whose lease ended by `now_ms`, is taken; so two processes do not begin the same work.
+    Who holds the attempt keeps it for longer. A row of status `open` that nobody holds, or whose lease has ended by
+    `now_ms`, is taken; so two processes do not begin the same work. A claimed one changes hands by an event alone.
     """
 
     run: str
