@@ -1,9 +1,14 @@
 """The expression evaluator: a closed tree of ours over JSON values, under a budget (design §3, language.md §4).
 
 `Expr` is data, made by `treadle.authoring.expressions` from Jinja's syntax. Jinja itself is not needed to evaluate it.
+
+Read `tree` (what there is), then `evaluation` (what an expression may see), `build` (how it runs), `look` (what is opaque) and `table`
+(filters, tests, functions). Errors have the codes undefined, types, number_range, division_by_zero, budget, too_deep, condition_text,
+duplicate_key, reserved_key, bad_json, bad_base64, bad_date, bad_regex, no_random, not_yet, bad_tree, bad_blob and bug.
 """
 
-from treadle.core.expr.evaluation import Env, ExprError, NeedBlobs, draw_bits
+from treadle.core.expr.evaluation import Env, ExprError, NeedBlobs, draw_bits, drawing
+from treadle.core.expr.program import evaluate, evaluate_call_args, evaluate_condition
 from treadle.core.expr.tree import Call, Expr, Node, Tree, const, from_json, to_json
 
 __all__ = [
@@ -16,6 +21,10 @@ __all__ = [
     "Tree",
     "const",
     "draw_bits",
+    "drawing",
+    "evaluate",
+    "evaluate_call_args",
+    "evaluate_condition",
     "from_json",
     "to_json",
 ]

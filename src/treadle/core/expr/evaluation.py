@@ -53,6 +53,11 @@ def draw_bits(seed: str, path: str, name: str, ordinal: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}|{path}|{name}|{ordinal}".encode()).digest()[:8], "big")
 
 
+def drawing(seed: str, path: str, name: str) -> Callable[[int], int]:
+    """Give the source of chance of one field of one action, for `Env.draw`."""
+    return lambda ordinal: draw_bits(seed, path, name, ordinal)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Env:
     """All that an expression may see. `results` are of the expression's calls, in order; `env_vars` is the allow-listed environment.
@@ -82,13 +87,15 @@ MISSING: Final = Missing()
 class Evaluation:
     """One evaluation in progress."""
 
-    __slots__ = ("env", "left", "locals", "names", "ordinal")
+    __slots__ = ("at", "env", "left", "locals", "names", "ordinal")
 
     def __init__(self, env: Env, slots: int, first_ordinal: int = 0) -> None:
         """Begin with empty slots and a full budget; draws are numbered from `first_ordinal`."""
         self.env = env
         self.names = env.names
         self.left = env.moves_max
+        # Where the node that works now stands; an error without a place gets this one.
+        self.at: int | None = None
         self.locals: list[V | Missing] = [MISSING] * slots
         self.ordinal = first_ordinal
 
@@ -106,7 +113,7 @@ class Evaluation:
         """Refuse text or data larger than an expression may give."""
         if size > self.env.output_bytes_max:
             raise ExprError(
-                "output_size",
+                "budget",
                 f"the expression gives more than {self.env.output_bytes_max:,} bytes",
                 suggestion="pass on the parts that are needed, or use a function",
             )

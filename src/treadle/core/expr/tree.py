@@ -8,11 +8,11 @@ exactly what is read from outside, which is where `reads` comes from.
     const v            json "text"             list n…              dict n n …           name s
     local i            maybe i n               path n step…         slice N N N (a step) and n… · or n… · not n
     if n n N           cmp n (op n)…           arith n (op n)…      neg n · pos n        cat n…
-    filter s n n…      test s n n…             fn s n…              defined n            default n n n
+    filter s n N…      test s n N…             fn s N…              defined n            default n n n
     call i             let i n n               map i n n            keep i n n b         object i n n n
     text part…         branch (n text)… N      for target I n N text N target      set target n         capture i text
 
-`n` is a node, capitals may be null. `local i` is a slot, `maybe i n` a slot that a skipped `{% set %}` may have left empty. `map`, `keep` and
+`n` is a node, capitals may be null (an argument that is null was not given). `local i` is a slot, `maybe i n` a slot that a skipped `{% set %}` may have left empty. `map`, `keep` and
 `object` run their last nodes once per item, with the item in slot i. The ops of the last line but the first stand in text only.
 """
 
@@ -36,7 +36,7 @@ OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 SHAPES: Final[dict[str, str]] = {
     "const": "v", "json": "s", "list": "n*", "dict": "n*", "name": "s", "local": "i", "maybe": "in", "path": "np*", "slice": "NNN",
     "and": "n*", "or": "n*", "not": "n", "if": "nnN", "cmp": "na*", "arith": "na*", "neg": "n", "pos": "n", "cat": "n*",
-    "filter": "snn*", "test": "snn*", "fn": "sn*", "defined": "n", "default": "nnn", "call": "i", "let": "inn",
+    "filter": "snN*", "test": "snN*", "fn": "sN*", "defined": "n", "default": "nnn", "call": "i", "let": "inn",
     "map": "inn", "keep": "innb", "object": "innn",
     "text": "o*", "branch": "B*", "for": "tInNxXT", "set": "tn", "capture": "ix",
 }  # fmt: skip

@@ -1,0 +1,335 @@
+"""From the tree to Python closures, once per expression; running them is evaluation.
+
+Each builder takes a node and gives a function of the `Evaluation`. A node that may be missing has a second form, built by `soft`, which gives
+`MISSING` instead of raising; only `default`, `is defined` and what hands a value through to them ask for it. Nodes that can fail note where
+they stand (`ev.at`) right before they work, so an error finds its column at no cost to what succeeds. Loops charge for all their turns before
+the first.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias, cast
+
+from treadle.core.expr.access import cut, missing_name, missing_step, step_into
+from treadle.core.expr.arithmetic import OPERATORS, negate, plus
+from treadle.core.expr.checks import COMPARE
+from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, V
+from treadle.core.expr.look import equal, opened, truth
+from treadle.core.expr.tree import Node, Tree, preorder
+from treadle.core.values import decode
+
+Run: TypeAlias = Callable[[Evaluation], V]
+Soft: TypeAlias = Callable[[Evaluation], "V | Missing"]
+Compare: TypeAlias = Callable[[Evaluation, V, V], bool]
+# Texts up to this length are compared without a charge of their own.
+_SHORT: Final = 256
+
+
+class Builder:
+    """Builds the closures of one expression. `makers` build by operation, `places` maps the identity of a node to where it stands."""
+
+    def __init__(
+        self,
+        makers: "Mapping[str, Callable[[Builder, Node], Run]]",
+        soft_makers: "Mapping[str, Callable[[Builder, Node], Soft]]",
+        places: dict[int, int],
+    ) -> None:
+        """Begin with no slots used."""
+        self.makers, self.soft_makers = makers, soft_makers
+        self.places = places
+        self.slots = 0
+
+    def at(self, node: Node) -> int | None:
+        """Give the place of a node, if the source is known."""
+        return self.places.get(id(node))
+
+    def use(self, slot: Tree) -> int:
+        """Note that a slot is used."""
+        number = cast(int, slot)
+        self.slots = max(self.slots, number + 1)
+        return number
+
+    def run(self, tree: Tree) -> Run:
+        """Build a node."""
+        node = cast(Node, tree)
+        return self.makers[cast(str, node[0])](self, node)
+
+    def runs(self, nodes: tuple[Tree, ...]) -> list[Run]:
+        """Build several nodes."""
+        return [self.run(node) for node in nodes]
+
+    def soft(self, tree: Tree) -> Soft:
+        """Build a node so that it may be missing."""
+        node = cast(Node, tree)
+        make = self.soft_makers.get(cast(str, node[0]))
+        return make(self, node) if make else self.run(node)
+
+
+def cost(tree: Tree) -> int:
+    """Count the nodes of a tree: what one turn of a loop over it is charged."""
+    return sum(1 for _ in preorder(cast(Node, tree)))
+
+
+def _const(_b: Builder, node: Node) -> Run:
+    value = cast(V, node[1])
+    return lambda _ev: value
+
+
+def _json(_b: Builder, node: Node) -> Run:
+    value = cast(V, decode(cast(str, node[1])))
+    return lambda _ev: value
+
+
+def _list(b: Builder, node: Node) -> Run:
+    items = b.runs(node[1:])
+    return lambda ev: [item(ev) for item in items]
+
+
+def _dict(b: Builder, node: Node) -> Run:
+    pairs = list(zip(b.runs(node[1::2]), b.runs(node[2::2]), strict=True))
+    at = b.at(node)
+
+    def build(ev: Evaluation) -> V:
+        out: dict[str, V] = {}
+        for key_run, item in pairs:
+            key = key_run(ev)
+            ev.at = at
+            out[key if type(key) is str else text_key(ev, key)] = item(ev)
+        return out
+
+    return build
+
+
+def text_key(ev: Evaluation, key: V) -> str:
+    key = opened(ev, key)
+    if not isinstance(key, str):
+        raise ExprError("types", "keys are text", suggestion="convert it: `| string`")
+    return key
+
+
+def _name(b: Builder, node: Node) -> Run:
+    name, at = cast(str, node[1]), b.at(node)
+
+    def read(ev: Evaluation) -> V:
+        try:
+            return cast(V, ev.names[name])
+        except KeyError:
+            ev.at = at
+            raise missing_name(name, ev.names) from None
+
+    return read
+
+
+def _soft_name(_b: Builder, node: Node) -> Soft:
+    name = cast(str, node[1])
+    return lambda ev: cast("V | Missing", ev.names.get(name, MISSING))
+
+
+def _local(b: Builder, node: Node) -> Run:
+    slot = b.use(node[1])
+    return lambda ev: cast(V, ev.locals[slot])
+
+
+def _maybe(b: Builder, node: Node) -> Run:
+    slot, fallback = b.use(node[1]), b.run(node[2])
+
+    def read(ev: Evaluation) -> V:
+        value = ev.locals[slot]
+        return fallback(ev) if value is MISSING else cast(V, value)
+
+    return read
+
+
+def _soft_maybe(b: Builder, node: Node) -> Soft:
+    slot, fallback = b.use(node[1]), b.soft(node[2])
+
+    def read(ev: Evaluation) -> "V | Missing":
+        value = ev.locals[slot]
+        return fallback(ev) if value is MISSING else value
+
+    return read
+
+
+def _path(b: Builder, node: Node) -> Run:
+    base, walk = b.run(node[1]), _walker(b, node, soft=False)
+    if not all(isinstance(step, str) for step in node[2:]):
+        return lambda ev: cast(V, walk(ev, base(ev)))
+    keys = cast("tuple[str, ...]", node[2:])
+
+    def read(ev: Evaluation) -> V:
+        start = value = base(ev)
+        for key in keys:
+            if type(value) is not dict or key not in value:
+                return cast(V, walk(ev, start))  # inside a blob, or not there: go again with care
+            value = value[key]
+        return value
+
+    return read
+
+
+def _soft_path(b: Builder, node: Node) -> Soft:
+    base, walk = b.run(node[1]), _walker(b, node, soft=True)
+    return lambda ev: walk(ev, base(ev))
+
+
+def _walker(b: Builder, node: Node, *, soft: bool) -> "Callable[[Evaluation, V], V | Missing]":
+    at, last = b.at(node), len(node) - 3
+    steps = [_step(b, step) for step in node[2:]]
+
+    def walk(ev: Evaluation, value: V) -> "V | Missing":
+        for position, (key_run, bounds) in enumerate(steps):
+            if bounds:
+                values = [bound(ev) for bound in bounds]
+                ev.at = at
+                value = cut(ev, value, *values)
+                continue
+            key = key_run(ev)
+            ev.at = at
+            found = step_into(ev, value, key)
+            if found is MISSING:
+                if soft and position == last:
+                    return MISSING
+                raise missing_step(node, position, opened(ev, value), key)
+            value = cast(V, found)
+        return value
+
+    return walk
+
+
+def _step(b: Builder, step: Tree) -> tuple[Run, list[Run]]:
+    if not isinstance(step, tuple):
+        return _const(b, ("const", step)), []
+    if step[0] == "slice":
+        return _const(b, ("const", None)), [
+            _const(b, ("const", None)) if bound is None else b.run(bound) for bound in step[1:]
+        ]
+    return b.run(step), []
+
+
+def _and(b: Builder, node: Node) -> Run:
+    first, *others = b.runs(node[1:])
+
+    def run(ev: Evaluation) -> V:
+        value = first(ev)
+        for other in others:
+            if not truth(ev, value):
+                return value
+            value = other(ev)
+        return value
+
+    return run
+
+
+def _or(b: Builder, node: Node) -> Run:
+    first, *others = b.runs(node[1:])
+
+    def run(ev: Evaluation) -> V:
+        value = first(ev)
+        for other in others:
+            if truth(ev, value):
+                return value
+            value = other(ev)
+        return value
+
+    return run
+
+
+def _not(b: Builder, node: Node) -> Run:
+    inner = b.run(node[1])
+    return lambda ev: not truth(ev, inner(ev))
+
+
+def _if(b: Builder, node: Node) -> Run:
+    soft, at = _soft_if(b, node), b.at(node)
+
+    def run(ev: Evaluation) -> V:
+        value = soft(ev)
+        if value is MISSING:
+            ev.at = at
+            raise ExprError("undefined", "the condition is false and there is no `else`", suggestion="add `else …`")
+        return cast(V, value)
+
+    test, then = b.run(node[1]), b.run(node[2])
+    if node[3] is None:
+        return run
+    otherwise = b.run(node[3])
+    return lambda ev: then(ev) if truth(ev, test(ev)) else otherwise(ev)
+
+
+def _soft_if(b: Builder, node: Node) -> Soft:
+    test, then = b.run(node[1]), b.soft(node[2])
+    otherwise: Soft = (lambda _ev: MISSING) if node[3] is None else b.soft(node[3])
+    return lambda ev: then(ev) if truth(ev, test(ev)) else otherwise(ev)
+
+
+def _cmp(b: Builder, node: Node) -> Run:
+    first, at = b.run(node[1]), b.at(node)
+    pairs = [(COMPARE[cast(str, op)], b.run(right)) for op, right in zip(node[2::2], node[3::2], strict=True)]
+    if len(pairs) == 1:
+        compare, second = pairs[0]
+        if node[2] == "==":
+            return _equals(first, second, at)
+
+        def once(ev: Evaluation) -> V:
+            left, right = first(ev), second(ev)
+            ev.at = at
+            return compare(ev, left, right)
+
+        return once
+
+    def chain(ev: Evaluation) -> V:
+        left = first(ev)
+        for compare, second in pairs:
+            right = second(ev)
+            ev.at = at
+            if not compare(ev, left, right):
+                return False
+            left = right
+        return True
+
+    return chain
+
+
+def _equals(first: Run, second: Run, at: int | None) -> Run:
+    def run(ev: Evaluation) -> V:
+        left, right = first(ev), second(ev)
+        if type(left) is str and type(right) is str and len(left) < _SHORT:
+            return left == right
+        ev.at = at
+        return equal(ev, left, right)
+
+    return run
+
+
+def _arith(b: Builder, node: Node) -> Run:
+    first, at = b.run(node[1]), b.at(node)
+    pairs = [(OPERATORS[cast(str, op)], b.run(right)) for op, right in zip(node[2::2], node[3::2], strict=True)]
+
+    def run(ev: Evaluation) -> V:
+        value = first(ev)
+        for operator, second in pairs:
+            right = second(ev)
+            ev.at = at
+            value = operator(ev, value, right)
+        return value
+
+    return run
+
+
+def _unary(b: Builder, node: Node) -> Run:
+    inner, at, operator = b.run(node[1]), b.at(node), negate if node[0] == "neg" else plus
+
+    def run(ev: Evaluation) -> V:
+        value = inner(ev)
+        ev.at = at
+        return operator(ev, value)
+
+    return run
+
+
+MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {
+    "const": _const, "json": _json, "list": _list, "dict": _dict, "name": _name, "local": _local, "maybe": _maybe, "path": _path,
+    "and": _and, "or": _or, "not": _not, "if": _if, "cmp": _cmp, "arith": _arith, "neg": _unary, "pos": _unary,
+}  # fmt: skip
+SOFT_MAKERS: Final[dict[str, Callable[[Builder, Node], Soft]]] = {
+    "name": _soft_name, "maybe": _soft_maybe, "path": _soft_path, "if": _soft_if,
+}  # fmt: skip

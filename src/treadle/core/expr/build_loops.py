@@ -1,0 +1,97 @@
+"""Closures that run a node once per item: `map`, `select`, `where`, `pick`, `to_object`. All turns are charged before the first."""
+
+from collections.abc import Callable
+from typing import Final, cast
+
+from treadle.core.expr.build import Builder, Run, cost, text_key
+from treadle.core.expr.evaluation import Evaluation, ExprError, V
+from treadle.core.expr.look import items_of, truth
+from treadle.core.expr.tree import Node
+
+
+def _let(b: Builder, node: Node) -> Run:
+    slot, value, body = b.use(node[1]), b.run(node[2]), b.run(node[3])
+
+    def run(ev: Evaluation) -> V:
+        ev.locals[slot] = value(ev)
+        return body(ev)
+
+    return run
+
+
+def _map(b: Builder, node: Node) -> Run:
+    slot, base, body, at, turn = b.use(node[1]), b.run(node[2]), b.run(node[3]), b.at(node), cost(node[3])
+
+    def run(ev: Evaluation) -> V:
+        found = base(ev)
+        ev.at = at
+        items = items_of(ev, found, "map")
+        ev.charge(len(items) * turn)
+        slots, out = ev.locals, cast(list[V], [])
+        for item in items:
+            slots[slot] = item
+            out.append(body(ev))
+        return out
+
+    return run
+
+
+def _keep(b: Builder, node: Node) -> Run:
+    slot, base, body, at, turn, wanted = (
+        b.use(node[1]),
+        b.run(node[2]),
+        b.run(node[3]),
+        b.at(node),
+        cost(node[3]),
+        node[4],
+    )
+
+    def run(ev: Evaluation) -> V:
+        found = base(ev)
+        ev.at = at
+        items = items_of(ev, found, "select")
+        ev.charge(len(items) * turn)
+        slots, out = ev.locals, cast(list[V], [])
+        for item in items:
+            slots[slot] = item
+            verdict = body(ev)
+            if (verdict if type(verdict) is bool else truth(ev, verdict)) is wanted:
+                out.append(item)
+        return out
+
+    return run
+
+
+def _object(b: Builder, node: Node) -> Run:
+    slot, base, key_body, body, at = b.use(node[1]), b.run(node[2]), b.run(node[3]), b.run(node[4]), b.at(node)
+    turn = cost(node[3]) + cost(node[4])
+
+    def run(ev: Evaluation) -> V:
+        found = base(ev)
+        ev.at = at
+        items = items_of(ev, found, "to_object")
+        ev.charge(len(items) * turn)
+        out: dict[str, V] = {}
+        for item in items:
+            ev.locals[slot] = item
+            key = key_body(ev)
+            ev.at = at
+            key = key if type(key) is str else text_key(ev, key)
+            if key in out:
+                raise ExprError(
+                    "duplicate_key",
+                    f"`to_object` meets the key `{key[:60]}` twice",
+                    suggestion="use `groupby`, or `unique` first",
+                )
+            out[key] = body(ev)
+        return out
+
+    return run
+
+
+LOOP_MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {
+    "let": _let,
+    "map": _map,
+    "keep": _keep,
+    "object": _object,
+}
