@@ -104,8 +104,8 @@ def status_word(state: RunState) -> RunWord:
     return "running" if moving or not state.actions else "waiting"
 
 
-def view(definition: Definition, state: RunState) -> RunView:
-    """Show a run."""
+def view(definition: Definition, state: RunState, *, outline: bool = True) -> RunView:
+    """Show a run. Without `outline` it costs the same however long the file is: `steps` is empty then."""
     root = state.frames.get("")
     return RunView(
         run_id=state.run_id,
@@ -119,7 +119,7 @@ def view(definition: Definition, state: RunState) -> RunView:
         state=(root.state or {}) if root is not None else {},
         actions=tuple(action_view(definition, state, action) for action in state.actions.values()),
         branches=tuple(_branches(definition, state)),
-        steps=tuple(_outline(definition, state, "", "", definition.main.steps)),
+        steps=tuple(_outline(definition, state, "", "", definition.main.steps)) if outline else (),
         result=state.result,
         failure=state.failure,
         parked=state.parked.reason if state.parked is not None else None,

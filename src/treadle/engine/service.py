@@ -40,7 +40,7 @@ OfferKind = Literal["action", "fan_out", "waiting", "ended", "branch_ended"]
 class Offer:
     """What a performer is told: an action it now holds, branches to hand to sub-agents, what is waited for, or the end.
 
-    `refusal` says what was wrong with the request that this answers. `run` is the whole view, blobs not filled in.
+    `refusal` says what was wrong with the request that this answers. `run` is the view without the outline of steps, for which there is `look`.
     """
 
     kind: OfferKind
@@ -234,7 +234,7 @@ class Service:
         return await self._offer(await self.engine.send(run_id, make, request), token)
 
     async def _offer(self, reply: Reply, channel: str) -> Offer:
-        shown = view(reply.definition, reply.state)
+        shown = view(reply.definition, reply.state, outline=False)
         refusal = reply.refusal
         base = Offer(kind="waiting", run=shown, refusal=refusal, duplicate=reply.duplicate, channel=channel)
         if reply.state.ended:
