@@ -40,7 +40,13 @@ class Walk:
 
 def definition(steps: int) -> Definition:
     rows = tuple(
-        Step(id=f"step_{n}", spec=Delegate(instructions=const(f"Do part {n}")), effect="write", repeatable=True, performer="agent")
+        Step(
+            id=f"step_{n}",
+            spec=Delegate(instructions=const(f"Do part {n}")),
+            effect="write",
+            repeatable=True,
+            performer="agent",
+        )
         for n in range(steps)
     )
     return Definition(name="bench:steps", main=Task(steps=rows), semantics=SEMANTICS)

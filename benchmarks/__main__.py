@@ -1,0 +1,43 @@
+"""Run the benchmarks and print their tables.
+
+usage: ./dev bench [--rounds N] [--steps N]
+
+Every figure is a median over rounds, and every one that matters is a ratio to the floor that was measured in the same round: a hand-written
+loop of one raw SQLite transaction per step, one event row and one action row of the same size, `synchronous=FULL`.
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from benchmarks import floor, steps
+
+SIZES = {"small result": 20, "10 kB result": 10_000}
+EVENT_BYTES = 300  # what an answer's event takes beside its value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="./dev bench", description="Measure the engine against its floor.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=200)
+    wanted = parser.parse_args()
+    print(f"{wanted.rounds} rounds of {wanted.steps} steps on the embedded engine; medians in ms")
+    print(f"{'':14}{'floor p50':>10}{'step p50':>10}{'ratio':>7}{'step p99':>10}{'start':>8}{'ratio':>7}")
+    for name, size in SIZES.items():
+        measured = [one_round(wanted.steps, size) for _ in range(wanted.rounds)]
+        base, step, p99, start = (statistics.median(column) for column in zip(*measured, strict=True))
+        print(f"{name:14}{base:10.3f}{step:10.3f}{step / base:7.2f}{p99:10.3f}{start:8.3f}{start / base:7.2f}")
+
+
+def one_round(count: int, size: int) -> tuple[float, float, float, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        raw = floor.Floor(Path(folder) / "floor.db", size + EVENT_BYTES)
+        base_ms = floor.percentile_us(floor.timed(count, raw.step), 0.5) / 1000
+        raw.close()
+    walk = steps.measure(count, {"text": "x" * size})
+    return base_ms, steps.p50(walk.step_ms), steps.percentile(walk.step_ms, 0.99), walk.start_ms
+
+
+if __name__ == "__main__":
+    main()
