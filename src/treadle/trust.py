@@ -180,7 +180,7 @@ def _startable(catalog: Catalog) -> Iterator[str]:
 
 def _functions(project: Project) -> Iterator[TrustItem]:
     folder = project.root / "functions"
-    for path in sorted(folder.rglob("*.py")) if folder.is_dir() else ():
+    for path in sorted(path for path in folder.rglob("*.py") if path.is_file()):
         name = path.relative_to(project.root).as_posix()
         source = _read(path, project.root)
         yield TrustItem(

@@ -46,7 +46,7 @@ class ConfigError(TreadleError):
         self.problems = tuple(problems)
         super().__init__(
             "\n".join(map(str, self.problems)),
-            hint="mend the named lines; `treadle config show` lists what is in force",
+            hint="mend the named lines",
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import apsw
 
 from treadle.core.errors import RequestError
-from treadle.core.values import Json, canonical, digest, encode, normalise
+from treadle.core.values import Json, ValueProblem, canonical, digest, encode, normalise
 
 SCHEMA: Final = 1
 BUSY_MS: Final = 20_000
@@ -244,7 +244,10 @@ def _plain_errors() -> Iterator[None]:
 
 
 def _encoded(value: object) -> str:
-    body = encode(normalise(value))
+    try:
+        body = encode(normalise(value))
+    except ValueProblem as problem:
+        raise RequestError(f"the value cannot be kept: {problem.message}", code=problem.code) from problem
     if len(body.encode()) > VALUE_BYTES_MAX:
         raise RequestError(f"a value is at most {VALUE_BYTES_MAX} bytes of JSON", code="value_too_large")
     return body

@@ -34,6 +34,7 @@ def listed():
         tool("break_everything", annotations={"readOnlyHint": False, "destructiveHint": True}),
         tool("bad name\u202e"),
         tool("environment"),
+        tool("riddle", inputSchema={"type": "object", "properties": {"n": {"pattern": "(?<=a)(", "minLength": "few"}}}),
     ]
 
 
@@ -45,6 +46,7 @@ serve(
     {
         "change": change,
         "wait": wait,
+        "riddle": lambda number, arguments: text("solved"),
         "typed": lambda number, arguments: text(json.dumps(arguments)),
         "promise": lambda number, arguments: {"content": [], "structuredContent": arguments},
         "environment": lambda number, arguments: {"content": [], "structuredContent": dict(os.environ)},

@@ -65,6 +65,7 @@ class ServerConnection:
         )
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._leave = asyncio.Event()
+        self._started = False
         self._tools: dict[str, ToolInfo] | None = None
         self._task: asyncio.Task[None] | None = None
         self.suspect = False
@@ -113,6 +114,8 @@ class ServerConnection:
         self._transport.hasty = self._transport.hasty or hasty
         self._leave.set()
         if self._task is not None:
+            if not self._started:
+                self._task.cancel()
             await asyncio.gather(asyncio.shield(self._task), return_exceptions=True)
 
     async def tools(self) -> Mapping[str, ToolInfo]:
@@ -176,6 +179,7 @@ class ServerConnection:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(self._times.start_timeout_ms / 1000):
                     await stack.enter_async_context(self._client)
+                self._started, self._transport.hasty = True, False
                 if not self._ready.done():
                     self._ready.set_result(None)
                 leaving = asyncio.create_task(self._leave.wait())
@@ -185,6 +189,7 @@ class ServerConnection:
                 for task in (leaving, over, listening):
                     task.cancel()
                 await asyncio.gather(leaving, over, listening, return_exceptions=True)
+                self._transport.give_up()
         except Exception as error:  # noqa: BLE001 - the border to the SDK: whatever it raises means that this session is over
             if not self._ready.done():
                 self._ready.set_exception(self._start_failure(error))

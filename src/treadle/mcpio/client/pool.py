@@ -20,6 +20,7 @@ from treadle.config.origin import did_you_mean
 from treadle.config.servers import Catalog, Launch, ServerSpec
 from treadle.core.errors import RequestError, TreadleError
 from treadle.core.values import Json, encode
+from treadle.mcpio.client.checks import check_arguments, check_result
 from treadle.mcpio.client.connection import ServerConnection, ServerUnavailableError, Times
 from treadle.mcpio.client.outcome import ToolOutcome, failed, refused
 from treadle.mcpio.client.server_log import ServerLog
@@ -139,7 +140,7 @@ class ServerPool:
             )
         except TreadleError as error:
             return refused(error)
-        return self._within_size(spec, info, outcome).of(info.digest)
+        return self._within_size(spec, info, check_result(info, outcome)).of(info.digest)
 
     def states(self) -> tuple[ServerState, ...]:
         """Tell how every configured server is doing; starts nothing."""
@@ -161,7 +162,7 @@ class ServerPool:
 
     def _slot(self, server: str) -> _Slot:
         if self._closed:
-            raise RequestError("the servers are being stopped", code="closing")
+            raise _closing()
         if server not in self._slots:
             spec = self._catalog.get(server)
             file = self._settings.log_dir / f"{server}.log" if self._settings.log_dir else None
@@ -219,8 +220,14 @@ class ServerPool:
             slot.starting = asyncio.create_task(self._start(slot))
             # Where every caller has left meanwhile, nobody else looks at the failure.
             slot.starting.add_done_callback(lambda task: task.cancelled() or task.exception())
-        # Shielded: the start is shared, one caller's time-out is not the others'.
-        return await asyncio.shield(slot.starting)
+        starting = slot.starting
+        try:
+            # Shielded: the start is shared, one caller's time-out is not the others'.
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if starting.cancelled() and self._closed:
+                raise _closing() from None
+            raise
 
     async def _start(self, slot: _Slot) -> ServerConnection:
         try:
@@ -310,6 +317,10 @@ class ServerPool:
         )
 
 
+def _closing() -> RequestError:
+    return RequestError("the servers are being stopped; nothing was called", code="closing")
+
+
 def _check_startable(spec: ServerSpec) -> None:
     """Refuse by name what is never started."""
     name, hint = spec.name, ""
@@ -336,11 +347,12 @@ def _prepared(
         raise RequestError(
             f"{spec.name}.{info.name} is not the tool that this run began with: its schema or annotations have changed",
             code="tool_changed",
-            hint="look at it with `treadle tools`; a new run pins it as it is now",
+            hint="a new run takes the tool as it is now",
         )
     given = dict(arguments)
     if key is not None and info.name in spec.idempotency_key:
         given.setdefault(spec.idempotency_key[info.name], key)
+    check_arguments(info, given)
     return cast(dict[str, Any], given)
 
 

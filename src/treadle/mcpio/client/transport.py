@@ -61,8 +61,8 @@ class StdioTransport:
         self.ended = asyncio.Event()
         self.end_reason = ""
         self.heard_at = 0.0
-        # Set for a server that is not worth waiting for: it is ended without the usual grace.
-        self.hasty = False
+        # Set for a server that is not worth waiting for, as one that has not even started: it is ended without the usual grace.
+        self.hasty = True
 
     @property
     def stuck(self) -> bool:
@@ -70,8 +70,8 @@ class StdioTransport:
         return self._process is not None and not self._process.writable.is_set()
 
     def give_up(self) -> None:
-        """Count the server as gone, whether or not it is."""
-        self._on_ended("it was closed")
+        """Count the server as gone although it may live: whoever still waits for it waits in vain."""
+        self._end_with("it was closed")
 
     @property
     def pid(self) -> int | None:
@@ -110,7 +110,7 @@ class StdioTransport:
             self._draining = True
             self._inbox.clear()
             self._process.listen(_STDOUT, on=True)
-            await self._process.stop(hasty=self.hasty or self.ended.is_set())
+            await self._process.stop(hasty=self.hasty)
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
@@ -138,6 +138,10 @@ class StdioTransport:
             asyncio.get_running_loop().call_later(pause_s, lambda: self._listen(_STDERR, on=True))
 
     def _on_ended(self, reason: str) -> None:
+        self.hasty = True
+        self._end_with(reason)
+
+    def _end_with(self, reason: str) -> None:
         if not self.ended.is_set():
             self.end_reason = reason
             cut = f", in the middle of a line of {self._splitter.held_bytes} bytes" if self._splitter.held_bytes else ""

@@ -45,7 +45,7 @@ Inbound = mcp_types.JSONRPCMessage | Spoilt | Garbage
 
 def read_line(raw: bytes) -> Inbound | None:
     """Say what a whole line is; None for an empty one. Bytes that are no UTF-8 are replaced, never fatal."""
-    text = raw.decode("utf-8", "replace").strip().removeprefix("\ufeff")
+    text = raw.decode("utf-8", "replace").removeprefix("\ufeff").strip()
     if not text:
         return None
     if not text.startswith(("{", "[")):
