@@ -16,18 +16,18 @@ from dataclasses import replace
 from treadle.core.bind import bind_inputs
 from treadle.core.claims import claim_next
 from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAction
-from treadle.core.definition import EFFECTS, Definition
+from treadle.core.definition import Definition
 from treadle.core.draft import Draft
-from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
+from treadle.core.errors import HistoryMismatchError, InvariantViolationError
 from treadle.core.events import (
-    ActionAnswered, ActionClaimed, ApprovalDecided, CancelRequested, Claim, Continued, Evaluated, Event, OutcomeResolved,
+    ActionAnswered, ActionClaimed, ApprovalDecided, CancelRequested, Continued, Evaluated, Event, OutcomeResolved,
     PerformerLost, RunParked, RunResumed, RunStarted, Woken,
 )  # fmt: skip
 from treadle.core.expr import NeedBlobs as NeedBlobsError
-from treadle.core.opening import dispatch, initial_state, visit_step
-from treadle.core.render import NeedCallError, RenderFailedError, Renderer, with_result
+from treadle.core.opening import dispatch, visit
+from treadle.core.render import with_result
 from treadle.core.semantics import SUPPORTED
-from treadle.core.settle import begin_closing, end_run, fail_node, settle
+from treadle.core.settle import begin_closing, end_run, fail_node, needs_claim, settle
 from treadle.core.state import Closing, Frame, ListNode, RunState
 from treadle.core.timers import fire_due
 from treadle.core.transitions import absorb_action_event
@@ -43,23 +43,17 @@ def advance(
 
     `state` is None for `RunStarted` alone. `blobs` maps digests to values that an earlier call asked for.
     """
-    if state is None:
-        if not isinstance(event, RunStarted):
-            raise HistoryMismatchError(f"a run begins with RunStarted, not with {type(event).__name__}")
-        state = _unborn(definition, event)
-    if definition.semantics not in SUPPORTED:
-        raise HistoryMismatchError(
-            f"the run has semantics number {definition.semantics}; this version of Treadle knows {sorted(SUPPORTED)}",
-            hint="use the version of Treadle that started it, or a newer one",
-        )
-    draft = Draft(definition, state, event.at_ms, blobs)
+    draft = Draft(definition, _unborn(definition, event) if state is None else state, event.at_ms, blobs)
+    _check_fit(draft)
+    then = event.then if isinstance(event, ActionAnswered | ApprovalDecided) else None
     try:
         fire_due(draft)
+        settle(draft, visit)
         _absorb(draft, event)
-        settle(draft, visit_step)
-        then = event.then if isinstance(event, ActionAnswered | ApprovalDecided) else None
-        if then is not None and draft.refusal is None and not draft.agenda:
-            _claim_quietly(draft, then)
+        settle(draft, visit)
+        if then is not None and draft.refusal is None and draft.parked is None:
+            claim_next(draft, ActionClaimed(at_ms=event.at_ms, claim=then))
+            settle(draft, visit)
     except NeedBlobsError as need:
         return NeedBlobs(digests=tuple(need.digests))
     return draft.decision()
@@ -87,29 +81,47 @@ def resume(definition: Definition, state: RunState) -> tuple[Command, ...]:
         if action.status == "stopping":
             commands.append(StopAction(action=action.id, attempt=action.attempt))
         elif action.status == "open" and action.performer == "server" and state.parked is None:
-            claim = EFFECTS.index(action.effect) >= EFFECTS.index("write")
-            commands.append(Perform(action=action.id, attempt=action.attempt, claim=claim))
+            commands.append(Perform(action=action.id, attempt=action.attempt, claim=needs_claim(action)))
     return tuple(commands)
 
 
-def _unborn(definition: Definition, event: RunStarted) -> RunState:
+def _unborn(definition: Definition, event: Event) -> RunState:
+    if not isinstance(event, RunStarted):
+        raise HistoryMismatchError(f"a run begins with RunStarted, not with {type(event).__name__}")
     return RunState(
         run_id=event.run_id, seed=event.seed, semantics=definition.semantics, env=event.env, started_at_ms=event.at_ms,
         started_by=event.by.name, now_ms=event.at_ms,
     )  # fmt: skip
 
 
+def _check_fit(draft: Draft) -> None:
+    numbers = {draft.definition.semantics, draft.base.semantics}
+    if len(numbers) > 1 or not numbers <= SUPPORTED:
+        raise HistoryMismatchError(
+            f"the run has semantics number {draft.base.semantics}, its definition {draft.definition.semantics}; "
+            f"this version of Treadle knows {sorted(SUPPORTED)}",
+            hint="use the version of Treadle that started it, or a newer one",
+        )
+
+
 def _absorb(draft: Draft, event: Event) -> None:
-    if draft.status not in {"running", "cancelling"}:
-        draft.refuse("run_ended", f"the run has ended: {draft.status}", hint="start another run", status=draft.status)
+    if draft.ended:
+        if isinstance(event, Woken | Continued | Evaluated | PerformerLost):
+            draft.note("ignored", "", event=type(event).__name__)
+        else:
+            draft.refuse("run_ended", f"the run has ended: {draft.status}", hint="start another run", status=draft.status)
         return
     match event:
         case RunStarted():
             _start(draft, event)
-        case ActionClaimed(claim=Claim(action=str(action_id)) as claim) if claim.by.kind == "server":
-            absorb_action_event(draft, event, action_id)
         case ActionClaimed(claim=claim):
-            claim_next(draft, claim)
+            if draft.parked is not None:
+                hint = f"`treadle resume {draft.base.run_id}` takes it up"
+                draft.refuse("run_parked", f"the run is set aside: {draft.parked.reason}", hint=hint)
+            elif claim.action is None:
+                claim_next(draft, event)
+            else:
+                absorb_action_event(draft, event, claim.action)
         case ActionAnswered() | ApprovalDecided() | PerformerLost() | OutcomeResolved():
             absorb_action_event(draft, event, event.action)
         case Evaluated():
@@ -117,64 +129,42 @@ def _absorb(draft: Draft, event: Event) -> None:
         case CancelRequested():
             _cancel(draft, event)
         case RunParked():
-            _park(draft, event)
+            if draft.parked is None:
+                draft.park(event.reason, event.by.name)
+            else:
+                draft.refuse("already_parked", f"the run is already set aside: {draft.parked.reason}", hint="resume it first")
         case RunResumed():
-            _resume(draft)
+            _resume(draft, event)
         case Woken() | Continued():
             pass
 
 
 def _start(draft: Draft, event: RunStarted) -> None:
     if draft.base.revision:
-        draft.refuse("already_started", "the run has been started before")
+        draft.refuse("already_started", "the run has been started before", hint="look at the run")
         return
-    task = draft.definition.main
-    bound, faults = bind_inputs(task, event.inputs)
+    bound, faults = bind_inputs(draft.definition.main, event.inputs, draft.whole)
     if faults:
-        draft.refusal = Refusal(
-            code="invalid_inputs",
-            message="; ".join(fault.message for fault in faults),
-            hint="nothing was started; mend the inputs and start again",
-            details={"faults": [{"path": f.path, "rule": f.rule, "message": f.message} for f in faults]},
-        )
+        message = "; ".join(fault.message for fault in faults)
+        listed: Value = [{"path": fault.path, "rule": fault.rule, "message": fault.message} for fault in faults]
+        draft.refuse("invalid_inputs", message, hint="nothing was started; mend the inputs and start again", faults=listed)
         return
-    draft.put_frame(Frame(path="", outer=None, state={}, inputs=bound))
+    draft.put_frame(Frame(path="", outer=None, inputs=bound))
     draft.put(ListNode(path="", at="", owner=None, frame="", phase="opening"))
     draft.note("run_started", "", workflow=draft.definition.name, by=event.by.name)
     draft.look_at("")
-    _open_run(draft)
-
-
-def _open_run(draft: Draft) -> None:
-    """Evaluate the first state of the run; until its functions have answered, the root list stays `opening`."""
-    root = draft.list_node("")
-    render = Renderer(draft, root)
-    try:
-        state = initial_state(draft.definition.main, render)
-    except NeedCallError as need:
-        draft.agenda.clear()
-        draft.command(need.command)
-        return
-    except RenderFailedError as error:
-        fail_node(draft, root, error.failure)
-        return
-    draft.write_state(draft.frames[""], state)
-    draft.put(replace(root, phase="running", results=()))
 
 
 def _evaluated(draft: Draft, event: Evaluated) -> None:
     node = draft.nodes.get(event.node)
-    if node is None or event.ordinal != len(node.results):
+    # A node waits for a function if it could not finish rendering and nobody is about to look at it.
+    waits = node is not None and node.phase in {"opening", "output", "fallback"} and event.node not in draft.agenda
+    if node is None or not waits or node.closing is not None or event.ordinal != len(node.results):
         draft.note("ignored", event.node, event="Evaluated")
-        return
-    if event.failure is not None:
+    elif event.failure is not None:
         fail_node(draft, node, replace(event.failure, error_class="function", step=event.node))
-        return
-    draft.put(with_result(node, draft.keep(event.value)))
-    if event.node == "" and isinstance(node, ListNode) and node.phase == "opening":
-        draft.look_at("")
-        _open_run(draft)
     else:
+        draft.put(with_result(node, draft.keep(event.value)))
         draft.look_at(event.node)
 
 
@@ -182,7 +172,7 @@ def _cancel(draft: Draft, event: CancelRequested) -> None:
     draft.parked = None
     if draft.status == "cancelling":
         draft.note("cancel_hastened", "", by=event.by.name)
-        end_run(draft, "cancelled", None, None)
+        end_run(draft, "cancelled")
         return
     draft.status = "cancelling"
     draft.note("cancel_requested", "", by=event.by.name, reason=event.reason)
@@ -190,30 +180,19 @@ def _cancel(draft: Draft, event: CancelRequested) -> None:
     begin_closing(draft, draft.list_node(""), Closing(how="cancel"))
 
 
-def _park(draft: Draft, event: RunParked) -> None:
-    if draft.parked is not None:
-        draft.refuse("already_parked", f"the run is already set aside: {draft.parked.reason}", hint="`treadle resume` takes it up")
-        return
-    draft.park(event.reason, event.by.name)
-
-
-def _resume(draft: Draft) -> None:
+def _resume(draft: Draft, event: RunResumed) -> None:
     if draft.parked is None:
         draft.refuse("not_parked", "the run is not set aside", hint="ask for the next step")
         return
     draft.parked = None
+    draft.moves = 0  # whoever resumes a run that moved too much gives it as much again
+    draft.note("run_resumed", "", by=event.by.name)
+    held = list(draft.actions.values())
     draft.changed = True
-    draft.note("run_resumed", "")
     fire_due(draft)
-    for action in list(draft.actions.values()):
-        if action.status == "open":
+    for action in held:
+        if action.status == "open" and draft.actions.get(action.id) is action:
             dispatch(draft, action)
-
-
-def _claim_quietly(draft: Draft, claim: Claim) -> None:
-    """Grant the caller's next action if there is one; that there is none is no refusal."""
-    claim_next(draft, claim)
-    draft.refusal = None
 
 
 def check_invariants(state: RunState) -> None:

@@ -8,17 +8,16 @@ from dataclasses import replace
 
 from treadle.core.definition import Approve, Delegate
 from treadle.core.draft import Draft
-from treadle.core.errors import CLASSES, Failure, Refusal
-from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved
+from treadle.core.errors import CLASSES, Failure
+from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.expected import expected_answer
-from treadle.core.expr import NeedBlobs as NeedBlobsError
-from treadle.core.expr import drawing
+from treadle.core.expr import draw_bits
 from treadle.core.opening import dispatch
 from treadle.core.render import instant
 from treadle.core.schema import check
-from treadle.core.settle import closing_goes_on, fail_step, finish_step, open_handler
+from treadle.core.settle import closing_goes_on, fail_step, finish_step, needs_claim, open_handler, write_result
 from treadle.core.state import ActionState
-from treadle.core.values import BlobRef, Json, Value
+from treadle.core.values import Json, Value
 
 _ASSURANCE = ("none", "relayed", "local", "proven")
 
@@ -28,9 +27,8 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
     if not _fits_attempt(draft, action, event):
         return
     if event.failure is not None:
-        failure = event.failure
-        known = failure.error_class in CLASSES
-        fail_attempt(draft, action, replace(failure, step=action.id, error_class=failure.error_class if known else "failed"))
+        known = event.failure.error_class if event.failure.error_class in CLASSES else "failed"
+        fail_attempt(draft, action, replace(event.failure, step=action.id, error_class=known))
         return
     faults = _faults(draft, action, event.value)
     if not faults:
@@ -38,28 +36,34 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
     elif action.kind == "delegate":
         _refuse_output(draft, action, faults)
     else:
-        schema = expected_answer(action.kind, action.params)
-        draft.refuse(
-            "invalid_answer", f"the answer to `{action.id}` does not fit: {faults[0]}",
-            hint="answer again with a value that fits `expected`", faults=list(faults), expected=schema, attempt=action.attempt,
-        )  # fmt: skip
+        _refuse_value(draft, action, faults)
 
 
 def answer_late(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
     """Refuse an answer to an attempt that is being retried."""
-    draft.refuse(
-        "late", f"attempt {event.attempt} of `{action.id}` has ended; the next one has not begun",
-        hint="ask for the next step", attempt=action.attempt,
-    )  # fmt: skip
+    message = f"attempt {event.attempt} of `{action.id}` has ended; the next one has not begun"
+    draft.refuse("late", message, hint="ask for the next step", attempt=action.attempt)
 
 
 def answer_stopping(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
     """Record an answer that came within the grace of a cancellation; the step is over all the same (ruling 27)."""
+    if not _fits_attempt(draft, action, event):
+        return
     draft.note("answer_after_stop", action.id, done=event.failure is None, value=draft.keep(event.value))
+    message = f"`{action.id}` had been stopped: your answer is recorded and was not used"
+    draft.refuse("stopped", message, hint="ask for the next step, or look at the run")
     end_stopping(draft, action)
 
 
-def end_stopping(draft: Draft, action: ActionState, _event: object = None) -> None:
+def lose_stopping(draft: Draft, action: ActionState, event: PerformerLost) -> None:
+    """End an action whose performer went away while it was being stopped."""
+    if event.attempt == action.attempt:
+        end_stopping(draft, action)
+    else:
+        draft.note("ignored", action.id, event="PerformerLost")
+
+
+def end_stopping(draft: Draft, action: ActionState) -> None:
     """End an action that was asked to stop."""
     draft.drop_action(action.id)
     draft.note("action_stopped", action.id)
@@ -68,16 +72,16 @@ def end_stopping(draft: Draft, action: ActionState, _event: object = None) -> No
 
 def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     """End an attempt that failed: another follows after a wait, or the step has failed."""
-    retry = draft.index.steps[action.at].retry
+    retry = draft.step_at(action.at).retry
     draft.note("attempt_failed", action.id, attempt=action.attempt, error_class=failure.error_class, message=failure.message)
+    draft.drop_action(action.id)
     if retry is None or failure.error_class not in retry.on or action.failures + 1 >= retry.attempts:
-        draft.drop_action(action.id)
         fail_step(draft, draft.step_node(action.id), failure)
         return
-    ceiling = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
-    wait_ms = drawing(draft.base.seed, action.id, "backoff")(action.failures) % (ceiling + 1)
-    draft.drop_action(action.id)
-    draft.put_action(replace(action, status="backoff", failures=action.failures + 1, holder=None, problem=failure))
+    ceiling_ms = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
+    wait_ms = draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
+    problem = replace(failure, result=draft.keep(failure.result))
+    draft.put_action(replace(action, status="backoff", failures=action.failures + 1, holder=None, problem=problem))
     draft.arm("backoff", action.id, draft.now_ms + wait_ms)
     draft.note("retry_planned", action.id, attempt=action.attempt + 1, wait_ms=wait_ms)
 
@@ -85,8 +89,7 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
 def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
     """Offer the next attempt of an action."""
     again = replace(
-        action, status="open", attempt=action.attempt + 1, holder=None, claimed_at_ms=None, redo=redo or action.redo,
-        problem=None if not redo else action.problem,
+        action, status="open", attempt=action.attempt + 1, holder=None, claimed_at_ms=None, redo=redo or action.redo
     )  # fmt: skip
     draft.disarm("timeout", action.id)
     draft.put_action(again)
@@ -96,9 +99,10 @@ def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
 
 def decide(draft: Draft, action: ActionState, event: ApprovalDecided) -> None:
     """Take a person's decision about exactly what was shown (ruling 26)."""
-    refusal = _refused_decision(draft, action, event)
-    if refusal is not None:
-        draft.refusal = refusal
+    refused = _why_not(draft, action, event)
+    if refused is not None:
+        hint = f"a person looks at it again with `treadle approve {draft.base.run_id}`"
+        draft.refuse(refused[0], refused[1], hint=hint, digest=action.digest)
         return
     result: dict[str, Json] = {
         "approved": event.approved, "by": event.by.name, "at": instant(draft.now_ms), "note": event.note,
@@ -113,16 +117,15 @@ def decide(draft: Draft, action: ActionState, event: ApprovalDecided) -> None:
 
 def reject(draft: Draft, action: ActionState, result: dict[str, Json], message: str) -> None:
     """End a gate that was rejected or ran out of time: it fails unless `on_reject` says otherwise."""
-    spec = draft.index.steps[action.at].spec
-    node = draft.step_node(action.id)
+    spec, node = draft.step_at(action.at).spec, draft.step_node(action.id)
     failure = Failure(error_class="rejected", message=message, step=action.id, result=result, has_result=True)
+    on_reject = spec.on_reject if isinstance(spec, Approve) else "fail"
     draft.drop_action(action.id)
     draft.disarm("within", action.id)
-    if isinstance(spec, Approve) and spec.on_reject == "continue":
+    if on_reject == "continue":
         finish_step(draft, node, result)
-    elif isinstance(spec, Approve) and spec.on_reject == "do":
-        node = replace(node, phase="handler", failure=failure)
-        draft.put(node)
+    elif on_reject == "do":
+        write_result(draft, node, failure)
         open_handler(draft, node, ".on_reject", failure)
     else:
         fail_step(draft, node, failure)
@@ -135,6 +138,10 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
         return
     if event.attempt != action.attempt:
         draft.refuse("late", f"`{action.id}` is at attempt {action.attempt}", hint="look at it again", attempt=action.attempt)
+        return
+    faults = _faults(draft, action, event.value) if event.outcome == "done" else ()
+    if faults:
+        _refuse_value(draft, action, faults)
         return
     draft.note("outcome_resolved", action.id, outcome=event.outcome, by=event.by.name, note=event.note)
     if event.outcome == "done":
@@ -155,48 +162,46 @@ def _complete(draft: Draft, action: ActionState, value: Value) -> None:
 
 def _fits_attempt(draft: Draft, action: ActionState, event: ActionAnswered) -> bool:
     """Tell whether the answer is of the attempt that is open, by who holds it; else refuse it with its own code (ruling 21)."""
+    hint = "ask for the next step; your answer was not used"
     if action.kind == "approve":
-        draft.refuse(
-            "needs_decision", f"`{action.id}` waits for a person's decision; an answer cannot give it",
-            hint=f"a person runs `treadle approve {draft.base.run_id}`",
-        )  # fmt: skip
+        gate_hint = f"a person runs `treadle approve {draft.base.run_id}`"
+        draft.refuse("needs_decision", f"`{action.id}` waits for a person's decision; an answer cannot give it", hint=gate_hint)
+    elif event.channel not in {None, action.channel} and event.by.kind == "agent":
+        draft.refuse("foreign", f"`{action.id}` belongs to another branch", hint=hint)
     elif event.attempt < action.attempt:
-        draft.refuse(
-            "late", f"attempt {event.attempt} of `{action.id}` has ended; attempt {action.attempt} is open",
-            hint="ask for the next step; your answer was not used", attempt=action.attempt,
-        )  # fmt: skip
+        message = f"attempt {event.attempt} of `{action.id}` has ended; attempt {action.attempt} is open"
+        draft.refuse("late", message, hint=hint, attempt=action.attempt)
     elif event.attempt > action.attempt:
-        draft.refuse("unknown_attempt", f"`{action.id}` has no attempt {event.attempt}", attempt=action.attempt)
-    elif action.performer == "server" and event.by.kind != "server" and action.status != "unknown":
-        draft.refuse("foreign", f"`{action.id}` is performed by Treadle itself", hint="ask for the next step")
-    elif action.status == "claimed" and action.holder != event.holder and not _person_may(action, event):
-        draft.refuse(
-            "foreign", f"`{action.id}` is held by another performer",
-            hint="ask for the next step; `take_over` fences the other off", attempt=action.attempt,
-        )  # fmt: skip
+        draft.refuse("unknown_attempt", f"`{action.id}` has no attempt {event.attempt}", hint=hint, attempt=action.attempt)
+    elif (action.performer == "server") != (event.by.kind == "server"):
+        draft.refuse("foreign", f"`{action.id}` is performed by: {action.performer}", hint=hint)
+    elif action.holder not in {None, event.holder} and not (action.kind == "prompt" and event.by.kind == "human"):
+        message = f"`{action.id}` is held by another performer"
+        draft.refuse("foreign", message, hint=hint + "; `take_over` fences the other off", attempt=action.attempt)
+    elif action.holder is None and action.performer == "server" and needs_claim(action):
+        draft.refuse("not_claimed", f"`{action.id}` must be claimed before it is done", hint=hint, attempt=action.attempt)
     return draft.refusal is None
-
-
-def _person_may(action: ActionState, event: ActionAnswered) -> bool:
-    return action.kind == "prompt" and event.by.kind == "human"
 
 
 def _faults(draft: Draft, action: ActionState, value: Value) -> tuple[str, ...]:
     schema = expected_answer(action.kind, action.params)
-    if not schema:
-        return ()
-    if isinstance(value, BlobRef):
-        if value.digest not in draft.blobs:
-            raise NeedBlobsError((value.digest,))
-        value = draft.blobs[value.digest]
-    return tuple(f"{fault.path or 'the answer'}: {fault.message}" for fault in check(schema, value))
+    faults = check(schema, draft.whole(value)) if schema else ()
+    return tuple(f"{fault.path or 'the answer'}: {fault.message}" for fault in faults)
+
+
+def _refuse_value(draft: Draft, action: ActionState, faults: tuple[str, ...]) -> None:
+    draft.refuse(
+        "invalid_answer", f"the answer to `{action.id}` does not fit: {faults[0]}",
+        hint="answer again with a value that fits `expected`", faults=list(faults),
+        expected=expected_answer(action.kind, action.params), attempt=action.attempt,
+    )  # fmt: skip
 
 
 def _refuse_output(draft: Draft, action: ActionState, faults: tuple[str, ...]) -> None:
-    spec = draft.index.steps[action.at].spec
-    repair_max = spec.repair if isinstance(spec, Delegate) else 0
+    spec = draft.step_at(action.at).spec
+    left = (spec.repair if isinstance(spec, Delegate) else 0) - action.repairs
     problem = Failure(error_class="bad_output", message="; ".join(faults[:5]), step=action.id)
-    if action.repairs >= repair_max:
+    if left <= 0:
         fail_attempt(draft, action, problem)
         return
     again = replace(action, attempt=action.attempt + 1, repairs=action.repairs + 1, problem=problem)
@@ -204,32 +209,25 @@ def _refuse_output(draft: Draft, action: ActionState, faults: tuple[str, ...]) -
     draft.note("output_refused", action.id, attempt=action.attempt, faults=list(faults))
     draft.refuse(
         "bad_output", f"the answer to `{action.id}` does not fit: {faults[0]}",
-        hint=f"mend it and submit it as attempt {again.attempt}; {repair_max - again.repairs} more may be refused",
-        faults=list(faults), expected=expected_answer(action.kind, action.params), attempt=again.attempt,
+        hint=f"mend it and submit it as attempt {again.attempt}; {left - 1} more may be refused", faults=list(faults),
+        expected=expected_answer(action.kind, action.params), attempt=again.attempt,
     )  # fmt: skip
 
 
-def _refused_decision(draft: Draft, action: ActionState, event: ApprovalDecided) -> Refusal | None:
-    params = action.params
-    users, never = params.get("users"), params.get("never")
-    code, message = "", ""
+def _why_not(draft: Draft, action: ActionState, event: ApprovalDecided) -> tuple[str, str] | None:
+    """Say with code and message why a decision is not taken, if it is not."""
+    users, never, needed = (action.params.get(name) for name in ("users", "never", "assurance"))
+    name = event.by.name
     if action.kind != "approve":
-        code, message = "not_a_gate", f"`{action.id}` is no approval; answer it instead"
-    elif event.by.kind != "human":
-        code, message = "agents_never_approve", f"`{action.id}` is decided by a person, never by an agent"
-    elif _ASSURANCE.index(event.by.assurance) < _ASSURANCE.index(str(params.get("assurance", "local"))):
-        code, message = "assurance_too_low", f"`{action.id}` needs a decision of level `{params.get('assurance')}`"
-    elif event.digest != action.digest:
-        code, message = "digest_mismatch", f"what was shown for `{action.id}` is not what stands there now"
-    elif isinstance(users, list) and event.by.name not in users:
-        code, message = "not_an_approver", f"{event.by.name} may not decide `{action.id}`; {', '.join(map(str, users))} may"
-    elif isinstance(never, list) and _is_never(draft, never, event.by.name):
-        code, message = "not_an_approver", f"{event.by.name} may never decide `{action.id}`: duties are separated here"
-    if not code:
-        return None
-    hint = f"a person looks at it again with `treadle approve {draft.base.run_id}`"
-    return Refusal(code=code, message=message, hint=hint, details={"digest": action.digest})
-
-
-def _is_never(draft: Draft, never: list[Json], name: str) -> bool:
-    return name in never or ("starter" in never and name == draft.base.started_by)
+        return "not_a_gate", f"`{action.id}` is no approval; answer it instead"
+    if event.by.kind != "human":
+        return "agents_never_approve", f"`{action.id}` is decided by a person, never by an agent"
+    if _ASSURANCE.index(event.by.assurance) < _ASSURANCE.index(str(needed)):
+        return "assurance_too_low", f"`{action.id}` needs a decision of level `{needed}`"
+    if event.digest != action.digest:
+        return "digest_mismatch", f"what was shown for `{action.id}` is not what stands there now"
+    if isinstance(users, list) and name not in users:
+        return "not_an_approver", f"{name} may not decide `{action.id}`; {', '.join(map(str, users))} may"
+    if isinstance(never, list) and (name in never or ("starter" in never and name == draft.base.started_by)):
+        return "not_an_approver", f"{name} may never decide `{action.id}`: duties are separated here"
+    return None

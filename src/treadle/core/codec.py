@@ -9,7 +9,7 @@ import json
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from treadle.core import definition, events, state
 from treadle.core import expr as expr_module
@@ -105,23 +105,21 @@ def _is_structured(hint: object) -> bool:
     if hint is Expr or get_origin(hint) is tuple:
         return True
     if get_origin(hint) in {Union, types.UnionType}:
-        return any(_is_structured(a) for a in get_args(hint)) and not _is_value(hint)
+        return any(_is_structured(a) for a in get_args(hint))
     return isinstance(hint, type) and dataclasses.is_dataclass(hint) and hint not in _VALUES
 
 
-def _is_value(hint: object) -> bool:
-    return any(a in _VALUES for a in get_args(hint))
-
-
 def _dataclass_reader(cls: type) -> Reader:
-    hints = get_type_hints(cls, localns=_NAMES)
-    readers = {item.name: _reader(hints[item.name]) for item in dataclasses.fields(cls) if item.init}
+    @cache
+    def readers() -> dict[str, Reader]:  # at the first reading only: a step holds steps
+        hints = get_type_hints(cls, localns=_NAMES)
+        return {item.name: _reader(hints[item.name]) for item in dataclasses.fields(cls) if item.init}
 
     def read(data: object) -> object:
-        given = {}
+        known, given = readers(), dict[str, object]()
         for key, item in cast(dict[str, object], data).items():
-            if key in readers:
-                given[key] = readers[key](item)
+            if key in known:
+                given[key] = known[key](item)
             elif key != "kind":
                 message = f"a stored {cls.__name__} has the field {key!r}, which this version of Treadle does not know"
                 raise HistoryMismatchError(message, hint="open it with the version that wrote it, or a newer one")
@@ -143,18 +141,15 @@ def _tuple_reader(args: tuple[object, ...]) -> Reader:
 
 
 def _union_reader(args: tuple[object, ...]) -> Reader:
-    members = {a.__name__: a for a in args if isinstance(a, type) and dataclasses.is_dataclass(a)}
-    rest = [a for a in args if a is not type(None) and a not in members.values() and get_origin(a) is not Literal]
+    members = {a.__name__: a for a in args if isinstance(a, type) and dataclasses.is_dataclass(a) and a not in _VALUES}
+    tuples = [a for a in args if get_origin(a) is tuple]
 
     def read(data: object) -> object:
-        if isinstance(data, dict):
-            kind = cast(dict[str, object], data).get("kind")
-            if isinstance(kind, str) and kind in members:
-                return _reader(members[kind])(cast(object, data))
-            if len(members) == 1:
-                return _reader(next(iter(members.values())))(cast(object, data))
-        if isinstance(data, list) and rest:
-            return _reader(rest[0])(cast(object, data))
-        return data
+        if isinstance(data, dict) and members:
+            kind = str(cast(dict[str, object], data).get("kind")) if len(members) > 1 else next(iter(members))
+            if kind not in members:
+                raise HistoryMismatchError(f"a stored record has the kind {kind!r}, which this version of Treadle does not know")
+            return _reader(members[kind])(cast(object, data))
+        return _reader(tuples[0])(cast(object, data)) if isinstance(data, list) and tuples else cast(object, data)
 
     return read

@@ -11,10 +11,12 @@ from dataclasses import replace
 from treadle.core import limits
 from treadle.core.commands import Blob, Command, Decision, Note
 from treadle.core.definition import Definition, Step, Task
-from treadle.core.errors import Failure, InvariantViolationError, Refusal
+from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
+from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import is_under
+from treadle.core.aside import fill, make_room, size_of
 from treadle.core.state import ActionState, Frame, ListNode, Node, Parked, RunState, StepNode
-from treadle.core.values import BlobRef, Value, encode, spill
+from treadle.core.values import BlobRef, Value, spill
 
 
 class Draft:
@@ -29,7 +31,8 @@ class Draft:
         self.agenda = deque(state.agenda)
         self.status, self.parked, self.degraded = state.status, state.parked, state.degraded
         self.result, self.failure = state.result, state.failure
-        self.moves, self.size_bytes, self.reached = state.moves, state.size_bytes, state.reached
+        self.moves, self.moves_left, self.size_bytes = state.moves, limits.SETTLE_MOVES_MAX, state.size_bytes
+        self.reached = state.reached
         self.commands: list[Command] = []
         self.notes: list[Note] = []
         self.set_aside: dict[str, bytes] = {}
@@ -40,27 +43,43 @@ class Draft:
     def decision(self) -> Decision:
         """Freeze the draft."""
         if not self.changed:
-            return Decision(
-                state=self.base, changed=False, notes=tuple(self.notes), refusal=self.refusal, claimed=self.claimed
-            )
-        state = RunState(
-            run_id=self.base.run_id, seed=self.base.seed, semantics=self.base.semantics, env=self.base.env,
-            started_at_ms=self.base.started_at_ms, started_by=self.base.started_by, now_ms=self.now_ms,
-            revision=self.base.revision + 1, status=self.status, parked=self.parked, degraded=self.degraded,
-            moves=self.moves, size_bytes=self.size_bytes, nodes=self.nodes, frames=self.frames, actions=self.actions,
-            timers=self.timers, agenda=tuple(self.agenda), reached=self.reached, result=self.result, failure=self.failure,
-        )  # fmt: skip
+            return Decision(state=self.base, changed=False, notes=tuple(self.notes), refusal=self.refusal, claimed=self.claimed)
+        state = self._state()
+        if state.size_bytes > limits.STATE_BYTES_MAX and not state.ended:
+            state = make_room(state, self.set_aside)
+            if state.size_bytes > limits.STATE_BYTES_MAX and state.parked is None:
+                self.park(f"the state is larger than {limits.STATE_BYTES_MAX} bytes, and nothing in it can be set aside", "treadle")
+                state = replace(state, parked=self.parked)
         return Decision(
             state=state, changed=True, commands=tuple(self.commands), notes=tuple(self.notes),
             blobs=tuple(Blob(digest=d, body=b) for d, b in self.set_aside.items()), refusal=self.refusal,
-            claimed=self.claimed, more=bool(self.agenda) and not state.ended and self.parked is None,
+            claimed=self.claimed, more=bool(state.agenda) and state.parked is None,
+        )  # fmt: skip
+
+    def _state(self) -> RunState:
+        return replace(
+            self.base, now_ms=self.now_ms, revision=self.base.revision + 1, status=self.status, parked=self.parked,
+            degraded=self.degraded, moves=self.moves, size_bytes=self.size_bytes, nodes=self.nodes, frames=self.frames,
+            actions=self.actions, timers=self.timers, agenda=tuple(self.agenda), reached=self.reached, result=self.result,
+            failure=self.failure,
         )  # fmt: skip
 
     # What is there
 
+    @property
+    def ended(self) -> bool:
+        """Tell whether the run is over."""
+        return self.status not in {"running", "cancelling"}
+
+    def step_at(self, at: str) -> Step:
+        """Give the definition's step at an address. Raises HistoryMismatchError where the definition has none."""
+        if at not in self.index.steps:
+            raise HistoryMismatchError(f"the run is at {at!r}; the definition `{self.definition.name}` has no such step")
+        return self.index.steps[at]
+
     def step(self, node: StepNode) -> Step:
         """Give the definition's step of a node."""
-        return self.index.steps[node.at]
+        return self.step_at(node.at)
 
     def list_node(self, path: str) -> ListNode:
         """Give an open list; its absence is a bug."""
@@ -91,6 +110,16 @@ class Draft:
         """Give open actions at or below a path, in the order in which they were opened."""
         return (a for a in self.actions.values() if is_under(a.id, path))
 
+    def read_blob(self, digest: str) -> Value:
+        """Give a value that was set aside; raises NeedBlobs where the shell has not supplied it."""
+        if digest not in self.blobs:
+            raise NeedBlobsError((digest,))
+        return self.blobs[digest]
+
+    def whole(self, value: Value) -> Value:
+        """Give a value with what was set aside in it, for checks against a schema."""
+        return fill(value, self.read_blob)
+
     # Changes
 
     def note(self, kind: str, path: str, **data: Value) -> None:
@@ -112,18 +141,23 @@ class Draft:
 
     def put(self, node: Node) -> None:
         """Add or replace a node."""
+        self._grow(node.path, self.nodes)
         self.nodes[node.path] = node
-        self.changed = True
 
     def put_frame(self, frame: Frame) -> None:
         """Add or replace a frame."""
+        self._grow(frame.path, self.frames)
         self.frames[frame.path] = frame
-        self.changed = True
 
     def put_action(self, action: ActionState) -> None:
         """Add or replace an action."""
+        self._grow(action.id, self.actions)
         self.actions[action.id] = action
+
+    def _grow(self, path: str, where: Mapping[str, object]) -> None:
         self.changed = True
+        if path not in where:
+            self.size_bytes += limits.ENTRY_BYTES + 6 * len(path)
 
     def drop_action(self, action_id: str) -> None:
         """Take an action and its timers away."""
@@ -139,10 +173,8 @@ class Draft:
         self.changed = True
 
     def drop_frame(self, path: str) -> None:
-        """Take a frame away, and its state from the account."""
-        frame = self.frames.pop(path, None)
-        if frame is not None:
-            self.size_bytes -= sum(frame.sizes.values())
+        """Take a frame away."""
+        if self.frames.pop(path, None) is not None:
             self.changed = True
 
     def drop_below(self, path: str) -> None:
@@ -162,51 +194,26 @@ class Draft:
         if self.timers.pop(f"{kind}:{path}", None) is not None:
             self.changed = True
 
-    # Values
-
     def keep(self, value: Value) -> Value:
-        """Set a value aside if it is large (ruling 10); the reference is what state holds."""
-        if value is None or isinstance(value, (bool, int, float, BlobRef)):
-            return value
-        if isinstance(value, str) and len(value) < limits.BLOB_BYTES_MIN // 4:
-            return value
-        if len(encode(value)) <= limits.BLOB_BYTES_MIN:
-            return value
-        return self.set_value_aside(value)
+        """Make a value fit to stand in the state: a large one is set aside at once (ruling 10)."""
+        size = size_of(value)
+        if size > limits.BLOB_BYTES_MIN:
+            return self.set_value_aside(value)
+        self.size_bytes += size
+        return value
 
-    def set_value_aside(self, value: Value) -> Value:
+    def set_value_aside(self, value: Value) -> BlobRef:
         """Turn a value into a blob reference, whatever its size."""
         reference, body = spill(value)
         self.set_aside[reference.digest] = body
+        self.size_bytes += size_of(reference)
         return reference
 
     def write_state(self, scope: Frame, updates: dict[str, Value]) -> None:
-        """Write fields of a scope and keep the account of its size."""
+        """Write fields of a scope."""
         kept = {name: self.keep(value) for name, value in updates.items()}
-        sizes = {name: len(encode(value)) for name, value in kept.items()}
-        self.size_bytes += sum(sizes.values()) - sum(scope.sizes.get(name, 0) for name in sizes)
-        self.put_frame(replace(scope, state={**(scope.state or {}), **kept}, sizes={**scope.sizes, **sizes}))
-        if self.size_bytes > limits.STATE_BYTES_MAX:
-            self._shrink()
-
-    def _shrink(self) -> None:
-        """Set the largest values aside until the state fits (ruling 10)."""
-        fields = [(size, path, name) for path, f in self.frames.items() for name, size in f.sizes.items()]
-        for size, path, name in sorted(fields, reverse=True):
-            if self.size_bytes <= limits.STATE_BYTES_MAX or size < limits.SPILL_BYTES_MIN:
-                return
-            frame = self.frames[path]
-            reference = self.set_value_aside((frame.state or {})[name])
-            smaller = len(encode(reference))
-            self.size_bytes += smaller - size
-            self.put_frame(
-                replace(frame, state={**(frame.state or {}), name: reference}, sizes={**frame.sizes, name: smaller})
-            )
-
-    def fail_run(self, failure: Failure) -> None:
-        """Remember why the run failed; `ending` closes it."""
-        self.failure = failure
-        self.changed = True
+        self.size_bytes += sum(map(len, updates))
+        self.put_frame(replace(scope, state={**(scope.state or {}), **kept}))
 
     def park(self, reason: str, by: str) -> None:
         """Set the run aside (ruling 24)."""

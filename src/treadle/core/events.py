@@ -54,7 +54,10 @@ class ActionClaimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionAnswered:
-    """A performer answered an attempt: `failure` of None means done, with `value`. `then` claims the next action in the same transition."""
+    """A performer answered an attempt: `failure` of None means done, with `value`. `then` claims the next action in the same transition.
+
+    `channel` is the one an agent speaks on; None where the shell vouches for the caller.
+    """
 
     at_ms: int
     action: str
@@ -64,6 +67,7 @@ class ActionAnswered:
     value: Value = None
     failure: Failure | None = None
     then: Claim | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

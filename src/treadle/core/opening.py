@@ -1,122 +1,115 @@
-"""Opening: what each type of step does when it is reached. One function per type; the table at the end is the closed list of types.
+"""Opening: what each type of step does when it is reached, and how a run, or a round of a foreach, gets its first state.
 
 A step's fields are rendered once (ruling 6). Until the results of registered functions are there it stays `opening` and is visited again.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from treadle.core import limits
+from treadle.core.aside import RULES, size_of
 from treadle.core.bind import bind_inputs, single_required
 from treadle.core.commands import Perform
-from treadle.core.definition import (
-    EFFECTS, Approve, Condition, Delegate, Foreach, McpCall, Prompt, Return, SetState, Step, Task,
-)  # fmt: skip
+from treadle.core.definition import Approve, Condition, Delegate, Foreach, McpCall, Prompt, Return, SetState, Step, Task
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
-from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, branch_token
-from treadle.core.render import NeedCallError, RenderFailedError, Renderer
-from treadle.core.settle import fail_node, finish_step, open_list, return_from, write_fields
+from treadle.core.render import NeedCallError, Renderer, RenderFailedError
+from treadle.core.settle import fail_node, finish_step, needs_claim, open_list, return_from, schema_problem, write_fields
 from treadle.core.state import ActionState, Fan, Frame, ListNode, StepNode
-from treadle.core.values import Chunks, Value, BlobRef, canonical, digest, encode
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value, canonical, digest
 
 
-def visit_step(draft: Draft, node: StepNode | ListNode) -> None:
-    """Do what a step, or a round that has not begun, can do now."""
+def visit(draft: Draft, node: StepNode | ListNode) -> None:
+    """Do what a step, or a scope that has not begun, can do now."""
     try:
         if isinstance(node, ListNode):
-            _open_round(draft, node)
+            _open_scope(draft, node)
         elif node.phase == "opening":
             _open(draft, node)
         elif node.phase == "fallback":
             _fall_back(draft, node)
         elif node.fan is not None:
-            _go_on_with_rounds(draft, node)
+            _go_on_with_rounds(draft, node, node.fan)
     except NeedCallError as need:
         draft.command(need.command)
     except RenderFailedError as error:
         fail_node(draft, node, error.failure)
 
 
+def _failed(node: StepNode | ListNode, message: str, error_class: str = "expression") -> RenderFailedError:
+    return RenderFailedError(Failure(error_class=error_class, message=message, step=node.path))
+
+
 def _open(draft: Draft, node: StepNode) -> None:
     step = draft.step(node)
     if len(node.path) > ACTION_ID_CHARACTERS_MAX:
-        message = f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters"
-        raise RenderFailedError(Failure(error_class="failed", message=message, step=node.path[:100]))
+        raise _failed(node, f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters", "failed")
     render = Renderer(draft, node)
     if step.when is not None and not render.truth(step.when, "when"):
         finish_step(draft, node, skipped=True)
         return
-    OPENERS[type(step.spec)](draft, node, step, render)
+    match step.spec:
+        case Prompt() as spec:
+            _open_action(draft, node, step, "prompt", _prompt_params(node, spec, render))
+        case Approve() as spec:
+            _open_action(draft, node, step, "approve", _approve_params(spec, render))
+        case Delegate() as spec:
+            params: dict[str, Value] = {"instructions": render.value(spec.instructions, "instructions")}
+            extra: dict[str, Value] = {"agent": spec.agent, "output": spec.output}
+            _open_action(draft, node, step, "delegate", params | {k: v for k, v in extra.items() if v is not None})
+        case McpCall() as spec:
+            parameters = render.value(spec.parameters, "parameters")
+            _open_action(draft, node, step, "mcp_call", {"tool": spec.tool, "parameters": parameters})
+        case SetState() as spec:
+            _set_state(draft, node, spec, render)
+        case Condition() as spec:
+            _condition(draft, node, spec, render)
+        case Foreach() as spec:
+            _foreach(draft, node, spec, render)
+        case Return() as spec:
+            return_from(draft, node, render.value(spec.value, "value"))
 
 
 def _fall_back(draft: Draft, node: StepNode) -> None:
-    step = draft.step(node)
+    fallback = draft.step(node).on_error.fallback
     render = Renderer(draft, node)
-    if node.failure is not None:
-        render.names["error"] = node.failure.shown()
-    value = render.value(step.on_error.fallback, "fallback") if step.on_error.fallback is not None else None
-    finish_step(draft, replace(node, fan=None), value)
+    render.names["error"] = node.failure.shown() if node.failure is not None else None
+    finish_step(draft, node, render.value(fallback, "fallback") if fallback is not None else None)
 
 
 # Steps that are actions
 
 
-def _prompt(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, Prompt)  # noqa: S101 - the table below chose by this type
+def _prompt_params(node: StepNode, spec: Prompt, render: Renderer) -> dict[str, Value]:
     params: dict[str, Value] = {"message": render.value(spec.message, "message"), "format": spec.format}
     if spec.options is not None:
-        params["options"] = render.value(spec.options, "options")
+        options = render.value(spec.options, "options")
+        if not isinstance(options, list) or size_of(options) > limits.BLOB_BYTES_MIN:
+            raise _failed(node, f"`options` of step `{node.path}` is not a list of at most {limits.BLOB_BYTES_MIN} bytes")
+        params["options"] = options
     if spec.default is not None:
         params["default"] = render.value(spec.default, "default")
-    rules = {"pattern": spec.pattern, "min_length": spec.min_length, "max_length": spec.max_length, "fields": spec.fields}
-    params |= {name: rule for name, rule in rules.items() if rule is not None}
-    if spec.multiple:
-        params["multiple"] = True
-    _open_action(draft, node, step, "prompt", params)
+    rules: dict[str, Value] = {
+        "pattern": spec.pattern, "min_length": spec.min_length, "max_length": spec.max_length, "fields": spec.fields,
+        "multiple": spec.multiple or None,
+    }  # fmt: skip
+    return params | {name: rule for name, rule in rules.items() if rule is not None}
 
 
-def _approve(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, Approve)  # noqa: S101
-    shown = render.value(spec.show, "show")
-    params: dict[str, Value] = {"show": shown, "assurance": spec.assurance}
-    if spec.users:
-        params["users"] = list(spec.users)
-    if spec.never:
-        params["never"] = list(spec.never)
-    _open_action(draft, node, step, "approve", params, shown_digest=digest(canonical(shown)))
+def _approve_params(spec: Approve, render: Renderer) -> dict[str, Value]:
+    params: dict[str, Value] = {"show": render.value(spec.show, "show"), "assurance": spec.assurance}
+    people: dict[str, Value] = {"users": list(spec.users), "never": list(spec.never)}
+    return params | {name: users for name, users in people.items() if users}
 
 
-def _delegate(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, Delegate)  # noqa: S101
-    params: dict[str, Value] = {"instructions": render.value(spec.instructions, "instructions")}
-    if spec.agent is not None:
-        params["agent"] = spec.agent
-    if spec.output is not None:
-        params["output"] = spec.output
-    _open_action(draft, node, step, "delegate", params)
-
-
-def _mcp_call(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, McpCall)  # noqa: S101
-    parameters = render.value(spec.parameters, "parameters")
-    _open_action(draft, node, step, "mcp_call", {"tool": spec.tool, "parameters": parameters})
-
-
-def _open_action(
-    draft: Draft, node: StepNode, step: Step, kind: str, params: dict[str, Value], shown_digest: str | None = None
-) -> None:
+def _open_action(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[str, Value]) -> None:
     """Hand out an action; questions to people go to the run's main channel, all else to its branch (ruling 22)."""
-    frame = draft.frames[node.frame]
     action = ActionState(
         id=node.path, at=node.at, kind=kind, performer=step.performer, effect=step.effect, repeatable=step.repeatable,
-        channel="" if kind in {"prompt", "approve"} else frame.channel,
-        params={name: draft.keep(value) for name, value in params.items()}, opened_at_ms=draft.now_ms, digest=shown_digest,
+        channel="" if kind in {"prompt", "approve"} else draft.frames[node.frame].channel,
+        params={name: draft.keep(value) if name not in RULES else value for name, value in params.items()},
+        opened_at_ms=draft.now_ms, digest=digest(canonical(params["show"])) if kind == "approve" else None,
     )  # fmt: skip
     draft.put(replace(node, phase="action", results=()))
     draft.put_action(action)
@@ -128,7 +121,7 @@ def dispatch(draft: Draft, action: ActionState) -> None:
     """Ask for a server-performed action; what may run again without harm needs no claim of its own (ruling 19)."""
     if action.performer != "server" or draft.parked is not None:
         return
-    claim = EFFECTS.index(action.effect) >= EFFECTS.index("write")
+    claim = needs_claim(action)
     if not claim:
         start_attempt_clock(draft, action)
     draft.command(Perform(action=action.id, attempt=action.attempt, claim=claim))
@@ -136,7 +129,7 @@ def dispatch(draft: Draft, action: ActionState) -> None:
 
 def start_attempt_clock(draft: Draft, action: ActionState) -> None:
     """Bound the attempt that begins now (ruling 2)."""
-    timeout_ms = draft.index.steps[action.at].timeout_ms
+    timeout_ms = draft.step_at(action.at).timeout_ms
     if timeout_ms is not None:
         draft.arm("timeout", action.id, draft.now_ms + timeout_ms)
 
@@ -144,17 +137,14 @@ def start_attempt_clock(draft: Draft, action: ActionState) -> None:
 # Steps that are done at once, and blocks
 
 
-def _set_state(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, SetState)  # noqa: S101
+def _set_state(draft: Draft, node: StepNode, spec: SetState, render: Renderer) -> None:
     for name, expr in spec.let:
         render.names[name] = render.value(expr, f"let.{name}")
-    state = render.names["state"]
     written: dict[str, Value] = {}
+    before = draft.scope_of(node.frame).state or {}
     for name, expr in spec.updates:
         written[name] = render.value(expr, f"updates.{name}")
-        state = {**state, name: written[name]} if isinstance(state, dict) else state
-        render.names["state"] = state
+        render.names["state"] = {**before, **written}
     problem = write_fields(draft, node, written)
     if problem is not None:
         raise RenderFailedError(problem)
@@ -162,9 +152,7 @@ def _set_state(draft: Draft, node: StepNode, step: Step, render: Renderer) -> No
     finish_step(draft, node)
 
 
-def _condition(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, Condition)  # noqa: S101
+def _condition(draft: Draft, node: StepNode, spec: Condition, render: Renderer) -> None:
     truth = render.truth(spec.test, "if")
     draft.note("branch_chosen", node.path, branch="then" if truth else "else")
     if not (spec.then if truth else spec.otherwise):
@@ -175,119 +163,106 @@ def _condition(draft: Draft, node: StepNode, step: Step, render: Renderer) -> No
     open_list(draft, node, ".then" if truth else ".else", node.frame)
 
 
-def _return(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, Return)  # noqa: S101
-    return_from(draft, node, render.value(spec.value, "value"))
-
-
-def _foreach(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    spec = step.spec
-    assert isinstance(spec, Foreach)  # noqa: S101
+def _foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> None:
     items = render.value(spec.items, "items")
-    count = _count(items, node, spec)
-    parts = tuple((None,) * min(limits.CHUNK_ITEMS, count - n) for n in range(0, count, limits.CHUNK_ITEMS))
-    fan = Fan(items=_kept_items(draft, items), count=count, parts=parts)
+    if isinstance(items, BlobRef) and items.kind == "list":
+        items = draft.read_blob(items.digest)
+    if not isinstance(items, list | Chunks):
+        raise _failed(node, f"`items` of step `{node.path}` is not a list")
+    count = items.length if isinstance(items, Chunks) else len(items)
+    if count > spec.items_max:
+        raise _failed(node, f"`items` of step `{node.path}` has {count} items; the limit is {spec.items_max}", "failed")
+    empty = tuple((None,) * min(CHUNK_ITEMS, count - first) for first in range(0, count, CHUNK_ITEMS))
+    if isinstance(items, list):
+        items = _in_chunks(draft, [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)], count)
+    fan = Fan(items=items, count=count, parts=empty)
     node = replace(node, phase="block", results=(), fan=fan)
     draft.put(node)
     draft.note("items_found", node.path, count=count)
     draft.look_at(node.path)
 
 
-def _count(items: Value, node: StepNode, spec: Foreach) -> int:
-    if not isinstance(items, (list, Chunks)):
-        message = f"`items` of step `{node.path}` is not a list"
-        raise RenderFailedError(Failure(error_class="expression", message=message, step=node.path))
-    count = items.length if isinstance(items, Chunks) else len(items)
-    if count > spec.items_max:
-        message = f"`items` of step `{node.path}` has {count} items; the limit is {spec.items_max}"
-        raise RenderFailedError(Failure(error_class="failed", message=message, step=node.path))
-    return count
-
-
-def _kept_items(draft: Draft, items: Value) -> Value:
-    if isinstance(items, list):
-        return in_chunks(draft, [tuple(items[n : n + limits.CHUNK_ITEMS]) for n in range(0, len(items), limits.CHUNK_ITEMS)])
-    return items
-
-
-def in_chunks(draft: Draft, parts: "list[tuple[Value, ...]] | tuple[tuple[Value, ...], ...]") -> Value:
-    """Give a list; a large one as chunks that are set aside, so that an index reads only what it needs (ruling 10)."""
-    whole: list[Value] = [value for part in parts for value in part]
-    if len(encode(whole)) <= limits.BLOB_BYTES_MIN:  # type: ignore[arg-type]
-        return whole  # type: ignore[return-value]
-    references = tuple(draft.set_value_aside(list(part)) for part in parts)  # type: ignore[arg-type]
-    return Chunks(parts=references, length=len(whole))  # type: ignore[arg-type]
+def _in_chunks(draft: Draft, parts: Sequence[tuple[Value, ...] | BlobRef], count: int) -> Value:
+    """Give a list; a large one in pieces that are set aside, so that an index reads only what it needs (ruling 10)."""
+    whole = [value for part in parts if not isinstance(part, BlobRef) for value in part]
+    if len(whole) == count and (size := size_of(whole)) <= limits.BLOB_BYTES_MIN:
+        draft.size_bytes += size
+        return whole
+    references = tuple(part if isinstance(part, BlobRef) else draft.set_value_aside(list(part)) for part in parts)
+    return Chunks(parts=references, length=count)
 
 
 # Rounds of a foreach
 
 
-def _go_on_with_rounds(draft: Draft, node: StepNode) -> None:
-    fan, spec = node.fan, draft.step(node).spec
-    if fan is None or not isinstance(spec, Foreach):
+def _go_on_with_rounds(draft: Draft, node: StepNode, fan: Fan) -> None:
+    spec = draft.step(node).spec
+    if not isinstance(spec, Foreach):
         raise InvariantViolationError(f"{node.path!r} is no foreach")
     if fan.next_index == fan.count and fan.open_count == 0:
-        if fan.errors:
-            draft.degraded = True
-        finish_step(draft, node, in_chunks(draft, fan.parts))
+        draft.degraded = draft.degraded or bool(fan.errors or fan.error_parts)
+        finish_step(draft, node, _in_chunks(draft, fan.parts, fan.count))
         return
     width = 1 if spec.sequential else spec.max_parallel
-    opened = sum(1 for frame in draft.frames.values() if frame.index is not None)
-    while fan.next_index < fan.count and fan.open_count < width:
-        if fan.open_count > 0 and opened >= limits.OPEN_ITEMS_MAX:
-            break
-        _begin_round(draft, node, spec, fan, fan.next_index)
+    room = limits.OPEN_ITEMS_MAX - sum(1 for frame in draft.frames.values() if frame.index is not None)
+    while fan.next_index < fan.count and fan.open_count < width and (room > 0 or fan.open_count == 0):
+        _begin_round(draft, node, spec, fan)
         fan = replace(fan, next_index=fan.next_index + 1, open_count=fan.open_count + 1)
-        opened += 1
+        room -= 1
     draft.put(replace(node, fan=fan))
 
 
-def _begin_round(draft: Draft, node: StepNode, spec: Foreach, fan: Fan, index: int) -> None:
-    path = f"{node.path}[{index}]"
-    outer = draft.frames[node.frame]
-    channel = branch_token(draft.base.seed, path) if spec.agent is not None else outer.channel
+def _begin_round(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
+    index, path = fan.next_index, f"{node.path}[{fan.next_index}]"
+    channel = branch_token(draft.base.seed, path) if spec.agent is not None else draft.frames[node.frame].channel
     draft.put_frame(
         Frame(
-            path=path, outer=node.frame, item=_item(draft, fan.items, index), index=index, count=fan.count,
+            path=path, outer=node.frame, item=draft.keep(_item(draft, fan.items, index)), index=index, count=fan.count,
             item_name=spec.item_name, channel=channel,
         )
     )  # fmt: skip
-    draft.put(
-        ListNode(path=path, at=node.at + "[]", owner=node.path, frame=path, phase="opening" if spec.task else "running")
-    )
+    phase = "opening" if spec.task is not None else "running"
+    draft.put(ListNode(path=path, at=node.at + "[]", owner=node.path, frame=path, phase=phase))
     draft.note("item_opened", path)
     draft.look_at(path)
 
 
 def _item(draft: Draft, items: Value, index: int) -> Value:
     """Give one item; of chunks only the piece that holds it is read."""
-    if not isinstance(items, Chunks):
-        return items[index] if isinstance(items, list) else None
-    part = items.parts[index // limits.CHUNK_ITEMS]
-    if isinstance(part, BlobRef):
-        if part.digest not in draft.blobs:
-            raise NeedBlobsError((part.digest,))
-        piece = draft.blobs[part.digest]
-        return piece[index % limits.CHUNK_ITEMS] if isinstance(piece, list) else None
-    return part[index % limits.CHUNK_ITEMS]
+    if isinstance(items, BlobRef):
+        items = draft.read_blob(items.digest)
+    if isinstance(items, Chunks):
+        number, index = divmod(index, CHUNK_ITEMS)
+        part = items.parts[number]
+        items = draft.read_blob(part.digest) if isinstance(part, BlobRef) else list(part)
+    if not isinstance(items, list):
+        raise InvariantViolationError("the items of a foreach are no list any more")
+    return items[index]
 
 
-def _open_round(draft: Draft, node: ListNode) -> None:
-    """Give a task's round its inputs and its own state, and seal it from its parent (ruling 13)."""
-    owner = draft.step_node(node.owner or "")
-    spec, task, frame = draft.step(owner).spec, draft.index.scopes[node.at], draft.frames[node.path]
-    if not isinstance(spec, Foreach):
-        raise InvariantViolationError(f"{owner.path!r} is no foreach")
+# Scopes: the run itself, and rounds that do a task
+
+
+def _open_scope(draft: Draft, node: ListNode) -> None:
+    """Give a scope its inputs and its own state, and seal a task's from its parent (ruling 13)."""
+    task, frame = draft.index.scopes[node.at], draft.frames[node.path]
     render = Renderer(draft, node)
-    given = _inputs_of_round(spec, task, render, frame)
-    bound, faults = bind_inputs(task, given)
-    if faults:
-        raise RenderFailedError(Failure(error_class="failed", message=faults[0].message, step=node.path))
-    render.names |= {"inputs": bound, "steps": {}}
-    state = initial_state(task, render)
-    scope = replace(frame, outer=None, state={}, inputs=bound, item=None)
-    draft.put_frame(scope)
+    bound = dict(frame.inputs or {})
+    if node.owner is not None:
+        spec = draft.step(draft.step_node(node.owner)).spec
+        given = _inputs_of_round(spec, task, render, frame) if isinstance(spec, Foreach) else {}
+        bound, faults = bind_inputs(task, given, draft.whole)
+        if faults:
+            raise _failed(node, faults[0].message, "failed")
+    state: dict[str, Value] = {}
+    render.names |= {"inputs": bound, "steps": {}, "state": state}
+    for name, expr in task.initial_state:
+        state = {**state, name: render.value(expr, f"initial_state.{name}")}
+        render.names["state"] = state
+    problem = schema_problem(draft, task, state, node.path)
+    if problem is not None:
+        raise RenderFailedError(problem)
+    scope = replace(frame, outer=None, state={}, inputs={name: draft.keep(value) for name, value in bound.items()}, item=None)
     draft.write_state(scope, state)
     draft.put(replace(node, phase="running", results=()))
     draft.look_at(node.path)
@@ -298,19 +273,3 @@ def _inputs_of_round(spec: Foreach, task: Task, render: Renderer, frame: Frame) 
         return {name: render.value(expr, f"inputs.{name}") for name, expr in spec.inputs}
     name = single_required(task)
     return {name: frame.item} if name is not None else {}
-
-
-def initial_state(task: Task, render: Renderer) -> dict[str, Value]:
-    """Evaluate a task's first state, once, in order; later fields see earlier ones."""
-    state: dict[str, Value] = {}
-    for name, expr in task.initial_state:
-        render.names["state"] = state
-        state = {**state, name: render.value(expr, f"initial_state.{name}")}
-    return state
-
-
-Opener = Callable[[Draft, StepNode, Step, Renderer], None]
-OPENERS: dict[type, Opener] = {
-    Prompt: _prompt, Approve: _approve, Delegate: _delegate, McpCall: _mcp_call, SetState: _set_state,
-    Condition: _condition, Foreach: _foreach, Return: _return,
-}  # fmt: skip

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from treadle.core.commands import Evaluate
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
-from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate, evaluate_call_args
+from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate, evaluate_call_args, evaluate_condition
 from treadle.core.state import Frame, Node
-from treadle.core.values import Value, normalise
+from treadle.core.values import Value
 
 
 class NeedCallError(Exception):
@@ -37,7 +37,7 @@ class RenderFailedError(Exception):
 
 def instant(at_ms: int) -> str:
     """Write an instant as ISO-8601 UTC text with milliseconds (ruling 5)."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
 
 
 class Renderer:
@@ -51,85 +51,66 @@ class Renderer:
 
     def value(self, expr: Expr, field: str) -> Value:
         """Evaluate one field. Raises NeedCallError, RenderFailedError, NeedBlobs."""
-        env = Env(
-            names=self.names,
-            results=self._results(expr, field),
-            now_ms=self.draft.now_ms,
-            draw=drawing(self.draft.base.seed, self.node.path, field),
-            env_vars=self.draft.base.env,
-            blobs=self.draft.blobs,
-        )
         try:
-            return normalise(evaluate(expr, env), refs=True)
+            return evaluate(expr, self._env(field, self._results(expr, field)))
         except ExprError as error:
             raise self._failed(error, field) from error
 
     def truth(self, expr: Expr, field: str) -> bool:
-        """Evaluate a condition; a text is an error (language.md §4)."""
-        found = self.value(expr, field)
-        if isinstance(found, str):
-            message = f"`{field}` of {self._place()} gave the text {found[:40]!r}; a condition must give a value that is no text"
-            raise RenderFailedError(Failure(error_class="expression", message=message, step=self.node.path))
-        return bool(found)
+        """Evaluate a condition; a text is an error (language.md §4). Raises as `value`."""
+        try:
+            return evaluate_condition(expr, self._env(field, self._results(expr, field)))
+        except ExprError as error:
+            raise self._failed(error, field) from error
+
+    def _env(self, field: str, results: Sequence[Value]) -> Env:
+        draft = self.draft
+        draw = drawing(draft.base.seed, self.node.path, field)
+        return Env(names=self.names, results=results, now_ms=draft.now_ms, draw=draw, env_vars=draft.base.env, blobs=draft.blobs)
 
     def _results(self, expr: Expr, field: str) -> Sequence[Value]:
         results: list[Value] = []
         for index, call in enumerate(expr.calls):
-            known = self.node.results
-            if self.ordinal >= len(known):
-                env = Env(
-                    names=self.names, results=results, now_ms=self.draft.now_ms, env_vars=self.draft.base.env,
-                    draw=drawing(self.draft.base.seed, self.node.path, field), blobs=self.draft.blobs,
-                )  # fmt: skip
-                try:
-                    args, kwargs = evaluate_call_args(expr, index, env)
-                except ExprError as error:
-                    raise self._failed(error, field) from error
+            if self.ordinal == len(self.node.results):
+                args, kwargs = evaluate_call_args(expr, index, self._env(field, results))
                 raise NeedCallError(
                     Evaluate(
-                        node=self.node.path, ordinal=self.ordinal, function=call.function, version=call.version,
-                        args=tuple(args), kwargs=dict(kwargs),
+                        node=self.node.path, ordinal=self.ordinal, function=call.function, version=call.version, args=args,
+                        kwargs=kwargs,
                     )
                 )  # fmt: skip
-            results.append(known[self.ordinal])
+            results.append(self.node.results[self.ordinal])
             self.ordinal += 1
         return results
 
-    def _place(self) -> str:
-        return f"step `{self.node.path}`" if self.node.path else "the workflow"
-
     def _failed(self, error: ExprError, field: str) -> RenderFailedError:
+        place = f"step `{self.node.path}`" if self.node.path else "the workflow"
         hint = f" ({error.suggestion})" if error.suggestion else ""
-        message = f"`{field}` of {self._place()}: {error.message}{hint}"
         error_class = "budget" if error.code == "budget" else "expression"
+        message = f"`{field}` of {place}: {error.message}{hint}"
         return RenderFailedError(Failure(error_class=error_class, message=message, step=self.node.path))
 
 
 def visible_names(draft: Draft, frame: Frame) -> dict[str, Value]:
     """Give the names that expressions see in a frame: the innermost round wins, nothing crosses a scope (language.md §3, §5)."""
-    run: dict[str, Value] = {
-        "id": draft.base.run_id,
-        "started_at": instant(draft.base.started_at_ms),
-        "now": instant(draft.now_ms),
-    }
-    names: dict[str, Value] = {"run": run}
+    names: dict[str, Value] = {}
     steps: dict[str, Value] = {}
     inner: Frame | None = frame
     while inner is not None:
-        if steps and inner.steps:
-            steps = {**inner.steps, **steps}
-        elif inner.steps:
-            steps = inner.steps
-        if inner.index is not None and "item" not in names and (inner.state is None or inner.item is not None):
-            names["item"] = inner.item
-            names[inner.item_name or "item"] = inner.item
-            names["loop"] = _loop(inner.index, inner.count)
-        if inner.error is not None and "error" not in names:
-            names["error"] = inner.error.shown()
+        steps = {**inner.steps, **steps} if steps and inner.steps else steps or inner.steps
+        if inner.error is not None:
+            names.setdefault("error", inner.error.shown())
         if inner.state is not None:
-            names["state"], names["inputs"] = inner.state, inner.inputs or {}
+            names |= {"state": inner.state, "inputs": inner.inputs or {}}
             break
+        if inner.index is not None:
+            names.setdefault("item", inner.item)
+            names.setdefault("loop", _loop(inner.index, inner.count))
+            if inner.item_name is not None:
+                names.setdefault(inner.item_name, inner.item)
         inner = draft.frames[inner.outer] if inner.outer is not None else None
+    started = instant(draft.base.started_at_ms)
+    names["run"] = {"id": draft.base.run_id, "started_at": started, "now": instant(draft.now_ms)}
     names["steps"] = steps
     return names
 

@@ -2,7 +2,7 @@
 
 The agenda holds paths of nodes to look at. A visit does what can be done now: open the next step of a list, open rounds of a foreach, end
 a node that was closing. Visits put further nodes on the agenda, first come first served, until it is empty; after `SETTLE_MOVES_MAX` moves
-the rest stays in the state and the shell comes back with `Continued` (ruling 3).
+the rest stays in the state and the shell comes back with `Continued` (ruling 3). A run that is set aside does not move.
 
 Endings run upwards: a step ends (`finish_step`, `fail_step`), its list goes on or ends, the list's owner ends. A node with `closing` set
 waits until no action below it is open; then it ends in the way it says.
@@ -13,44 +13,39 @@ from dataclasses import replace
 
 from treadle.core import limits
 from treadle.core.commands import CloseRun, StopAction
-from treadle.core.definition import Foreach, OnError, Step
+from treadle.core.definition import EFFECTS, Foreach, OnError, Task
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
 from treadle.core.ids import join
-from treadle.core.render import NeedCallError, RenderFailedError, Renderer
+from treadle.core.render import NeedCallError, Renderer, RenderFailedError
 from treadle.core.schema import check
-from treadle.core.state import Closing, Frame, ListNode, RunStatus, StepNode
-from treadle.core.values import Value
+from treadle.core.state import ActionState, Closing, Fan, Frame, ListNode, RunStatus, StepNode
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value
 
 Visit = Callable[[Draft, StepNode | ListNode], None]
 
 
-def settle(draft: Draft, visit_step: Visit) -> None:
-    """Work the agenda off, within the limits of a commit and of a run."""
-    moves = 0
-    while draft.agenda and moves < limits.SETTLE_MOVES_MAX:
-        path = draft.agenda.popleft()
+def settle(draft: Draft, visit: Visit) -> None:
+    """Work the agenda off, within the limits of a commit and of a run. `visit` opens steps and scopes, and goes on with rounds."""
+    while draft.agenda and draft.moves_left and draft.parked is None:
+        node = draft.nodes.get(draft.agenda.popleft())
         draft.changed = True
-        node = draft.nodes.get(path)
         if node is None:
             continue
-        moves += 1
-        if node.closing is not None:
+        draft.moves += 1
+        draft.moves_left -= 1
+        if draft.moves > limits.RUN_MOVES_MAX:
+            draft.look_at(node.path)
+            draft.park(f"the run made {limits.RUN_MOVES_MAX} moves; a loop may have no end", "treadle")
+        elif node.closing is not None:
             _close(draft, node)
-        elif isinstance(node, ListNode):
-            visit_list(draft, node, visit_step)
+        elif isinstance(node, ListNode) and node.phase != "opening":
+            _go_on_with_list(draft, node)
         else:
-            visit_step(draft, node)
-    draft.moves += moves
-    if draft.moves > limits.RUN_MOVES_MAX and draft.parked is None and draft.agenda:
-        draft.park(f"the run made more than {limits.RUN_MOVES_MAX} moves; a loop may have no end", "treadle")
+            visit(draft, node)
 
 
-def visit_list(draft: Draft, node: ListNode, visit_step: Visit) -> None:
-    """Open the list's next step, or give its output and end it."""
-    if node.phase == "opening":
-        visit_step(draft, node)
-        return
+def _go_on_with_list(draft: Draft, node: ListNode) -> None:
     steps = draft.index.lists[node.at]
     if node.cursor >= len(steps):
         _end_list(draft, node)
@@ -80,14 +75,13 @@ def finish_step(draft: Draft, node: StepNode, result: Value = None, *, skipped: 
     """End a step that is done or skipped: write its output, remember it where it is read, go on behind it."""
     step = draft.step(node)
     kept = draft.keep(result)
-    errors = tuple(node.fan.errors) if node.fan is not None else ()
     if not skipped and step.output_to is not None:
         problem = write_fields(draft, node, {step.output_to: kept})
         if problem is not None:
             fail_step(draft, node, problem)
             return
     status = "skipped" if skipped else "completed"
-    _remember(draft, node, status, kept, None, errors)
+    _remember(draft, node, status, kept, None)
     draft.note("step_" + status, node.path)
     _go_on(draft, node)
 
@@ -97,40 +91,46 @@ def fail_step(draft: Draft, node: StepNode, failure: Failure) -> None:
     step = draft.step(node)
     draft.drop_action(node.path)
     draft.disarm("within", node.path)
-    handled = node.phase in {"handler", "fallback"}
-    policy = OnError() if handled else step.on_error
+    # A failure of the handler, or of the fallback's own expression, is not handled a second time.
+    policy = OnError() if node.phase in {"handler", "fallback"} else step.on_error
+    failure = replace(failure, result=draft.keep(failure.result))
     draft.note("step_failed", node.path, error_class=failure.error_class, message=failure.message, policy=policy.policy)
-    match policy.policy:
-        case "fail":
-            _remember(draft, node, "failed", failure.result, failure)
-            _write_failed_output(draft, node, step, failure)
-            draft.drop(node.path)
-            _fail_list(draft, draft.list_node(node.list_path), failure)
-        case "continue":
-            draft.degraded = True
-            _write_failed_output(draft, node, step, failure)
-            _remember(draft, node, "failed", failure.result, failure)
-            _go_on(draft, node)
-        case "fallback":
-            draft.degraded = True
-            draft.put(replace(node, phase="fallback", failure=failure, results=(), fan=None))
-            draft.look_at(node.path)
-        case "do":
-            _write_failed_output(draft, node, step, failure)
-            draft.put(replace(node, phase="handler", failure=failure, results=(), fan=None))
-            open_handler(draft, node, ".on_error", failure)
+    if policy.policy == "fallback":
+        draft.degraded = True
+        draft.put(replace(node, phase="fallback", failure=failure, results=(), fan=None))
+        draft.look_at(node.path)
+        return
+    write_result(draft, node, failure)
+    if policy.policy == "do":
+        open_handler(draft, node, ".on_error", failure)
+        return
+    _remember(draft, node, "failed", failure.result, failure)
+    if policy.policy == "continue":
+        draft.degraded = True
+        _go_on(draft, node)
+    else:
+        draft.drop(node.path)
+        _fail_list(draft, draft.list_node(node.list_path), failure)
+
+
+def write_result(draft: Draft, node: StepNode, failure: Failure) -> None:
+    """Write the output of a step whose own failure carries a result; one that does not fit the schema is not written."""
+    output_to = draft.step(node).output_to
+    if output_to is not None and failure.has_result and failure.step == node.path:
+        write_fields(draft, node, {output_to: failure.result})
 
 
 def open_handler(draft: Draft, node: StepNode, suffix: str, failure: Failure) -> None:
     """Begin the list that handles a failure; `error` and the step's own record are readable in it."""
     path = node.path + suffix
-    outer = draft.frames[node.frame]
-    draft.put_frame(Frame(path=path, outer=node.frame, error=failure, channel=outer.channel, steps=_record(node, failure)))
-    open_list(draft, draft.step_node(node.path), suffix, path)
+    draft.put(replace(node, phase="handler", failure=failure, results=(), fan=None))
+    record = {draft.step(node).id.replace("-", "_"): _record("failed", failure.result, failure, [])}
+    channel = draft.frames[node.frame].channel
+    draft.put_frame(Frame(path=path, outer=node.frame, error=failure, channel=channel, steps=record))
+    open_list(draft, node, suffix, path)
 
 
-def finish_handled(draft: Draft, node: StepNode) -> None:
-    """End a step whose handler is done: the run goes on behind it."""
+def _finish_handled(draft: Draft, node: StepNode) -> None:
     failure = node.failure
     _remember(draft, node, "failed", failure.result if failure else None, failure)
     draft.note("step_handled", node.path)
@@ -140,64 +140,21 @@ def finish_handled(draft: Draft, node: StepNode) -> None:
 def write_fields(draft: Draft, node: StepNode, updates: dict[str, Value]) -> Failure | None:
     """Write fields of the scope a step runs in, all or none; a fault against the state's schema is a failure of the step."""
     scope = draft.scope_of(node.frame)
-    schemas = draft.task_of(scope).state_schema or {}
+    problem = schema_problem(draft, draft.task_of(scope), updates, node.path)
+    if problem is None:
+        draft.write_state(scope, updates)
+    return problem
+
+
+def schema_problem(draft: Draft, task: Task, updates: dict[str, Value], path: str) -> Failure | None:
+    """Check fields of the state against its schema."""
     for name, value in updates.items():
-        schema = schemas.get(name)
-        faults = check(schema, value) if isinstance(schema, dict) else ()
+        schema = (task.state_schema or {}).get(name)
+        faults = check(schema, draft.whole(value)) if isinstance(schema, dict) else ()
         if faults:
-            message = f"step `{node.path}` may not write `{name}`: {faults[0].message}"
-            return Failure(error_class="bad_output", message=message, step=node.path)
-    draft.write_state(scope, updates)
+            message = f"`{name}` does not fit the state's schema: {faults[0].message}"
+            return Failure(error_class="bad_output", message=message, step=path)
     return None
-
-
-def return_from(draft: Draft, node: StepNode, value: Value) -> None:
-    """End the task or run that holds a step; what is open in it is cancelled first."""
-    scope = draft.scope_of(node.frame)
-    holder = draft.list_node(scope.path)
-    draft.note("step_completed", node.path)
-    begin_closing(draft, holder, Closing(how="return", value=draft.keep(value)))
-
-
-def begin_closing(draft: Draft, node: ListNode | StepNode, closing: Closing) -> None:
-    """Stop all that is open below a node, newest first; the node ends when the last has answered or its grace has run out."""
-    for action in reversed(list(draft.actions_under(node.path))):
-        running = action.status == "claimed" or (action.status == "open" and action.performer == "server")
-        draft.drop_action(action.id)
-        if running:
-            draft.put_action(replace(action, status="stopping"))
-            draft.arm("grace", action.id, draft.now_ms + limits.CANCEL_GRACE_MS)
-            draft.command(StopAction(action=action.id, attempt=action.attempt))
-        elif action.status == "stopping":
-            draft.put_action(action)
-            draft.arm("grace", action.id, draft.base.timers.get(f"grace:{action.id}", draft.now_ms))
-        draft.note("action_stopping" if running else "action_dropped", action.id)
-    draft.drop_below(node.path)
-    draft.put(replace(node, closing=closing))
-    draft.look_at(node.path)
-
-
-def closing_goes_on(draft: Draft) -> None:
-    """Look again at what is closing, after an action has ended."""
-    for path in [p for p, node in draft.nodes.items() if node.closing is not None]:
-        draft.look_at(path)
-
-
-def _close(draft: Draft, node: ListNode | StepNode) -> None:
-    closing = node.closing
-    if closing is None or any(True for _ in draft.actions_under(node.path)):
-        return
-    draft.drop_below(node.path)
-    if isinstance(node, StepNode):
-        if closing.failure is None:
-            raise InvariantViolationError(f"the step {node.path!r} closes without a failure")
-        open_again = replace(node, closing=None, phase="block" if node.phase == "opening" else node.phase)
-        draft.put(open_again)
-        fail_step(draft, open_again, closing.failure)
-    elif node.owner is None:
-        _end_run_closing(draft, closing)
-    else:
-        _end_round(draft, node, closing.value, closing.failure)
 
 
 def _go_on(draft: Draft, node: StepNode) -> None:
@@ -208,97 +165,134 @@ def _go_on(draft: Draft, node: StepNode) -> None:
     draft.look_at(parent.path)
 
 
-def _write_failed_output(draft: Draft, node: StepNode, step: Step, failure: Failure) -> None:
-    if step.output_to is not None and failure.has_result and failure.step == node.path:
-        write_fields(draft, node, {step.output_to: failure.result})
+def _record(status: str, result: Value, failure: Failure | None, errors: Value) -> Value:
+    error = failure.shown() if failure is not None else None
+    return {"status": status, "result": result, "error": error, "errors": errors, "visits": 1}
 
 
-def _record(node: StepNode, failure: Failure) -> dict[str, Value]:
-    name = node.path.rsplit("/", 1)[-1]
-    record: Value = {"status": "failed", "result": None, "error": failure.shown(), "errors": [], "visits": 1}  # type: ignore[assignment]
-    return {name: record, name.replace("-", "_"): record}
-
-
-def _remember(
-    draft: Draft, node: StepNode, status: str, result: Value, failure: Failure | None,
-    errors: tuple[tuple[int, Failure], ...] = (),
-) -> None:  # fmt: skip
+def _remember(draft: Draft, node: StepNode, status: str, result: Value, failure: Failure | None) -> None:
     """Keep what expressions read (ruling 10) and what a list shows besides plain success."""
     step_id = draft.step(node).id
-    alias = step_id.replace("-", "_")
+    name = step_id.replace("-", "_")
     frame = draft.frames[node.frame]
     if status != "completed":
         frame = replace(frame, marks={**frame.marks, step_id: status})
+    if name in draft.index.read_ids or "*" in draft.index.read_ids:
+        record = _record(status, result, failure, _errors(node.fan) if node.fan is not None else [])
+        frame = replace(frame, steps={**frame.steps, name: draft.keep(record)})
+    if frame is not draft.frames[node.frame]:
         draft.put_frame(frame)
-    if alias not in draft.index.read_ids and "*" not in draft.index.read_ids:
+
+
+# Closing
+
+
+def return_from(draft: Draft, node: StepNode, value: Value) -> None:
+    """End the task or run that holds a step; what is open in it is cancelled first."""
+    holder = draft.list_node(draft.scope_of(node.frame).path)
+    draft.note("step_completed", node.path)
+    begin_closing(draft, holder, Closing(how="return", value=draft.keep(value)))
+
+
+def begin_closing(draft: Draft, node: ListNode | StepNode, closing: Closing) -> None:
+    """Stop all that is open below a node, newest first; the node ends when the last has answered or its grace has run out."""
+    for action in reversed([a for a in draft.actions_under(node.path) if a.status != "stopping"]):
+        draft.drop_action(action.id)
+        if may_be_underway(action):
+            draft.put_action(replace(action, status="stopping"))
+            draft.arm("grace", action.id, draft.now_ms + limits.CANCEL_GRACE_MS)
+            draft.command(StopAction(action=action.id, attempt=action.attempt))
+            draft.note("action_stopping", action.id)
+        else:
+            draft.note("action_dropped", action.id, was=action.status)
+    draft.drop_below(node.path)
+    draft.put(replace(node, closing=closing))
+    draft.look_at(node.path)
+
+
+def may_be_underway(action: ActionState) -> bool:
+    """Tell whether a performer may be at work: it holds a claim, or needs none."""
+    return action.status == "claimed" or (action.status == "open" and action.performer == "server" and not needs_claim(action))
+
+
+def needs_claim(action: ActionState) -> bool:
+    """Tell whether an action must be claimed durably before it is begun (ruling 19)."""
+    return EFFECTS.index(action.effect) >= EFFECTS.index("write")
+
+
+def closing_goes_on(draft: Draft) -> None:
+    """Look again at what is closing, after an action has ended."""
+    for path in [p for p, node in draft.nodes.items() if node.closing is not None]:
+        draft.look_at(path)
+
+
+def _close(draft: Draft, node: ListNode | StepNode) -> None:
+    closing = node.closing
+    if closing is None or next(draft.actions_under(node.path), None) is not None:
         return
-    record: dict[str, Value] = {
-        "status": status,
-        "result": result,
-        "error": failure.shown() if failure is not None else None,
-        "errors": [{**e.shown(), "index": index} for index, e in errors],
-        "visits": 1,
-    }  # type: ignore[dict-item]
-    draft.put_frame(replace(frame, steps={**frame.steps, step_id: record, alias: record}))
+    if isinstance(node, StepNode):
+        if closing.failure is None:
+            raise InvariantViolationError(f"the step {node.path!r} closes without a failure")
+        node = replace(node, closing=None)
+        draft.put(node)
+        fail_step(draft, node, closing.failure)
+    elif node.owner is not None:
+        _end_round(draft, node, closing.value, None)
+    elif closing.how == "return":
+        end_run(draft, "completed", closing.value, reached=node.cursor + 1)
+    else:
+        end_run(draft, "cancelled" if closing.how == "cancel" else "failed", failure=closing.failure)
 
 
-# Lists
+# Lists and rounds
 
 
 def _end_list(draft: Draft, node: ListNode) -> None:
-    if node.owner is None:
+    if node.owner is None or _is_round(draft, node):
         _end_with_output(draft, node)
         return
     owner = draft.step_node(node.owner)
-    spec = draft.step(owner).spec
-    if isinstance(spec, Foreach) and owner.phase == "block":
-        _end_with_output(draft, node)
-        return
-    draft.drop(node.path)
-    draft.drop_frame(node.path)
     if owner.phase == "handler":
-        finish_handled(draft, owner)
+        _finish_handled(draft, owner)
     else:
         finish_step(draft, owner)
+
+
+def _is_round(draft: Draft, node: ListNode) -> bool:
+    return node.path == node.frame and draft.frames[node.frame].index is not None
 
 
 def _end_with_output(draft: Draft, node: ListNode) -> None:
     """End the list of a run or a round with its declared output, which may call functions."""
     scope = draft.index.scopes.get(node.at)
     output = scope.output if scope is not None else None
-    if output is None and node.owner is not None and scope is None:
+    if output is None and node.owner is not None:
         spec = draft.step(draft.step_node(node.owner)).spec
         output = spec.output if isinstance(spec, Foreach) else None
     node = replace(node, phase="output")
     draft.put(node)
-    value: Value = None
     try:
-        if output is not None:
-            value = Renderer(draft, node).value(output, "output")
+        value = Renderer(draft, node).value(output, "output") if output is not None else None
     except NeedCallError as need:
         draft.command(need.command)
-        return
     except RenderFailedError as error:
         _fail_list(draft, node, error.failure)
-        return
-    if node.owner is None:
-        end_run(draft, "completed", draft.keep(value), None)
     else:
-        _end_round(draft, node, value, None)
+        if node.owner is None:
+            end_run(draft, "completed", draft.keep(value))
+        else:
+            _end_round(draft, node, value, None)
 
 
 def _fail_list(draft: Draft, node: ListNode, failure: Failure) -> None:
     if node.owner is None:
-        end_run(draft, "failed", None, failure)
-        return
-    owner = draft.step_node(node.owner)
-    if isinstance(draft.step(owner).spec, Foreach) and owner.phase == "block":
+        begin_closing(draft, node, Closing(how="fail", failure=failure))
+    elif _is_round(draft, node):
         _end_round(draft, node, None, failure)
-        return
-    draft.drop_below(node.path)
-    draft.drop(node.path)
-    draft.drop_frame(node.path)
-    fail_step(draft, owner, failure)
+    else:
+        owner = draft.step_node(node.owner)
+        draft.drop_below(owner.path)
+        fail_step(draft, owner, failure)
 
 
 def fail_node(draft: Draft, node: ListNode | StepNode, failure: Failure) -> None:
@@ -309,67 +303,63 @@ def fail_node(draft: Draft, node: ListNode | StepNode, failure: Failure) -> None
         _fail_list(draft, node, failure)
 
 
-# Rounds
-
-
 def _end_round(draft: Draft, node: ListNode, value: Value, failure: Failure | None) -> None:
     owner = draft.step_node(node.owner or "")
-    fan = owner.fan
-    if fan is None:
-        raise InvariantViolationError(f"the foreach {owner.path!r} has no rounds")
-    index = draft.frames[node.path].index or 0
+    fan, spec, index = owner.fan, draft.step(owner).spec, draft.frames[node.path].index
+    if fan is None or index is None or not isinstance(spec, Foreach):
+        raise InvariantViolationError(f"the round {node.path!r} belongs to no foreach")
     draft.drop_below(node.path)
     draft.drop(node.path)
     draft.drop_frame(node.path)
     draft.note("item_failed" if failure else "item_completed", node.path)
-    spec = draft.step(owner).spec
-    collect = isinstance(spec, Foreach) and spec.on_item_error == "collect"
-    errors = (*fan.errors, (index, failure)) if failure is not None else fan.errors
-    fan = replace(fan, open_count=fan.open_count - 1, errors=errors, parts=_with_part(fan.parts, index, draft.keep(value)))
+    fan = replace(fan, open_count=fan.open_count - 1, parts=_with_part(fan.parts, index, draft.keep(value)))
+    if failure is not None and spec.on_item_error == "collect":
+        fan = _with_error(draft, fan, {**failure.shown(), "index": index})
     owner = replace(owner, fan=fan)
     draft.put(owner)
-    if failure is not None and not collect:
-        message = f"item {index} of `{owner.path}` failed: {failure.message}"
-        inner = replace(failure, message=message, result=None, has_result=False)
-        begin_closing(draft, owner, Closing(how="fail", failure=inner))
-    else:
+    if failure is None or spec.on_item_error == "collect":
         draft.look_at(owner.path)
+        return
+    message = f"item {index} of `{owner.path}` failed: {failure.message}"
+    inner = replace(failure, message=message, result=None, has_result=False)
+    begin_closing(draft, owner, Closing(how="fail", failure=inner))
 
 
-def _with_part(parts: tuple[tuple[Value, ...], ...], index: int, value: Value) -> tuple[tuple[Value, ...], ...]:
-    if value is None:
+def _with_part(parts: tuple[tuple[Value, ...] | BlobRef, ...], index: int, value: Value) -> tuple[tuple[Value, ...] | BlobRef, ...]:
+    number, place = divmod(index, CHUNK_ITEMS)
+    part = parts[number]
+    if value is None or isinstance(part, BlobRef):
         return parts
-    chunk, place = divmod(index, limits.CHUNK_ITEMS)
-    part = parts[chunk]
-    return (*parts[:chunk], (*part[:place], value, *part[place + 1 :]), *parts[chunk + 1 :])
+    return (*parts[:number], (*part[:place], value, *part[place + 1 :]), *parts[number + 1 :])
+
+
+def _with_error(draft: Draft, fan: Fan, error: Value) -> Fan:
+    errors = (*fan.errors, draft.keep(error))
+    if len(errors) < CHUNK_ITEMS:
+        return replace(fan, errors=errors)
+    return replace(fan, errors=(), error_parts=(*fan.error_parts, draft.set_value_aside(list(errors))))
+
+
+def _errors(fan: Fan) -> Value:
+    if not fan.error_parts:
+        return list(fan.errors)
+    parts = (*fan.error_parts, fan.errors) if fan.errors else fan.error_parts
+    return Chunks(parts=parts, length=len(fan.error_parts) * CHUNK_ITEMS + len(fan.errors))
 
 
 # The run
 
 
-def _end_run_closing(draft: Draft, closing: Closing) -> None:
-    if closing.how == "return":
-        end_run(draft, "completed", closing.value, None, draft.list_node("").cursor + 1)
-    elif closing.how == "cancel":
-        end_run(draft, "cancelled", None, None)
-    else:
-        end_run(draft, "failed", None, closing.failure)
-
-
-def end_run(draft: Draft, status: RunStatus, result: Value, failure: Failure | None, reached: int | None = None) -> None:
+def end_run(
+    draft: Draft, status: RunStatus, result: Value = None, *, failure: Failure | None = None, reached: int | None = None
+) -> None:
     """Seal the run: `CloseRun` is its last command. `reached` is how many steps of the file's list lie behind it."""
-    root_list = draft.nodes.get("")
-    draft.reached = reached if reached is not None else root_list.cursor if isinstance(root_list, ListNode) else 0
+    draft.reached = draft.list_node("").cursor if reached is None else reached
     if status == "completed" and draft.degraded:
         status = "completed_degraded"
-    draft.nodes.clear()
-    draft.actions.clear()
-    draft.timers.clear()
+    draft.nodes, draft.actions, draft.timers = {}, {}, {}
+    draft.frames = {"": draft.frames[""]}
     draft.agenda.clear()
-    root = draft.frames.get("")
-    draft.frames = {"": root} if root is not None else {}
-    draft.status, draft.result, draft.failure = status, result, failure
-    draft.parked = None
-    draft.changed = True
+    draft.status, draft.result, draft.failure, draft.parked, draft.changed = status, result, failure, None, True
     draft.note("run_ended", "", status=status)
     draft.command(CloseRun(status=status))

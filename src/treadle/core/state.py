@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from treadle.core.definition import Effect, Performer
 from treadle.core.errors import Failure
-from treadle.core.values import Value
+from treadle.core.values import BlobRef, Value
 
 RunStatus = Literal["running", "cancelling", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"]
 ENDED: Final = frozenset({"completed", "completed_degraded", "goal_not_met", "failed", "cancelled"})
@@ -58,14 +58,18 @@ class StepNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fan:
-    """The rounds of a foreach: `parts` are results in chunks of fixed size, null where nothing is yet."""
+    """The rounds of a foreach. `parts` are results in pieces of fixed size, null where nothing is yet; a full piece may be set aside.
+
+    `errors` are the records of failed items since the last full piece of them, `error_parts` the pieces.
+    """
 
     items: Value
     count: int
     next_index: int = 0
     open_count: int = 0
-    parts: tuple[tuple[Value, ...], ...] = ()
-    errors: tuple[tuple[int, Failure], ...] = ()
+    parts: tuple[tuple[Value, ...] | BlobRef, ...] = ()
+    errors: tuple[Value, ...] = ()
+    error_parts: tuple[BlobRef, ...] = ()
 
 
 Node = ListNode | StepNode
@@ -79,7 +83,6 @@ class Frame:
     outer: str | None
     state: dict[str, Value] | None = None
     inputs: dict[str, Value] | None = None
-    sizes: dict[str, int] = field(default_factory=dict[str, int])
     steps: dict[str, Value] = field(default_factory=dict[str, Value])
     marks: dict[str, str] = field(default_factory=dict[str, str])
     item: Value = None
@@ -126,7 +129,10 @@ class Parked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """One run. `timers` maps `kind:path` to a due instant; `agenda` is what a transition left to do when it yielded (ruling 3)."""
+    """One run. `timers` maps `kind:path` to a due instant; `agenda` is what a transition left to do when it yielded (ruling 3).
+
+    `size_bytes` is never less than the encoded size; it is measured only when it passes the limit (room.py).
+    """
 
     run_id: str
     seed: str

@@ -27,14 +27,14 @@ def ignore(draft: Draft, action: ActionState, event: Event) -> None:
     draft.note("ignored", action.id, event=type(event).__name__)
 
 
-def refuse_answered(draft: Draft, action: ActionState, _event: Event) -> None:
+def refuse_decision(draft: Draft, action: ActionState, _event: Event) -> None:
     """Refuse a decision about a gate that is being withdrawn."""
     draft.refuse("not_open", f"`{action.id}` is being withdrawn", hint="look at the run")
 
 
 def refuse_known(draft: Draft, action: ActionState, _event: Event) -> None:
     """Refuse to settle an outcome that is not in doubt."""
-    draft.refuse("not_unknown", f"the outcome of `{action.id}` is not in doubt: it is {action.status}", hint="answer it instead")
+    draft.refuse("not_unknown", f"`{action.id}` is {action.status}: its outcome is not in doubt", hint="answer it instead")
 
 
 # Events that name one action: the function that absorbs them, by the state of that action.
@@ -59,16 +59,16 @@ ACTION_EVENTS: Final[dict[str, dict[str, Callable[..., None]]]] = {
         "absent": refuse_not_open,
         "open": answers.decide,
         "claimed": answers.decide,
-        "backoff": refuse_answered,
-        "stopping": refuse_answered,
-        "unknown": refuse_answered,
+        "backoff": refuse_decision,
+        "stopping": refuse_decision,
+        "unknown": refuse_decision,
     },
     PerformerLost.__name__: {
         "absent": refuse_not_open,
-        "open": ignore,
+        "open": claims.lose_performer,
         "claimed": claims.lose_performer,
         "backoff": ignore,
-        "stopping": answers.end_stopping,
+        "stopping": answers.lose_stopping,
         "unknown": ignore,
     },
     OutcomeResolved.__name__: {
@@ -83,26 +83,26 @@ ACTION_EVENTS: Final[dict[str, dict[str, Callable[..., None]]]] = {
 
 # Events of the whole run: what becomes of an action in each state. `advance` does it; the words are checked by the table test.
 RUN_EVENTS: Final[dict[str, dict[str, str]]] = {
-    "RunStarted": dict.fromkeys(ACTION_STATES, "refused"),
+    "RunStarted": dict.fromkeys(ACTION_STATES, "untouched; refused"),
     "Evaluated": dict.fromkeys(ACTION_STATES, "untouched"),
     "Continued": dict.fromkeys(ACTION_STATES, "untouched"),
     "Woken": {
         "absent": "untouched",
-        "open": "fires within, timeout of a server's attempt",
-        "claimed": "fires within, timeout",
-        "backoff": "fires within, backoff",
-        "stopping": "fires grace",
-        "unknown": "fires within",
+        "open": "within fires, and the timeout of what needs no claim",
+        "claimed": "within and timeout fire",
+        "backoff": "within and backoff fire",
+        "stopping": "grace fires",
+        "unknown": "within fires",
     },
     "CancelRequested": {
         "absent": "untouched",
-        "open": "dropped; a server's is stopped",
+        "open": "dropped; what a server may have begun is stopped",
         "claimed": "stopped",
         "backoff": "dropped",
-        "stopping": "dropped by a second request",
+        "stopping": "untouched; dropped by a second request",
         "unknown": "dropped",
     },
-    "RunParked": dict.fromkeys(ACTION_STATES, "held"),
+    "RunParked": dict.fromkeys(ACTION_STATES, "untouched; nothing is handed out"),
     "RunResumed": {
         "absent": "untouched",
         "open": "a server's is performed",

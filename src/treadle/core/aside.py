@@ -1,0 +1,99 @@
+"""Values set aside: how the state of a run stays small (rulings 10, 11).
+
+A value above 64 KiB never enters the state. The sizes of all others are added up as they come in, and nothing is subtracted, so that the sum
+is never less than the encoded size. Only when it passes the limit is the state measured and, if it is really that large, the largest
+values are set aside until a quarter is free again. Measuring costs as much as the state is large, once per quarter of a mebibyte written.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from treadle.core import limits
+from treadle.core.codec import dumps
+from treadle.core.state import Fan, Frame, RunState, StepNode
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, Value, encode, spill
+
+Shrink = Callable[[Value], Value]
+# What the core itself looks into stays.
+RULES = frozenset({"format", "options", "fields", "output", "users", "never"})
+
+
+def size_of(value: Value) -> int:
+    """Give the size of a value as stored, in bytes."""
+    if value is None or isinstance(value, bool | int | float):
+        return 24
+    text = encode(value)
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def fill(value: Value, read: Callable[[str], Value]) -> Value:
+    """Give a value with everything in it that was set aside, for whoever needs the whole."""
+    match value:
+        case BlobRef():
+            return fill(read(value.digest), read)
+        case Chunks():
+            parts = [fill(part if isinstance(part, BlobRef) else list(part), read) for part in value.parts]
+            return [item for part in parts if isinstance(part, list) for item in part]
+        case Holed():
+            filled = [part if isinstance(part, str) else fill(part, read) for part in value.parts]
+            return "".join(part if isinstance(part, str) else encode(part) for part in filled)
+        case list():
+            return [fill(item, read) for item in value]
+        case dict():
+            return {key: fill(item, read) for key, item in value.items()}
+        case _:
+            return value
+
+
+def make_room(state: RunState, set_aside: dict[str, bytes]) -> RunState:
+    """Measure a state; if it is too large, set values aside, the largest first, adding them to `set_aside`."""
+    size, threshold = len(dumps(state)), limits.BLOB_BYTES_MIN
+    wanted = limits.STATE_BYTES_MAX if size <= limits.STATE_BYTES_MAX else limits.STATE_BYTES_MAX * 3 // 4
+    while size > wanted and threshold > limits.SPILL_BYTES_MIN:
+        threshold //= 2
+
+        def shrink(value: Value, threshold: int = threshold) -> Value:
+            if not isinstance(value, str | list | dict | Holed) or size_of(value) < threshold:
+                return value
+            reference, body = spill(value)
+            set_aside[reference.digest] = body
+            return reference
+
+        state = _shrunk(state, shrink)
+        size = len(dumps(state))
+    return replace(state, size_bytes=size)
+
+
+def _shrunk(state: RunState, shrink: Shrink) -> RunState:
+    actions = {
+        path: replace(a, params={name: value if name in RULES else shrink(value) for name, value in a.params.items()})
+        for path, a in state.actions.items()
+    }
+    nodes = {
+        path: replace(node, fan=_shrunk_fan(state, path, node.fan, shrink)) if isinstance(node, StepNode) and node.fan else node
+        for path, node in state.nodes.items()
+    }
+    frames = {path: _shrunk_frame(frame, shrink) for path, frame in state.frames.items()}
+    return replace(state, frames=frames, actions=actions, nodes=nodes)
+
+
+def _shrunk_frame(frame: Frame, shrink: Shrink) -> Frame:
+    steps: dict[str, Value] = {
+        name: {**record, "result": shrink(record["result"])} if isinstance(record, dict) else record
+        for name, record in frame.steps.items()
+    }
+    state, inputs = ({n: shrink(v) for n, v in fields.items()} if fields else fields for fields in (frame.state, frame.inputs))
+    return replace(frame, state=state, inputs=inputs, steps=steps, item=shrink(frame.item))
+
+
+def _shrunk_fan(state: RunState, path: str, fan: Fan, shrink: Shrink) -> Fan:
+    """Set single results aside, and pieces in which nothing is missing any more as wholes."""
+    open_indexes = (f.index for f in state.frames.values() if f.index is not None and f.path == f"{path}[{f.index}]")
+    first_open = min(open_indexes, default=fan.next_index)
+    parts: list[tuple[Value, ...] | BlobRef] = []
+    for number, part in enumerate(fan.parts):
+        if not isinstance(part, BlobRef):
+            whole = shrink(list(part)) if (number + 1) * CHUNK_ITEMS <= first_open else None
+            part = whole if isinstance(whole, BlobRef) else tuple(map(shrink, part))  # noqa: PLW2901 - the same piece, smaller
+        parts.append(part)
+    return replace(fan, items=shrink(fan.items), parts=tuple(parts))
