@@ -118,6 +118,15 @@ async def test_a_store_that_stays_locked_is_not_made(path, child):
     assert caught.value.reason == "busy"
 
 
+def test_many_processes_may_make_the_store_at_once(path, child):
+    makers = [child("race", f"r{n}", 0) for n in range(8)]
+    for maker in makers:
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        maker.communicate("go\n")
+        assert maker.returncode == 0
+
+
 def test_four_processes_share_the_file_fairly(path, child):
     asyncio.run(open_store(path).close())
     racers = [child("race", f"r{n}", 2) for n in range(4)]

@@ -64,6 +64,8 @@ def _write(db: Db, write: Write) -> Outcome:
     for each in write.definitions:  # before the run, which refers to them
         db.execute(query("add_definition"), (each.digest, each.body))
     head, events = _chained(write)
+    if write.expected is not None and write.start is not None:
+        raise _rejected(write.run, "it both starts a run and expects one")
     if write.expected is not None:
         _move_run(db, write, write.expected, head)
     elif write.start is not None:

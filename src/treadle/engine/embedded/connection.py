@@ -16,6 +16,7 @@ from treadle.engine.embedded.sql import Db, opened
 
 CLOSE_CHECKPOINTS_OFF: Final = apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE
 READ_BUSY_MS: Final = 250  # a reader waits only while the log is recovered after a crash, or truncated
+OPEN_BUSY_MS: Final = 5_000  # another process may be making the file at this very moment
 LOG_LIMIT_BYTES: Final = 64 << 20
 
 
@@ -35,6 +36,7 @@ def connect(path: Path, role: Literal["write", "read"]) -> Db:
     """Open an existing file. A `read` connection cannot change it."""
     refuse_affected(apsw.sqlite_lib_version())
     db = opened(str(path), apsw.SQLITE_OPEN_READWRITE)
+    db.set_busy_timeout(OPEN_BUSY_MS)
     db.config(CLOSE_CHECKPOINTS_OFF, 1)  # a checkpoint happens under the turnstile or not at all
     db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
@@ -42,8 +44,8 @@ def connect(path: Path, role: Literal["write", "read"]) -> Db:
     db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     db.execute("PRAGMA cell_size_check = ON")
     if role == "read":
-        db.set_busy_timeout(READ_BUSY_MS)
         db.execute("PRAGMA query_only = ON")
+        db.set_busy_timeout(READ_BUSY_MS)
         return db
     db.execute("PRAGMA wal_autocheckpoint = 0")
     db.execute("PRAGMA synchronous = FULL")
@@ -73,6 +75,7 @@ class WriteSession:
         self._page_bytes = int(db.execute("PRAGMA page_size").fetchall()[0][0])
         self._seen = -1
         self._accepted = -1
+        db.set_busy_timeout(0)  # the loop never waits for a lock, and the thread does so in its own way
         db.set_wal_hook(self._note_log)
 
     def begin(self) -> None:

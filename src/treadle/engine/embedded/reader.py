@@ -194,6 +194,7 @@ class Reader:
 
 
 def _listing(wanted: RunFilter) -> tuple[str, tuple[Any, ...]]:
+    source, order = "run", "number"
     where: list[str] = []
     values: list[Any] = []
 
@@ -201,13 +202,12 @@ def _listing(wanted: RunFilter) -> tuple[str, tuple[Any, ...]]:
         where.append(condition)
         values.extend(given)
 
-    words = _WORD.findall(wanted.words)
-    if wanted.words and not words:
+    if words := _WORD.findall(wanted.words):
+        # The index gives its rows in order, so the first page of a common word does not read all others.
+        source, order = "run_text JOIN run ON run.number = run_text.rowid", "run_text.rowid"
+        restrict("run_text MATCH ?", " ".join(f'"{word}"*' for word in words))
+    elif wanted.words:
         restrict("FALSE")
-    if words:
-        restrict(
-            "number IN (SELECT rowid FROM run_text WHERE run_text MATCH ?)", " ".join(f'"{word}"*' for word in words)
-        )
     if wanted.statuses:
         restrict(f"status IN ({', '.join('?' * len(wanted.statuses))})", *wanted.statuses)
     if wanted.open_only:
@@ -216,6 +216,7 @@ def _listing(wanted: RunFilter) -> tuple[str, tuple[Any, ...]]:
         if value := getattr(wanted, column):
             restrict(f"{column} = ?", value)
     if wanted.before is not None:
-        restrict("number < ?", wanted.before)
+        restrict(f"{order} < ?", wanted.before)
     condition = f" WHERE {' AND '.join(where)}" if where else ""
-    return f"SELECT {RUN_COLUMNS} FROM run{condition} ORDER BY number DESC LIMIT ?", tuple(values)  # noqa: S608 (only fixed names)
+    text = f"SELECT {RUN_COLUMNS} FROM {source}{condition} ORDER BY {order} DESC LIMIT ?"  # noqa: S608 (only fixed names)
+    return text, tuple(values)

@@ -40,7 +40,6 @@ CREATE TABLE run (
 ) STRICT;
 
 CREATE INDEX run_open ON run (created_ms) WHERE closed_ms IS NULL;
-CREATE INDEX run_ended ON run (status) WHERE closed_ms IS NOT NULL;
 CREATE INDEX run_due ON run (next_due_ms) WHERE next_due_ms IS NOT NULL;
 CREATE INDEX run_place ON run (directory, branch);
 

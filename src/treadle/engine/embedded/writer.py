@@ -43,6 +43,7 @@ from treadle.engine.embedded.records import Committed, Outcome, Renewed, Unit
 from treadle.engine.embedded.turnstile import Turnstile, holder_pids
 
 CHECKPOINT_BYTES: Final = 4 << 20
+CHECKPOINT_ANYWAY_BYTES: Final = 16 << 20  # the longer it is put off, the longer everybody stands still
 GROUP_MAX: Final = 256  # units that one turn of the loop commits; about 5 ms
 BUSY_RETRY_S: Final = 0.005  # against programs that lock the file without our turnstile
 WAIT_LIMIT_MS: Final = 60_000
@@ -194,10 +195,10 @@ class Writer:
                 if self._closed and not self._queue:
                     self._thread_works = False
                     return
+            if self._checkpoint_wanted:
+                self._checkpoint_if_idle()
             if self._queue:
                 self._commit_patiently()
-            elif self._checkpoint_wanted:
-                self._checkpoint_if_idle()
 
     def _commit_patiently(self) -> None:
         self._turnstile.enter()
@@ -213,16 +214,17 @@ class Writer:
                 loop.call_soon_threadsafe(_deliver, [each for each, _ in mine], [result for _, result in mine])
 
     def _checkpoint_if_idle(self) -> None:
-        """Checkpoint while nobody waits; a log past its limit does not ask."""
+        """Checkpoint while nobody waits; a log that has grown long does not ask."""
         self._checkpoint_wanted = False
-        forced = self._session.log_bytes > LOG_LIMIT_BYTES
+        log_bytes = self._session.log_bytes
+        forced = log_bytes - self._checkpointed_at_bytes > CHECKPOINT_ANYWAY_BYTES or log_bytes > LOG_LIMIT_BYTES
         if forced:
             self._turnstile.enter()
-        elif not self._turnstile.try_enter():
+        elif self._queue or not self._turnstile.try_enter():
             return
         try:
             if forced or not (self._queue or self._turnstile.others_wait()):
-                self._checkpoint(truncate=forced)
+                self._checkpoint(truncate=log_bytes > LOG_LIMIT_BYTES)
         finally:
             self._turnstile.leave()
 
