@@ -10,8 +10,8 @@ from treadle.engine.embedded.store import open_store
 
 MOUNTS = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 22 0:40 / /home/me rw,relatime shared:2 - nfs4 server:/home rw
-31 30 0:41 / /home/me/local rw - ext4 /dev/sdb1 rw
+30 22 0:40 / /shared/ann rw,relatime shared:2 - nfs4 server:/shared rw
+31 30 0:41 / /shared/ann/local rw - ext4 /dev/sdb1 rw
 32 22 0:42 / /mnt/with\040space rw - fuse.sshfs me@there: rw
 33 22 0:43 / /twice rw - ext4 /dev/sdc1 rw
 34 22 0:44 / /twice rw - cifs //there/x rw
@@ -22,9 +22,9 @@ MOUNTS = r"""
     "path, kind",
     [
         ("/work/project", "ext4"),
-        ("/home/me/project", "nfs4"),
-        ("/home/me/local/project", "ext4"),
-        ("/home/melissa/project", "ext4"),
+        ("/shared/ann/project", "nfs4"),
+        ("/shared/ann/local/project", "ext4"),
+        ("/shared/anna/project", "ext4"),
         ("/mnt/with space/project", "fuse.sshfs"),
         ("/twice/project", "cifs"),
     ],
