@@ -6,15 +6,17 @@ Gauges, over src/, scripts/, tests/ and benchmarks/:
   a function has at most 70 lines, a file at most 600 (under src/treadle/core 400).
 Gauges over src/ alone:
   broad `except` at most 1.5 per 1,000 lines, each with a comment; an import inside a function only with a comment;
-  the core, without the expression evaluator and the schema and regex checkers beside it, at most 2,000 lines in all.
+  the core, without what serves evaluator and border (decision 11), at most 2,000 lines of code.
 
 What is over its limit today may stand in scripts/ratchet.txt (`LINES KEY` per row), where it can only shrink: growth
 fails, a number that is too high fails, and so does a row that HEAD or its parent commit did not have.
 """
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,12 @@ BROAD_PER_KLOC_MAX, BROAD_COUNTS_FROM_LINES = 1.5, 2_000  # a rate says nothing 
 FOLDERS = ("src", "scripts", "tests", "benchmarks")
 RATCHET = "scripts/ratchet.txt"
 CORE = "src/treadle/core/"
-BESIDE_CORE = tuple(f"{CORE}{name}{end}" for name in ("expr", "schema", "regex") for end in (".py", "/", "_"))
+BESIDE_CORE = tuple(
+    f"{CORE}{name}" for name in ("expr/", "values.py", "schema", "durations.py", "nearest.py", "codec.py")
+)
+EMPTY_TOKENS = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+}  # fmt: skip
 BROAD = {"Exception", "BaseException"}
 
 
@@ -42,6 +49,21 @@ def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.Functi
             yield from functions(node, f"{prefix}{node.name}.")
         else:
             yield from functions(node, prefix)
+
+
+def lines_of_code(text: str, tree: ast.Module) -> int:
+    """Lines that hold code: no blank lines, comments or docstrings (decision 11)."""
+    said: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            said.update(range(node.body[0].lineno, (node.body[0].end_lineno or node.body[0].lineno) + 1))
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in EMPTY_TOKENS:
+            held.update(range(token.start[0], token.end[0] + 1))
+    return len(held - said)
 
 
 def has_comment(lines: list[str], first: int, last: int) -> bool:
@@ -64,9 +86,10 @@ def sizes(root: Path) -> dict[str, tuple[int, int]]:
         text = path.read_text(encoding="utf-8")
         count = len(text.splitlines())
         found[name] = (count, CORE_FILE_MAX if name.startswith(CORE) else FILE_MAX)
+        tree = ast.parse(text)
         if name.startswith(CORE) and not name.startswith(BESIDE_CORE):
-            core_total += count
-        for dotted, node in functions(ast.parse(text)):
+            core_total += lines_of_code(text, tree)
+        for dotted, node in functions(tree):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             found[f"{name}::{dotted}"] = (lines, FUNCTION_MAX)
     found[CORE.rstrip("/")] = (core_total, CORE_TOTAL_MAX)
