@@ -156,6 +156,14 @@ class TrustStore:
             raise
 
 
+def user_store() -> TrustStore:
+    """Open the acceptances of the user who runs this process."""
+    # Some milliseconds that only commands which run code should pay.
+    from platformdirs import user_data_path
+
+    return TrustStore(user_data_path("treadle", appauthor=False))
+
+
 def gate(store: TrustStore, project: Project) -> Callable[[ServerSpec], None]:
     """Make the check that a server pool runs before each start. It raises RequestError `not_trusted`."""
 

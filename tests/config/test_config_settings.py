@@ -51,7 +51,7 @@ def test_our_own_variable_goes_before_the_shared_name(tmp_path: Path):
 def test_every_fault_is_reported_at_once_with_its_line_and_the_nearest_name(tmp_path: Path):
     toml = """
 [log]
-levle = "debug"
+lefel = "debug"
 
 [mcp]
 timeout = 90
@@ -61,7 +61,7 @@ max_line = "much"
 command = "x"
 
 [servers.web]
-comand = "treadle"
+komand = "treadle"
 effects = { search = "reads" }
 """
     with pytest.raises(ConfigError) as caught:
@@ -76,7 +76,7 @@ effects = { search = "reads" }
         ("bad_value", 14, ""),
         ("bad_value", 0, ""),
     }
-    assert "treadle.toml:3: [log] has no key 'levle' (did you mean 'level'?)" in caught.value.message
+    assert "treadle.toml:3: [log] has no key 'lefel' (did you mean 'level'?)" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Ruling 53: the death of a server shows at once, and nothing of it is left."""
 
 import asyncio
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -144,3 +146,21 @@ async def test_calls_under_way_when_the_pool_closes_are_lost_and_say_so(tmp_path
     after = await pool.call("fickle", "wait", {})
     assert after.failure is not None
     assert after.failure.code == "closing"
+
+
+async def test_a_server_leaves_when_treadle_is_killed(tmp_path: Path):
+    program = (
+        "import asyncio, os, signal\n"
+        "from pathlib import Path\n"
+        "from tests.mcpclient.peers import own, pool_of\n"
+        "async def main():\n"
+        f"    pool = pool_of(own('memory', '--file', {str(tmp_path / 'm.db')!r}))\n"
+        "    await pool.call('memory', 'list', {})\n"
+        f"    Path({str(tmp_path / 'pid')!r}).write_text(str(pool.states()[0].pid))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await process.wait() == -signal.SIGKILL
+    server = int((tmp_path / "pid").read_text())
+    await until(lambda: not is_running(server), within_s=2)

@@ -29,7 +29,7 @@ async def test_a_malformed_answer_fails_its_call_at_once_and_only_it(tool: str):
     "tool, value",
     [
         ("garbage", "after the garbage"),
-        ("broken_utf8", "caf\ufffd"),
+        ("broken_utf8", "Z\ufffdrich"),
         ("half_surrogate", "x\ufffd"),
         ("wrong_id", "for you"),
         ("twice", "first"),
@@ -74,6 +74,7 @@ async def test_an_answer_of_100_megabytes_fails_its_call_within_seconds_and_boun
         assert "at most 4194304" in outcome.failure.message
         assert (await pool.call("liar", "ok", {})).value == "fine"
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 40_000
+        assert pool.states()[0].starts == 1
 
 
 async def test_the_cap_on_a_line_is_the_server_s_own_where_it_has_one():
@@ -92,7 +93,16 @@ async def test_output_over_its_cap_is_a_clear_failure():
         assert "servers.liar.max_output" in outcome.failure.hint
 
 
-@pytest.mark.parametrize("tool, reason", [("endless_line", "line without end"), ("endless_garbage", "nobody asked")])
+@pytest.mark.parametrize(
+    "tool, reason",
+    [
+        ("endless_line", "line without end"),
+        ("endless_garbage", "nobody asked"),
+        ("endless_questions", "nobody asked"),
+        ("endless_nothing", "nobody asked"),
+        ("endless_long_lines", "nobody asked"),
+    ],
+)
 async def test_a_flood_without_end_ends_the_server_not_us(tool: str, reason: str):
     async with pool_of(hostile("liar")) as pool:
         await pool.call("liar", "ok", {})

@@ -38,11 +38,11 @@ def test_what_was_never_an_answer_is_garbage(line: bytes):
         (b'{"jsonrpc": "2.0", "id": 7, "result": "text"}', "7"),
         (b'{"id": 7, "result": {}}', "7"),
         (b'{"jsonrpc": "2.0", "id": "x-7", "result": 5}', "x-7"),
-        (b'{"jsonrpc": "2.0", "id": 7, "result": {"content": [{"te', "7"),
-        (b'{"id": 7, "jsonrpc": "2.0", "result": {"content": [{"te', "7"),
+        (b'{"jsonrpc": "2.0", "id": 7, "result": {"content": [{"tex', "7"),
+        (b'{"id": 7, "jsonrpc": "2.0", "result": {"content": [{"tex', "7"),
         (b'{"result": {"content": "a" "b"}, "jsonrpc": "2.0", "id": 7}', "7"),
-        (b'{"result": {"content": [{"te', None),
-        (b'{"jsonrpc": "2.0", "result": {"id": 9, "content": [{"te', None),
+        (b'{"result": {"content": [{"tex', None),
+        (b'{"jsonrpc": "2.0", "result": {"id": 9, "content": [{"tex', None),
         (b'{"jsonrpc": "2.0", "id": true, "result": 5}', None),
         (b'{"jsonrpc": "2.0", "id": 7, "result": {"x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}", "7"),
         (b'{"jsonrpc": "2.0", "id": 7, "result": {"x": 1' + b"0" * 10_000 + b"}}", "7"),
@@ -67,10 +67,10 @@ def long(head: bytes, tail: bytes, *, ended: bool = True) -> TooLong:
 @pytest.mark.parametrize(
     "line, number",
     [
-        (long(b'{"jsonrpc":"2.0","id":4,"result":{"te', b"", ended=False), "4"),
-        (long(b'{"result":{"te', b'xx"}]},"jsonrpc":"2.0","id":4}'), "4"),
-        (long(b'{"result":{"te', b'xx","id":4}]},"jsonrpc":"2.0"}'), None),
-        (long(b'{"jsonrpc":"2.0","result":{"id":4,"te', b"xx"), None),
+        (long(b'{"jsonrpc":"2.0","id":4,"result":{"tex', b"", ended=False), "4"),
+        (long(b'{"result":{"tex', b'xx"}]},"jsonrpc":"2.0","id":4}'), "4"),
+        (long(b'{"result":{"tex', b'xx","id":4}]},"jsonrpc":"2.0"}'), None),
+        (long(b'{"jsonrpc":"2.0","result":{"id":4,"tex', b"xx"), None),
     ],
 )
 def test_of_a_line_over_the_cap_the_id_is_found_at_either_end(line: TooLong, number: str | None):

@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +14,7 @@ import pytest
 from tests.mcpclient.peers import own, pool_of
 from treadle.config.secret import Secret
 from treadle.core.errors import RequestError
+from treadle.servers import web
 from treadle.servers.search_files import FilesProvider, title_and_body
 from treadle.servers.search_searxng import SearxngProvider
 
@@ -79,20 +78,20 @@ async def test_without_a_provider_the_error_says_so_and_how_to_configure_one(tmp
             assert word in outcome.failure.message
 
 
-@pytest.mark.parametrize(
-    "arguments, words",
-    [
+def test_an_incomplete_provider_is_refused_before_serving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    for arguments, words in (
         (["--provider", "searxng"], "needs an address"),
         (["--provider", "files"], "needs a folder"),
         (["--provider", "altavista"], "must be one of"),
         (["--provider", "searxng", "--url", "file:///etc/passwd"], "http(s) address"),
-    ],
-)
-def test_an_incomplete_provider_is_refused_before_serving(tmp_path: Path, arguments: list[str], words: str):
-    command = [sys.executable, "-m", "treadle.servers.web", *arguments]
-    ran = subprocess.run(command, cwd=tmp_path, input="", capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    assert words in ran.stderr
+    ):
+        assert web.main(arguments) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert words in shown.err
 
 
 # ---- files

@@ -190,7 +190,7 @@ class MemoryStore:
         try:
             yield
             self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # whatever interrupts a transaction, nothing of it stays
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise

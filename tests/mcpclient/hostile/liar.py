@@ -20,11 +20,11 @@ def garbage(number, arguments):
 
 
 def half(number, arguments):
-    raw(number, '"result": {"content": [{"type": "te')
+    raw(number, '"result": {"content": [{"type": "tex')
 
 
 def half_without_id(number, arguments):
-    write('{"result": {"content": [{"type": "te\n')
+    write('{"result": {"content": [{"type": "tex\n')
 
 
 def wrong_type(number, arguments):
@@ -40,7 +40,7 @@ def no_result(number, arguments):
 
 
 def broken_utf8(number, arguments):
-    write(b'{"jsonrpc": "2.0", "id": %d, "result": {"content": [{"type": "text", "text": "caf\xe9"}]}}\n' % number)
+    write(b'{"jsonrpc": "2.0", "id": %d, "result": {"content": [{"type": "text", "text": "Z\xfcrich"}]}}\n' % number)
 
 
 def half_surrogate(number, arguments):
@@ -77,6 +77,23 @@ def endless_garbage(number, arguments):
         write("nothing to see here\n" * 1000)
 
 
+def endless_questions(number, arguments):
+    """Asks without reading a single reply."""
+    line = '{"jsonrpc": "2.0", "id": "q", "method": "ping"}\n'
+    while True:
+        write(line * 100)
+
+
+def endless_nothing(number, arguments):
+    while True:
+        write(b"\n" * 65_536)
+
+
+def endless_long_lines(number, arguments):
+    while True:
+        write(b"x" * (1 << 20) + b"\n")
+
+
 def endless_progress(number, arguments):
     params = json.dumps({"progressToken": number, "progress": 1})
     line = f'{{"jsonrpc": "2.0", "method": "notifications/progress", "params": {params}}}\n'
@@ -107,28 +124,27 @@ def escape(number, arguments):
 
 
 sys.setrecursionlimit(10_000)
-serve(
-    {
-        function.__name__: function
-        for function in (
-            garbage,
-            half,
-            half_without_id,
-            wrong_type,
-            wrong_content,
-            no_result,
-            broken_utf8,
-            half_surrogate,
-            deep,
-            not_finite,
-            huge,
-            endless_line,
-            endless_garbage,
-            endless_progress,
-            log_flood,
-            wrong_id,
-            twice,
-            escape,
-        )
-    }
-)
+TOOLS = [
+    garbage,
+    half,
+    half_without_id,
+    wrong_type,
+    wrong_content,
+    no_result,
+    broken_utf8,
+    half_surrogate,
+    deep,
+    not_finite,
+    huge,
+    endless_line,
+    endless_garbage,
+    endless_questions,
+    endless_nothing,
+    endless_long_lines,
+    endless_progress,
+    log_flood,
+    wrong_id,
+    twice,
+    escape,
+]
+serve({function.__name__: function for function in TOOLS})

@@ -29,6 +29,7 @@ from treadle.mcpio.client.tools import ToolInfo, tool_info
 from treadle.mcpio.client.transport import StdioTransport, TransportFault
 
 PAGES_MAX: Final = 100
+LIST_BYTES_MAX: Final = 4 << 20
 PROBE_S: Final = 2.0
 _RESULT: Final[TypeAdapter[Any]] = TypeAdapter(mcp_types.CallToolResult | mcp_types.InputRequiredResult)
 
@@ -79,7 +80,7 @@ class ServerConnection:
         connection._task = asyncio.create_task(connection._live(), name=f"mcp server {spec.name}")
         try:
             await connection._ready
-        except BaseException:
+        except BaseException:  # cancelling too: a process must not outlive the wish for it
             await connection.close()
             raise
         return connection
@@ -216,9 +217,13 @@ class ServerConnection:
     async def _list(self) -> dict[str, ToolInfo]:
         found: dict[str, ToolInfo] = {}
         cursor: str | None = None
+        size_bytes = 0
         for _ in range(PAGES_MAX):
             page = await self._client.session.list_tools(params=mcp_types.PaginatedRequestParams(cursor=cursor))
             for tool in page.tools:
+                size_bytes += len(tool.model_dump_json())
+                if size_bytes > LIST_BYTES_MAX:
+                    raise self._unavailable(f"its list of tools is larger than {LIST_BYTES_MAX} bytes")
                 try:
                     found.setdefault(tool.name, tool_info(self._spec, tool))
                 except ValueProblem as problem:

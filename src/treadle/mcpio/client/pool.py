@@ -18,6 +18,7 @@ from typing import Any, Final, Self, cast
 
 from treadle.config.origin import did_you_mean
 from treadle.config.servers import Catalog, Launch, ServerSpec
+from treadle.config.settings import Settings
 from treadle.core.errors import RequestError, TreadleError
 from treadle.core.values import Json, encode
 from treadle.mcpio.client.checks import check_arguments, check_result
@@ -42,6 +43,20 @@ class PoolSettings:
     idle_stop_ms: int = 600_000
     line_bytes_max: int = 4 << 20
     output_bytes_max: int = 10 << 20
+
+    @classmethod
+    def of(cls, settings: Settings, environ: Mapping[str, str]) -> "PoolSettings":
+        """Take what the project's settings say. Servers log below the store's directory."""
+        return cls(
+            root=settings.project.root,
+            environ=environ,
+            log_dir=settings.project.store_dir / "logs" / "servers",
+            timeout_ms=settings.mcp_timeout_ms,
+            start_timeout_ms=settings.mcp_start_timeout_ms,
+            idle_stop_ms=settings.mcp_idle_stop_ms,
+            line_bytes_max=settings.mcp_line_bytes_max,
+            output_bytes_max=settings.mcp_output_bytes_max,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

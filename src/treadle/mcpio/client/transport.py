@@ -28,8 +28,11 @@ from treadle.mcpio.client.server_log import ServerLog
 QUEUED_MESSAGES = 256
 INBOX_BYTES = 1 << 20
 # A line that grows past so many caps has no end, and a server that says so much unasked never stops: both are beyond help.
+# What is said unasked is counted in lines, a long one as many; a question weighs more, because answering it costs us something.
 ENDLESS_CAPS = 64
 NOISE_MAX = 10_000
+NOISE_LINE_BYTES = 4_096
+NOISE_OF_QUESTION = 10
 FAULT_CODE = -32700
 _STDOUT, _STDERR = 1, 2
 
@@ -124,7 +127,7 @@ class StdioTransport:
         self.heard_at = asyncio.get_running_loop().time()
         for line in self._splitter.feed(data):
             self._inbox.append(line)
-            self._inbox_bytes += len(line) if isinstance(line, bytes) else 0
+            self._inbox_bytes += _cost(line)
         self._arrived.set()
         if self._splitter.held_bytes > ENDLESS_CAPS * self._line_bytes_max:
             self._on_ended("it wrote a line without end")
@@ -162,11 +165,11 @@ class StdioTransport:
             while True:
                 while self._inbox:
                     line = self._inbox.popleft()
-                    self._inbox_bytes -= len(line) if isinstance(line, bytes) else 0
+                    self._inbox_bytes -= _cost(line)
                     message = self._read(line)
                     if message is not None:
                         await session.send(SessionMessage(message=message))
-                    elif self._noise % 100 == 0:
+                    else:
                         await asyncio.sleep(0)
                 if self.ended.is_set():
                     return
@@ -176,9 +179,9 @@ class StdioTransport:
 
     def _read(self, line: bytes | TooLong) -> mcp_types.JSONRPCMessage | None:
         found = wire.read_too_long(line, self._line_bytes_max) if isinstance(line, TooLong) else wire.read_line(line)
+        self._count(found, line.size_bytes if isinstance(line, TooLong) else len(line))
         if found is None:
             return None
-        self._count(found)
         if isinstance(found, wire.Garbage):
             self._log.note(f"no message on stdout: {found.text}")
             return None
@@ -189,14 +192,19 @@ class StdioTransport:
             self._open_ids.pop(str(found.id), None)
         return found
 
-    def _count(self, found: wire.Inbound) -> None:
+    def _count(self, found: wire.Inbound | None, size_bytes: int) -> None:
         """Count what nobody asked for; a request or an answer starts the count anew."""
         if isinstance(found, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
             self._noise = 0
-        elif isinstance(found, wire.Garbage) or not self._open_ids or self._is_stray(found):
-            self._noise += 1
-            if self._noise == NOISE_MAX:
-                self._on_ended(f"it sent {NOISE_MAX} lines that nobody asked for")
+            return
+        question = isinstance(found, mcp_types.JSONRPCRequest)
+        if isinstance(found, wire.Spoilt):
+            size_bytes = 0  # it was asked for, however long it came
+        if found is None or question or isinstance(found, wire.Garbage) or not self._open_ids or self._is_stray(found):
+            self._noise += (NOISE_OF_QUESTION if question else 1) + size_bytes // NOISE_LINE_BYTES
+            if self._noise >= NOISE_MAX:
+                self._on_ended("it does not stop sending what nobody asked for")
+                self._inbox.clear()
 
     def _is_stray(self, found: wire.Inbound) -> bool:
         """Tell whether this is progress of a request that is over."""
@@ -229,3 +237,8 @@ class StdioTransport:
             self._open_ids[str(message.id)] = message.id
         elif isinstance(message, mcp_types.JSONRPCNotification) and message.method == "notifications/cancelled":
             self._open_ids.pop(str((message.params or {}).get("requestId")), None)
+
+
+def _cost(line: bytes | TooLong) -> int:
+    """Give what a waiting line costs in memory, roughly."""
+    return 64 + (len(line) if isinstance(line, bytes) else 0)
