@@ -4,7 +4,7 @@
 `parse`, for every step type, also those that nothing carries out yet.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping as Map
 from typing import Final
 
 from treadle.authoring import flow, model
@@ -12,8 +12,8 @@ from treadle.authoring.kinds import Value
 from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.reads import Read, place_of, reads_of
 from treadle.authoring.scopes import Scope, Site
-from treadle.authoring.tree import FileTree, NotYet, StepTree, Use
-from treadle.authoring.yaml_reader import Mapping, Node, Scalar, Sequence
+from treadle.authoring.tree import FileTree, NotYet, StepTree, Use, walk
+from treadle.authoring.yaml_reader import Mapping, Node, Sequence
 from treadle.core.errors import CLASSES
 
 STEP_KEYS: Final = ("status", "result", "error", "errors", "visits")
@@ -23,19 +23,18 @@ ERROR_KEYS: Final = ("class", "message", "step")
 _IRREVOCABLE: Final = frozenset({"send", "pay", "destroy"})
 
 
-def check(tree: FileTree) -> None:
-    """Add to a tree's problems what is wrong with its meaning."""
-    checker = _Checker(tree)
+def check(tree: FileTree, tool_effects: Map[str, str] | None = None) -> None:
+    """Add to a tree's problems what is wrong with its meaning. `tool_effects` are those that the configuration confirms."""
+    checker = _Checker(tree, tool_effects or {})
     for task in tree.scopes():
         checker.scope(Scope(task, is_main=task is tree.main, file=tree))
 
 
 class _Checker:
-    def __init__(self, tree: FileTree) -> None:
+    def __init__(self, tree: FileTree, tool_effects: Map[str, str]) -> None:
         self.tree = tree
+        self.tool_effects = tool_effects
         self.source = tree.document.source
-        self.scope_now: Scope
-        self.secrets_seen = False
 
     # Reporting
 
@@ -54,7 +53,6 @@ class _Checker:
     # A scope: the file's main part, or a task
 
     def scope(self, scope: Scope) -> None:
-        self.scope_now = scope
         for use in scope.task.uses:
             self._task_use(use, scope)
         for site in scope.sites:
@@ -91,16 +89,9 @@ class _Checker:
         self._needs_state(step, scope)
         self._writes(site, scope)
         self._effects(step)
-        self._conditions(step)
         own = _BY_TYPE.get(step.type)
         if own is not None:
             own(self, site, scope)
-
-    def _conditions(self, step: StepTree) -> None:
-        for use in step.uses:
-            tree = use.expr.tree
-            if use.field in {"if", "when", "condition", "until"} and tree[0] == "const" and isinstance(tree[1], str):
-                self.error("condition_is_text", use.node, f"`{use.field}` is the text {tree[1]!r}; a condition gives true or false")
 
     # Reads
 
@@ -112,7 +103,7 @@ class _Checker:
         if read.root not in site.names:
             self._unseen(read, use, scope, site)
         elif read.root == "inputs":
-            self._known(read, use, list(scope.task.inputs), "unknown_input", "input")
+            self._known(read, use, scope.inputs, "unknown_input", "input")
         elif read.root == "state":
             self._state(read, use, scope, site)
         elif read.root == "steps":
@@ -131,14 +122,14 @@ class _Checker:
 
     def _unseen(self, read: Read, use: Use, scope: Scope, site: Site) -> None:
         if read.root in {"item", "loop"}:
-            hint = "declare an input for it and read `inputs.…`" if not scope.is_main or scope.task.inputs else "it stands inside a foreach"
+            hint = "declare an input for it and read `inputs.…`" if not scope.is_main or scope.inputs else "it stands inside a foreach"
             where = "in the steps of a task" if not scope.is_main else "here"
             self.read_error("item_outside_loop", read, use, f"`{read.root}` is not visible {where}; it belongs to the rounds of a foreach", hint)
         elif read.root == "error":
             self.read_error("unknown_name", read, use, "`error` is only there inside `on_error`", "read `steps.<id>.error`")
         else:
             hint = did_you_mean(read.root, site.names)
-            for root, names in (("state", scope.written), ("inputs", scope.task.inputs), ("steps", scope.steps)):
+            for root, names in (("state", scope.written), ("inputs", scope.inputs), ("steps", scope.steps)):
                 if read.root in names:
                     hint = f"write `{root}.{read.root}`"
                     break
@@ -232,7 +223,7 @@ class _Checker:
     # Effects
 
     def _effects(self, step: StepTree) -> None:
-        effect = effect_of(step)
+        effect = effect_of(step, self.tool_effects)
         if step.fields.get("repeatable") is True and effect in _IRREVOCABLE:
             self.error("not_repeatable", step.place("repeatable"), f"what has the effect `{effect}` is never repeatable", "use `idempotency_key` or `read_back`")
         retry = step.fields.get("retry")
@@ -250,7 +241,7 @@ class _Checker:
                 if name not in CLASSES and (hint or not self._own_classes()):
                     self.error("unknown_class", node, f"there is no class of failure `{name}`", hint or f"classes: {listed(CLASSES, most=30)}")
         safe = ["idempotency_key", "read_back"] + ([] if effect in _IRREVOCABLE else ["repeatable"])
-        if effect in {"write", *_IRREVOCABLE} and not any(step.fields.get(name) for name in safe) and not is_repeatable(step):
+        if effect in {"write", *_IRREVOCABLE} and not any(step.fields.get(name) for name in safe) and not is_repeatable(step, self.tool_effects):
             names = ", ".join(f"`{name}`" for name in safe[:-1]) + f" or `{safe[-1]}`"
             message = f"a second try of `{step.id}`, whose effect is `{effect}`, could do it twice"
             self.error("retry_may_repeat", step.node.keys.get("retry", place), message, f"say {names}, or the true `effect`")
@@ -335,30 +326,47 @@ class _Checker:
             else:
                 self.error("unknown_step", place, f"there is no step `{target}`", did_you_mean(target, site.targets) or f"targets from here: {listed(site.targets)}")
 
-    def switch(self, site: Site, scope: Scope) -> None:
-        """Cases are read by their keys, whose form the reader has checked."""
+    def parallel(self, site: Site, scope: Scope) -> None:
+        """No branch may write what another writes or reads: which one came first would decide (ruling 12)."""
+        step = site.step
+        assert step is not None
+        branches = {name.removeprefix("branches."): list(walk(below)) for name, below in step.lists.items() if name.startswith("branches.")}
+        for branch, steps in branches.items():
+            others = {name: found for found, below in branches.items() if found != branch for s in below for name, _ in Scope.writes_of(s)}
+            own = [(name, node) for s in steps for name, node in Scope.writes_of(s)]
+            for name, node in own:
+                if name in others and list(branches).index(others[name]) < list(branches).index(branch):
+                    self.error("parallel_conflict", node, f"the branches `{others[name]}` and `{branch}` both write `state.{name}`", "give each a field of its own")
+            written = {name for name, _ in own}
+            for use in (use for s in steps for use in s.uses):
+                for read in reads_of(use):
+                    if read.root == "state" and read.keys and read.keys[0] in others and read.keys[0] not in written:
+                        message = f"the branch `{branch}` reads `state.{read.keys[0]}`, which the branch `{others[read.keys[0]]}` writes at the same time"
+                        self.read_error("parallel_conflict", read, use, message, "read it behind the `parallel`")
 
 
 _BY_TYPE: Final = {
     "prompt": _Checker.prompt, "foreach": _Checker.foreach, "set_state": _Checker.set_state, "wait": _Checker.wait,
-    "break": _Checker.loop_control, "continue": _Checker.loop_control, "goto": _Checker.goto,
+    "parallel": _Checker.parallel, "break": _Checker.loop_control, "continue": _Checker.loop_control, "goto": _Checker.goto,
 }  # fmt: skip
 
 
-def effect_of(step: StepTree) -> str:
-    """Give the effect of a step: as written, else of its type (ruling 20)."""
+def effect_of(step: StepTree, tool_effects: Map[str, str]) -> str:
+    """Give the effect of a step: as written, else as the configuration confirms it of a tool, else of its type (ruling 20)."""
     written = step.fields.get("effect")
     if isinstance(written, str):
         return written
+    if step.type == "mcp_call":
+        return tool_effects.get(str(step.fields.get("tool")), "write")
     if step.type == "http":
         return "read" if step.fields.get("method", "GET") in {"GET", "HEAD"} else "write"
-    return "write" if step.type in {"mcp_call", "delegate", "shell", "integration", "flow", "run", "merge"} else "none"
+    return "write" if step.type in {"delegate", "shell", "integration", "flow", "run", "merge"} else "none"
 
 
-def is_repeatable(step: StepTree) -> bool:
+def is_repeatable(step: StepTree, tool_effects: Map[str, str]) -> bool:
     """Tell whether doing a step again at worst wastes work: as written, else of delegates alone (ruling 20)."""
     written = step.fields.get("repeatable")
-    return written if isinstance(written, bool) else step.type == "delegate" and effect_of(step) not in _IRREVOCABLE
+    return written if isinstance(written, bool) else step.type == "delegate" and effect_of(step, tool_effects) not in _IRREVOCABLE
 
 
 def _takes_secrets(step: StepTree | None, use: Use) -> bool:
@@ -386,7 +394,3 @@ def inferred_reads(step: StepTree) -> tuple[str, ...]:
         return ("*",)
     return tuple(sorted(f for f in found if not any(f.startswith(f"{other}.") for other in found)))
 
-
-def scalars_of(node: Node) -> Iterator[Scalar]:
-    """Give the scalars directly in a list."""
-    yield from (item for item in node.items if isinstance(item, Scalar)) if isinstance(node, Sequence) else ()

@@ -54,7 +54,7 @@ class Closure:
         self._follow(main)
         for name, task in self.main.tasks.items():
             if name not in self.parts:
-                self.main.problems.append(_unused(self.main, name, task))
+                self.main.problems.append(_unused(self.main, name))
                 self._follow(_Target(self.main, task, name), keep=False)
         return self._part(main), list(self.parts.values())
 
@@ -138,8 +138,10 @@ def _error(file: FileTree, code: str, node: Node, message: str, suggestion: str 
     file.problems.append(file.document.problem(code, node, message, suggestion))
 
 
-def _unused(file: FileTree, name: str, task: TaskTree) -> Problem:
-
-    return replace(file.document.problem("unused_task", task.node, f"no foreach uses the task `{name}`", "delete it, or use it"), severity="warning")
+def _unused(file: FileTree, name: str) -> Problem:
+    tasks = file.places["tasks"]
+    node = tasks.keys[name] if isinstance(tasks, Mapping) else tasks
+    found = file.document.problem("unused_task", node, f"no foreach uses the task `{name}`", "delete it, or use it")
+    return replace(found, severity="warning")
 
 

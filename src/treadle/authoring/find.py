@@ -75,7 +75,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A workflow as loaded. `definition` and `digest` are there when it has no errors and uses nothing that is still to be built."""
+    """A workflow as loaded. `definition` and `digest` are there when it has no errors and uses nothing that is still to be built.
+
+    `sources` maps each file that has problems or tasks to its text, for `problems.render`.
+    """
 
     name: str
     definition: Definition | None
@@ -88,6 +91,7 @@ class Loaded:
     source_text: str
     source_digest: str
     tree: FileTree
+    sources: Map[str, str]
 
     def require(self) -> Definition:
         """Give the definition. Raises DefinitionError with every problem, or RequestError `not_yet` that names each feature."""
@@ -139,24 +143,27 @@ def load(
 
     `tool_effects` says, by `server.tool`, what tools do as the configuration confirms it.
     """
-    finder = Finder(project, paths, user_home)
+    finder = Finder(project, paths, user_home, tool_effects)
     entry = finder.entry(name_or_path)
-    return finder.load(entry, finder.document(entry), tool_effects)
+    return finder.load(entry, finder.document(entry))
 
 
 def load_text(project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None) -> Loaded:
     """Load a workflow from a text that is in no file yet, as an editor or a test has it."""
     finder = Finder(project, paths, user_home)
     entry = Entry(name="", path=project.root / shown, origin="path", shown=shown, place=project.root)
-    return finder.load(entry, read_text(text, shown), None)
+    return finder.load(entry, read_text(text, shown))
 
 
 class Finder:
     """Finds, reads and loads the files of one project; each is read once."""
 
-    def __init__(self, project: Project, paths: Sequence[Path] = (), user_home: Path | None = None) -> None:
+    def __init__(
+        self, project: Project, paths: Sequence[Path] = (), user_home: Path | None = None, tool_effects: Map[str, str] | None = None
+    ) -> None:
         """Look in the project's places."""
         self.project = project
+        self.tool_effects = tool_effects or {}
         self.places = places(project, paths, user_home)
         self._entries: list[Entry] | None = None
         self._trees: dict[str, FileTree] = {}
@@ -228,10 +235,10 @@ class Finder:
         visible = self._catalog.visible(library_only=entry.origin == "library")
         tree = parse(document, visible)
         if document.root is not None:
-            check(tree)
+            check(tree, self.tool_effects)
         return tree
 
-    def load(self, entry: Entry, document: Document, tool_effects: Map[str, str] | None) -> Loaded:
+    def load(self, entry: Entry, document: Document) -> Loaded:
         """Check a file and freeze it with its closure where it can be frozen."""
         tree = self._trees[entry.shown] = self._checked(entry, document)
         main, parts = Closure(tree, self).resolve()
@@ -240,17 +247,18 @@ class Finder:
         problems = ordered([] if entry.foreign else [p for found in trees for p in found.problems])
         definition = None
         if not has_errors(problems) and not not_yet:
-            definition = freeze(main, parts, tool_effects)
+            definition = freeze(main, parts, self.tool_effects)
         text = document.source.text
         return Loaded(
             name=tree.name or entry.name, definition=definition, digest=digest_of(definition) if definition else "",
             source_path=entry.path, origin=entry.origin, shown=entry.shown, problems=problems, not_yet=tuple(not_yet),
             source_text=text, source_digest="sha256:" + hashlib.sha256(text.encode()).hexdigest(), tree=tree,
+            sources={found.document.source.file: found.document.source.text for found in trees},
         )  # fmt: skip
 
     def listed(self, entry: Entry) -> Listed:
         """Describe a file for a list."""
-        loaded = self.load(entry, self.document(entry), None)
+        loaded = self.load(entry, self.document(entry))
         error = next((p for p in loaded.problems if p.severity == "error"), None)
         fields = loaded.tree.fields
         description = fields.get("description", "")

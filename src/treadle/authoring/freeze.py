@@ -120,7 +120,6 @@ class _Freezer:
     def step(self, step: StepTree) -> Step:
         fields: dict[str, Any] = step.fields
         build = _SPECS[step.type]
-        effect = self._effect(step)
         needs = fields.get("needs_state")
         return Step(
             id=step.id,
@@ -133,15 +132,10 @@ class _Freezer:
             within_ms=fields.get("within"),
             retry=_retry(fields.get("retry")),
             on_error=self._on_error(step),
-            effect=effect,
-            repeatable=is_repeatable(step),
+            effect=cast(Effect, effect_of(step, self.effects)),
+            repeatable=is_repeatable(step, self.effects),
             performer=fields.get("performer", _PERFORMERS.get(step.type, "server")),
         )
-
-    def _effect(self, step: StepTree) -> Effect:
-        if "effect" not in step.fields and step.type == "mcp_call":
-            return cast(Effect, self.effects.get(cast(str, step.fields["tool"]), "write"))
-        return cast(Effect, effect_of(step))
 
     def _on_error(self, step: StepTree) -> OnError:
         written = step.fields.get("on_error")

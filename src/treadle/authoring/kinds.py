@@ -21,6 +21,8 @@ class Text:
     what: str = "text"
     pattern: str = ""
     characters_max: int = 0
+    # Braces are ordinary characters in what only people read, and in a regular expression.
+    braces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

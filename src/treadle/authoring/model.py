@@ -68,7 +68,7 @@ _CHECK = Record(fields={
 
 COMMON: Final[dict[str, Field]] = {
     "id": _field(_STEP_ID, "name of the step, unique in the file; left out, it is `<type>_<n>` and cannot be referred to"),
-    "description": _field(Text(), "what it is for, for people"),
+    "description": _field(Text(braces=True), "what it is for, for people"),
     "when": _field(Condition(), "the step is skipped when this is false"),
     "needs_state": _field(ListOf(kind=Text(what="a state field, dotted paths allowed", pattern=rf"\*|{NAME}(\.[A-Za-z0-9_-]+)*")), "what the step may read of the state; inferred where absent"),
     "output_to": _field(_STATE_NAME, "state field that takes the result"),
@@ -96,9 +96,9 @@ COMMON: Final[dict[str, Field]] = {
     "undo": _field(Steps(), "steps that take it back when the run fails later", later=True),
 }  # fmt: skip
 
-_NO_RESULT = "has no result"
-_NO_ATTEMPT = "is not an attempt at something that could fail and be done again"
-_BLOCK_TIMEOUT = "does not attempt anything itself; bound it with `within`"
+_NO_RESULT = "would take a result, and there is none"
+_NO_ATTEMPT = "is about attempts, and nothing is attempted here"
+_BLOCK_TIMEOUT = "bounds an attempt, and a block makes none; bound it with `within`"
 _BLOCK: Final = {
     **dict.fromkeys(("retry", "cache", "verify", "effect", "repeatable", "idempotency_key", "read_back", "requires"), "belongs on the steps inside the block"),
     "timeout": _BLOCK_TIMEOUT,
@@ -109,8 +109,8 @@ _AT_ONCE: Final = dict.fromkeys(
      "budget", "tools", "isolation"), _NO_ATTEMPT,
 ) | {"output_to": _NO_RESULT}  # fmt: skip
 _WAITING: Final = {
-    "timeout": "waits and attempts nothing; bound it with `within`", "retry": _NO_ATTEMPT, "repeatable": _NO_ATTEMPT,
-    "idempotency_key": _NO_ATTEMPT, "read_back": _NO_ATTEMPT, "effect": "has the effect `none`, always", "cache": "is decided anew each time",
+    "timeout": "bounds an attempt, and waiting is none; bound it with `within`", "retry": _NO_ATTEMPT, "repeatable": _NO_ATTEMPT,
+    "idempotency_key": _NO_ATTEMPT, "read_back": _NO_ATTEMPT, "effect": "is `none` here, always", "cache": "keeps results, and this is decided anew each time",
 }  # fmt: skip
 _HERE_OR_AGENT = _field(Words(words=("server", "agent")), "who does it: Treadle itself, or the agent that drives the run")
 
@@ -127,7 +127,7 @@ TYPES: Final[dict[str, StepType]] = {
         "multiple": _field(Flag(), "several may be chosen"),
         "fields": _field(Entries(), "what is asked for, with format `form`"),
         "default": _field(Value(), "answer that is offered"),
-        "pattern": _field(Text(what="a regular expression"), "what a text must match"),
+        "pattern": _field(Text(what="a regular expression", braces=True), "what a text must match"),
         "min_length": _field(Whole(), "least characters of a text"),
         "max_length": _field(Whole(minimum=1), "most characters of a text"),
         "performer": _field(Words(words=("human", "agent")), "who answers"),
@@ -266,7 +266,7 @@ DEFAULTS_WITHOUT: Final = frozenset({"id", "output_to", "needs_state", "when", "
 
 _VERSION = Text(what="text of three parts", pattern=r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 TASK: Final[dict[str, Field]] = {
-    "description": _field(Text(), "what it is for"),
+    "description": _field(Text(braces=True), "what it is for"),
     "inputs": _field(Entries(), "typed inputs"),
     "initial_state": _field(Exprs(), "state at the start, evaluated once, in order"),
     "state_schema": _field(Schema(), "JSON Schema of the state, checked on every write"),

@@ -4,22 +4,23 @@ A field that could not be read is left out of the result and its step marked `br
 whoever misses what it would have said.
 """
 
-from collections.abc import Callable, Mapping as Map
+from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 from typing import Final
 
 from treadle.authoring import model
-from treadle.authoring.kinds import Field, StepType
+from treadle.authoring.kinds import StepType
 from treadle.authoring.problems import did_you_mean, listed, nearest
-from treadle.authoring.reading import Owner, Reader, Unread
+from treadle.authoring.reading import Owner, Reader
 from treadle.authoring.tree import FileTree, NotYet, StepTree, TaskTree
 from treadle.authoring.yaml_reader import Document, Mapping, Node, Scalar, Sequence
+from treadle.functions import FunctionInfo
 
 STEPS_DEPTH_MAX: Final = 32
 
 
-def parse(document: Document, functions: Map[str, str] | None = None) -> FileTree:
-    """Read a document as a workflow. `functions` maps the registered functions that may be called to their versions."""
+def parse(document: Document, functions: Map[str, FunctionInfo] | None = None) -> FileTree:
+    """Read a document as a workflow. `functions` are the registered functions that it can see."""
     return _Parser(document, functions or {}).file()
 
 
@@ -34,7 +35,7 @@ class _Ids:
 
 
 class _Parser(Reader):
-    def __init__(self, document: Document, functions: Map[str, str]) -> None:
+    def __init__(self, document: Document, functions: Map[str, FunctionInfo]) -> None:
         super().__init__(document, functions)
         self.ids = _Ids()
         self.depth = 0
@@ -42,10 +43,12 @@ class _Parser(Reader):
 
     def file(self) -> FileTree:
         root = self.document.root
-        if not isinstance(root, Mapping):
-            root = self._no_map(root)
-        main = TaskTree(name="", node=root)
+        main = TaskTree(name="", node=root if isinstance(root, Mapping) else Mapping(1, 1, 0))
         tree = FileTree(document=self.document, name="", main=main, problems=self.problems, not_yet=self.not_yet)
+        if not isinstance(root, Mapping):
+            if root is not None:
+                self.error("not_a_workflow", root, "a workflow file is a map with `name` and `steps`")
+            return tree
         self._read_defaults(root)
         self.read_fields(root, model.FILE, main, "the file")
         tree.fields, tree.places = main.fields, main.places
@@ -55,11 +58,6 @@ class _Parser(Reader):
         tree.tasks = tasks if isinstance(tasks, dict) else {}
         self._check_ids()
         return tree
-
-    def _no_map(self, root: Node | None) -> Mapping:
-        if root is not None:
-            self.error("not_a_workflow", root, "a workflow file is a map with `name` and `steps`")
-        return Mapping(1, 1, 0)
 
     # Steps
 
@@ -121,10 +119,10 @@ class _Parser(Reader):
         node = self._with_defaults(step.type, node)
         for name, why in spec.without.items():
             if name in node.entries:
-                self.error("field_not_allowed", node.keys[name], f"`{name}` may not stand on `{step.type}`, which {why}", self._instead(name, spec))
+                self.error("field_not_allowed", node.keys[name], f"`{name}` may not stand on `{step.type}`: it {why}", self._instead(name, spec))
                 node.entries = {k: v for k, v in node.entries.items() if k != name}
         own = {k: v for k, v in fields.items() if k not in spec.without}
-        self.read_fields(node, own, step, f"`{step.type}`", also={"type"})
+        self.read_fields(node, own, step, f"`{step.type}`", also={"type", *(k for k in node.entries if k in model.SHORTHANDS)})
 
     def _instead(self, name: str, spec: StepType) -> str:
         if name == "timeout" and "within" not in spec.without:
@@ -240,8 +238,12 @@ class _Parser(Reader):
         spec = model.TYPES[type_name]
         known = {**model.COMMON, **spec.fields}
         allowed = [k for k, f in known.items() if k not in model.DEFAULTS_WITHOUT and k not in spec.without and not f.required]
-        probe = StepTree(id="", type=type_name, node=entry)
-        self.read_fields(entry, {name: known[name] for name in allowed}, probe, f"the defaults of `{type_name}`")
+        on_error = entry.entries.get("on_error")
+        if isinstance(on_error, Mapping) and "do" in on_error.entries:
+            self.error("field_not_allowed", on_error.keys["do"], "steps may not stand under `defaults`: each step has its own", "write them on the step")
+            allowed.remove("on_error")
+        probe = StepTree(id="", type=type_name, node=Mapping(entry.line, entry.column, entry.start, entry.path, entry.end, {k: v for k, v in entry.entries.items() if k != "on_error" or k in allowed}, entry.keys))
+        self.read_fields(probe.node, {name: known[name] for name in allowed}, probe, f"the defaults of `{type_name}`")
         return {name: node for name, node in entry.entries.items() if name in probe.fields}
 
     def _with_defaults(self, type_name: str, node: Mapping) -> Mapping:
@@ -261,8 +263,7 @@ class _Parser(Reader):
 
     def later(self, feature: str, node: Node) -> None:
         """Record a feature that nothing carries out yet."""
-        self.not_yet.append(NotYet(feature=feature, path=node.path, line=node.line, file=self.document.source.file))
+        found = NotYet(feature=feature, path=node.path, line=node.line, file=self.document.source.file)
+        if found not in self.not_yet:
+            self.not_yet.append(found)
 
-
-ReadFields = Callable[[Mapping, dict[str, Field], Owner, str], None]
-__all__ = ["Unread", "parse"]

@@ -4,12 +4,12 @@ Lines and columns count from 1, columns in characters. `path` names the node (`s
 the terminal's rendering is plain text, and whoever prints it may dress it.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from treadle.core.errors import TreadleError
+from treadle.core.nearest import nearest as nearest_name
 from treadle.core.values import Json
 
 Severity = Literal["error", "warning"]
@@ -82,13 +82,7 @@ def report(problems: Iterable[Problem], *, strict: bool = False) -> dict[str, Js
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest the known name that was probably meant; empty text when none is near."""
-    names = [name for name in known if name]
-    folded = {name.lower().replace("-", "_"): name for name in names}
-    key = word.lower().replace("-", "_")
-    if key in folded and folded[key] != word:
-        return folded[key]
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return close[0] if close else ""
+    return nearest_name(word, known) or ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -7,17 +7,18 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from treadle.authoring.kinds import (
-    Amount, Anything, Condition, Duration, Either, Entries, Exprs, Field, Flag, Items, Kind, ListOf, MapOf, Record, Schema,
+    NAME, NAME_CHARACTERS_MAX, Amount, Anything, Condition, Duration, Either, Entries, Exprs, Field, Flag, Items, Kind, ListOf, MapOf, Record, Schema,
     Steps, Template, Text, Value, Whole, Words, form_of,
 )  # fmt: skip
 from treadle.authoring.problems import Problem, did_you_mean, listed
-from treadle.authoring.templates import Templates, has_template
+from treadle.authoring.templates import Templates, has_template, is_single
 from treadle.authoring.tree import NotYet, StepTree, TaskTree, Use
-from treadle.authoring.yaml_reader import Document, Mapping, Node, Scalar, Sequence, data_of
+from treadle.authoring.yaml_reader import Document, Mapping, Node, Scalar, Sequence, data_of, has_invisible
 from treadle.core.durations import parse_duration_ms
 from treadle.core.expr import Expr, const
 from treadle.core.schema import check, check_schema
 from treadle.core.values import Json
+from treadle.functions import FunctionInfo
 
 Owner: TypeAlias = StepTree | TaskTree
 _OTHER_FLAGS: Final = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
@@ -31,7 +32,7 @@ class Unread(Exception):  # noqa: N818 - control flow between here and `parse`
 class Reader:
     """Reads values; `parse` adds what is special about steps, ids and tasks."""
 
-    def __init__(self, document: Document, functions: Map[str, str]) -> None:
+    def __init__(self, document: Document, functions: Map[str, FunctionInfo]) -> None:
         """Begin with what reading the file found."""
         self.document = document
         self.problems: list[Problem] = list(document.problems)
@@ -128,11 +129,8 @@ class Reader:
         if isinstance(node, Scalar) and isinstance(node.value, bool):
             return const(node.value)
         if isinstance(node, Scalar) and isinstance(node.value, str):
-            if self.templates.is_single(node.text):
-                return self.templates.condition(node)
-            if not has_template(node.text):
-                raise self.unread("not_an_expression", node, f"`{name}` must be one `{{{{ … }}}}`", f'write "{{{{ {node.text.strip()} }}}}"')
-        raise self.unread("not_an_expression", node, f"`{name}` must be exactly one `{{{{ … }}}}`, with nothing around it")
+            return self.templates.condition(node)
+        raise self.unread("wrong_type", node, f"`{name}` is one `{{{{ … }}}}`, not {form_of(data_of(node))}")
 
     def _template(self, node: Node, name: str) -> Expr | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
@@ -144,7 +142,7 @@ class Reader:
         wanted = "list" if isinstance(kind, Items) else kind.shape
         if wanted == "any" or isinstance(node, Mapping if wanted == "map" else Sequence):
             return
-        if isinstance(node, Scalar) and isinstance(node.value, str) and self.templates.is_single(node.text):
+        if isinstance(node, Scalar) and isinstance(node.value, str) and is_single(node.text):
             return
         hint = f'to read it from the state: "{{{{ {node.text} }}}}"' if isinstance(node, Scalar) and _BARE_NAME.match(node.text) else ""
         raise self.unread("wrong_type", node, f"`{name}` is a {wanted}, or one `{{{{ … }}}}` that gives one, not {form_of(data_of(node))}", hint)
@@ -169,7 +167,7 @@ class Reader:
         return found
 
     def _state_key(self, key: str, node: Node, name: str) -> None:
-        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) and len(key) <= 64:
+        if (re.fullmatch(NAME, key) and len(key) <= NAME_CHARACTERS_MAX) or has_invisible(key):
             return
         if key.startswith("state."):
             self.error("bad_name", node, f"the names under `{name}` stand without `state.`", f"write `{key.removeprefix('state.')}`")
@@ -183,7 +181,7 @@ class Reader:
     def _scalar(self, kind: Text | Words | Duration | Flag | Whole | Amount, node: Node, name: str) -> object:
         if not isinstance(node, Scalar):
             raise self.unread("wrong_type", node, f"`{name}` is {_wanted(kind)}, not {form_of(data_of(node))}")
-        if isinstance(node.value, str) and has_template(node.text) and not (isinstance(kind, Text) and not kind.pattern and kind.what == "text"):
+        if isinstance(node.value, str) and has_template(node.text) and not (isinstance(kind, Text) and kind.braces):
             raise self.unread("template_not_allowed", node, f"`{name}` is {_wanted(kind)}; templates do not stand here")
         match kind:
             case Text():

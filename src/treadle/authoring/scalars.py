@@ -54,7 +54,8 @@ def resolve(text: str) -> Json:
 
 def _integer(digits: str, base: int) -> int:
     # Python refuses to read very long decimal numbers; 20 digits are enough to know that it is too large.
-    value = int(digits, base) if len(digits.lstrip("+-0")) <= 20 else INTEGER_MAX + 1
+    bare = digits.lstrip("+-0") or "0"
+    value = int(bare, base) * (-1 if digits.startswith("-") else 1) if len(bare) <= 20 else INTEGER_MAX + 1
     if not INTEGER_MIN <= value <= INTEGER_MAX:
         raise ScalarError("number_range", "integers lie within ±2⁶³; quote it to keep it as text")
     return value

@@ -1,84 +1,70 @@
 """Compiling what stands between braces, and putting its faults at their line and column."""
 
-import re
 from collections.abc import Mapping as Map
-from typing import Final
 
-from treadle.authoring.expressions import ExpressionProblem, compile_condition, compile_text
+from treadle.authoring.expressions import ExpressionProblem, ExpressionProblemsError, compile_condition, compile_data, compile_text
+from treadle.authoring.expressions import has_template as has_template
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
-from treadle.authoring.yaml_reader import Mapping, Node, Scalar, Sequence, data_of, scalars
-from treadle.core.expr import Expr, const
+from treadle.authoring.yaml_reader import Mapping, Node, Scalar, Sequence, data_of
+from treadle.core.expr import Expr
 from treadle.functions import FunctionInfo
 
-_OPENING = re.compile(r"\{\{|\{%|\{#")
-_SINGLE: Final = re.compile(r"\s*\{\{(?:(?!\}\}).)*\}\}\s*\Z", re.DOTALL)
 
-
-def has_template(text: str) -> bool:
-    """Tell whether a text holds anything that is evaluated."""
-    return _OPENING.search(text) is not None
+def is_single(text: str) -> bool:
+    """Tell whether a text may be one `{{ }}` that gives a value of any type; compiling it tells for sure."""
+    bare = text.strip()
+    return bare.startswith("{{") and bare.endswith("}}")
 
 
 class Templates:
-    """Compiles the expressions of one file; `functions` are those that may be called."""
+    """Compiles the expressions of one file; `functions` are those that it can see."""
 
     def __init__(self, source: Source, functions: Map[str, FunctionInfo], problems: list[Problem]) -> None:
         """Report into `problems`."""
         self.source = source
-        self.functions = {name: info.version for name, info in functions.items() if info.pure}
+        self.functions = {name: (info.version, info.pure) for name, info in functions.items()}
         self.problems = problems
-
-    def is_single(self, text: str) -> bool:
-        """Tell whether a text is exactly one `{{ }}`, which keeps its value's type."""
-        return _SINGLE.match(text) is not None
 
     def text(self, node: Scalar) -> Expr | None:
         """Compile a text; None after reporting why not."""
-        if not has_template(node.text):
-            return const(node.text)
         try:
-            return compile_text(node.text, self.functions)
-        except ExpressionProblem as problem:
-            return self._report(problem, node)
+            return compile_text(node.text, functions=self.functions)
+        except ExpressionProblemsError as error:
+            return self._report(error, node)
 
     def condition(self, node: Scalar) -> Expr | None:
         """Compile exactly one `{{ }}`; None after reporting why not."""
         try:
-            return compile_condition(node.text, self.functions)
-        except ExpressionProblem as problem:
-            return self._report(problem, node)
+            return compile_condition(node.text, functions=self.functions)
+        except ExpressionProblemsError as error:
+            return self._report(error, node)
 
     def data(self, node: Node) -> Expr | None:
         """Compile data with templates in its texts; None after reporting every one that cannot be."""
-        if isinstance(node, Scalar) and isinstance(node.value, str):
-            return self.text(node)
-        if not any(isinstance(scalar.value, str) and has_template(scalar.text) for scalar in scalars(node)):
-            return const(data_of(node))
-        calls = []
-        tree = self._node(node, calls)
-        return Expr(tree, tuple(calls)) if tree is not None else None
+        try:
+            return compile_data(data_of(node), functions=self.functions)
+        except ExpressionProblemsError as error:
+            return self._report(error, node)
 
-    def _node(self, node, calls):
-        if isinstance(node, Mapping):
-            parts = [(("const", k), self._node(v, calls)) for k, v in node.entries.items()]
-            return None if any(p[1] is None for p in parts) else ("dict", *(x for p in parts for x in p))
-        if isinstance(node, Sequence):
-            parts = [self._node(v, calls) for v in node.items]
-            return None if any(p is None for p in parts) else ("list", *parts)
-        if isinstance(node.value, str):
-            e = self.text(node)
-            if e is None:
-                return None
-            calls += e.calls
-            return e.tree
-        return const(node.value).tree
+    def _report(self, error: ExpressionProblemsError, node: Node) -> None:
+        for problem in error.problems:
+            self.problems.append(self._problem(problem, _followed(node, problem.path)))
 
-    def _report(self, problem: ExpressionProblem, node: Scalar) -> None:
-        line, column = self.source.inside(node.start, node.end, node.style, node.text, problem.offset)
-        self.problems.append(
-            Problem(
-                code=problem.code, severity="error", file=self.source.file, line=line, column=column, path=node.path,
-                message=problem.message, suggestion=problem.suggestion or "",
-            )
+    def _problem(self, problem: ExpressionProblem, node: Node) -> Problem:
+        line, column = node.line, node.column
+        if isinstance(node, Scalar):
+            line, column = self.source.inside(node.start, node.end, node.style, node.text, problem.offset)
+        return Problem(
+            code=problem.code, severity="error", file=self.source.file, line=line, column=column, path=node.path,
+            message=problem.message, suggestion=problem.suggestion,
         )  # fmt: skip
+
+
+def _followed(node: Node, path: tuple[str | int, ...]) -> Node:
+    for key in path:
+        if isinstance(node, Mapping) and isinstance(key, str):
+            node = node.entries[key]
+        elif isinstance(node, Sequence) and isinstance(key, int):
+            node = node.items[key]
+    return node

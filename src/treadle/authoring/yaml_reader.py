@@ -17,12 +17,14 @@ import yaml
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
 from treadle.authoring.scalars import ScalarError, resolve
-from treadle.core.values import Json
+from treadle.core.values import RESERVED, Json
 
 FILE_BYTES_MAX: Final = 4 << 20
 NODES_MAX: Final = 100_000
 EXPANDED_CHARACTERS_MAX: Final = 4 << 20
 DEPTH_MAX: Final = 64
+# Whoever makes more mistakes than this has sent something that is no workflow.
+PROBLEMS_MAX: Final = 1_000
 Style = Literal["plain", "single", "double", "literal", "folded"]
 _STYLES: Final[dict[str | None, Style]] = {None: "plain", "": "plain", "'": "single", '"': "double", "|": "literal", ">": "folded"}
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -106,10 +108,11 @@ def read_bytes(data: bytes, shown: str) -> Document:
         return _too_large(shown, len(data))
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or data[:4] == b"\x00\x00\xfe\xff":
         return _refused(Source(shown, ""), "not_utf8", "the file is UTF-16 or UTF-32; Treadle reads UTF-8", "save it as UTF-8")
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = data[: error.start].removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        before = data[: error.start].decode("utf-8")
         message = f"byte 0x{data[error.start]:02x} is not UTF-8 ({error.reason})"
         return _refused(Source(shown, before), "not_utf8", message, "save it as UTF-8", at=len(before))
     return read_text(text, shown)
@@ -124,9 +127,12 @@ def read_text(text: str, shown: str) -> Document:
         return _refused(source, "control_character", f"{name} stands in the file", "delete it", at=bad.start())
     reader = _Reader(source)
     root = reader.read()
-    if root is not None and not any(p.severity == "error" for p in reader.problems):
-        root = _unfold(root, "")
-    return Document(source=source, root=root, problems=reader.problems)
+    return Document(source=source, root=None if root is None else _unfold(root, ""), problems=reader.problems)
+
+
+def has_invisible(text: str) -> bool:
+    """Tell whether a text holds characters that are not shown, which the reader reports."""
+    return _INVISIBLE.search(text) is not None
 
 
 def data_of(node: Node) -> Json:
@@ -343,7 +349,8 @@ class _Reader:
             case _Open(node=Mapping(), key=None):
                 self._key(top, node)
             case _Open(node=Mapping(entries=entries, keys=keys), key=Scalar() as key):
-                if key.text not in entries:
+                # Of a repeated key the first stands; a key that is no text is told once and names nothing.
+                if key.text not in entries and isinstance(key.value, str):
                     entries[key.text] = node
                     keys[key.text] = key
                 top.key = None
@@ -361,6 +368,8 @@ class _Reader:
         elif not isinstance(node.value, str):
             shown = node.text or "an empty key"
             self._fault("key_not_text", node.start, f"a key must be text; `{shown}` is {_kind(node.value)}", f'quote it: "{node.text}"')
+        elif node.text.startswith(RESERVED):
+            self._fault("reserved_key", node.start, f"the key `{node.text}` is reserved: no key may start with `{RESERVED}`", "rename it")
         elif node.text in top.node.keys:
             first = top.node.keys[node.text]
             self._fault(
@@ -379,6 +388,8 @@ class _Reader:
         raise _StopReading
 
     def _fault(self, code: str, at: int, message: str, suggestion: str = "", severity: Literal["error", "warning"] = "error") -> None:
+        if len(self.problems) >= PROBLEMS_MAX:
+            raise _StopReading
         line, column = self.source.place(at)
         path = self._path()
         self.problems.append(

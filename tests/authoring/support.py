@@ -1,0 +1,67 @@
+"""Faulty files as text with a mark: `«` stands where the problem must be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+from treadle.authoring import find
+from treadle.config.project import Project
+
+MARK = "«"
+NOWHERE = Project(root=Path("/nonexistent"), home=Path("/nonexistent"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`bad` gives exactly one problem, `code`, at the mark; `near` looks much like it and gives none."""
+
+    code: str
+    bad: str
+    near: str
+    severity: str = "error"
+    says: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code}-{abs(hash(self.bad)) % 10_000}"
+
+
+def unmarked(text: str) -> tuple[str, int, int]:
+    """Give the text without its mark, and the line and column that it marked."""
+    clean = dedent(text).lstrip("\n")
+    at = clean.index(MARK)
+    before = clean[:at]
+    return clean.replace(MARK, ""), before.count("\n") + 1, at - (before.rfind("\n") + 1) + 1
+
+
+def load(text: str, project: Project = NOWHERE) -> find.Loaded:
+    return find.load_text(project, dedent(text).lstrip("\n"), "test.yaml")
+
+
+def found(loaded: find.Loaded) -> list[tuple[str, int, int]]:
+    return [(p.code, p.line, p.column) for p in loaded.problems]
+
+
+def codes(text: str, project: Project = NOWHERE) -> list[str]:
+    return [p.code for p in load(text, project).problems]
+
+
+def assert_case(case: Case, project: Project = NOWHERE) -> None:
+    text, line, column = unmarked(case.bad)
+    loaded = load(text, project)
+    assert found(loaded) == [(case.code, line, column)], "\n".join(map(str, loaded.problems))
+    problem = loaded.problems[0]
+    assert problem.severity == case.severity
+    assert case.says in f"{problem.message} {problem.suggestion}"
+    assert loaded.definition is None or case.severity == "warning"
+    near = load(case.near, project)
+    assert found(near) == [], "\n".join(map(str, near.problems))
+
+
+def project_at(root: Path, **files: str) -> Project:
+    """Make a project's files, named by path with `/` written `__` and the ending `_yaml` or `_py`."""
+    for name, text in files.items():
+        stem, _, suffix = name.replace("__", "/").rpartition("_")
+        path = root / f"{stem}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+    return Project(root=root, home=root)

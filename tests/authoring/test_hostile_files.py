@@ -1,0 +1,130 @@
+"""Files made to hurt: each ends in one plain error, within time and memory that an honest file would take."""
+
+import resource
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from tests.authoring.support import found, load
+from treadle.authoring.yaml_reader import FILE_BYTES_MAX, PROBLEMS_MAX, read_bytes, read_file
+
+SECONDS_MAX = 1.0  # a bound for slow machines under load; each takes milliseconds
+HEAD = "name: a\nsteps: [{prompt: hi}]\n"
+
+
+def bomb(levels: int = 9) -> str:
+    lines = ['a0: &a0 ["lol", "lol", "lol", "lol", "lol", "lol", "lol", "lol", "lol", "lol"]']
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+HOSTILE = {
+    "billion laughs": (bomb(), "too_many_values"),
+    "laughs in long texts": (f"x: &x '{'y' * 60_000}'\nz: [{', '.join(['*x'] * 100)}]\n", "too_many_values"),
+    "laughs in keys": (f"x: &x {{{', '.join(f'k{n}: 1' for n in range(1000))}}}\nz: [{', '.join(['*x'] * 200)}]\n", "too_many_values"),
+    "a chain of aliases": ("a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 500)), "too_deep"),
+    "30,000 open brackets": ("x: " + "[" * 30_000, "too_deep"),
+    "30,000 open braces": ("x: " + "{a: " * 30_000, "too_deep"),
+    "30,000 braces": ("x: " + "{" * 30_000, "unquoted_template"),
+    "30,000 dashes": ("- " * 30_000, "too_deep"),
+    "30,000 question marks": ("? " * 30_000, "key_not_text"),
+    "200,000 values": (HEAD + "initial_state:\n  x:\n" + "  - 1\n" * 200_000, "too_many_values"),
+    "an alias to itself": ("x: &x {y: *x}\n", "recursive_alias"),
+    "an object of Python": ("x: !!python/object/apply:os.system [echo]\n" + HEAD, "yaml_tag"),
+    "a NUL": (HEAD + "description: a\0b\n", "control_character"),
+    "an escape to a lone surrogate": (HEAD + 'description: "\\ud800"\n', "yaml_syntax"),
+    "40,000 digits": (HEAD + f"initial_state: {{x: {'9' * 40_000}}}\n", "number_range"),
+    "an exponent": (HEAD + "initial_state: {x: 1e999999999}\n", "number_range"),
+    "a long number of zeros": (HEAD + f"initial_state: {{x: {'0' * 40_000}1}}\n", ""),
+    "two documents": (HEAD + "---\n" + HEAD, "several_documents"),
+    "100 anchors on one node": ("&a " * 100 + "x", "yaml_syntax"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_quickly_and_in_little_memory(name: str) -> None:
+    text, code = HOSTILE[name]
+    tracemalloc.start()
+    began = time.perf_counter()
+    codes = [p.code for p in load(text).problems]
+    seconds = time.perf_counter() - began
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (code in codes) if code else not codes
+    # Tracing makes everything several times slower.
+    assert seconds < SECONDS_MAX * 5
+    assert peak_bytes < 100 << 20
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    with path.open("wb") as file:
+        file.truncate(20 << 20)
+    tracemalloc.start()
+    document = read_file(path, "large.yaml")
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [p.code for p in document.problems] == ["file_too_large"]
+    assert peak_bytes < 1 << 20
+
+
+def test_a_file_of_exactly_the_largest_size_is_read() -> None:
+    text = HEAD + "description: "
+    data = (text + "x" * (FILE_BYTES_MAX - len(text))).encode()
+    assert read_bytes(data, "f").root is not None
+    assert [p.code for p in read_bytes(data + b"x", "f").problems] == ["file_too_large"]
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (HEAD.encode("utf-16"), (1, 1)),
+        (HEAD.encode("utf-32"), (1, 1)),
+        (b"name: a\nsteps: \xff\n", (2, 8)),
+        (b"name: a\ndescription: \xed\xa0\x80\n", (2, 14)),
+        (b"\xef\xbb\xbfname: \xe9\n", (1, 7)),
+    ],
+)
+def test_what_is_not_utf8_is_told_at_its_byte(data: bytes, place: tuple[int, int]) -> None:
+    document = read_bytes(data, "f.yaml")
+    assert [(p.code, p.line, p.column) for p in document.problems] == [("not_utf8", *place)]
+
+
+def test_a_byte_order_mark_is_taken_at_the_start_only() -> None:
+    assert read_bytes(b"\xef\xbb\xbf" + HEAD.encode(), "f").problems == []
+    assert [p.code for p in read_bytes(HEAD.encode() + b"description: \xef\xbb\xbfx\n", "f").problems] == ["invisible_text"]
+
+
+def test_a_directory_or_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+    assert [p.code for p in read_file(tmp_path, "d").problems] == ["unreadable"]
+    assert [p.code for p in read_file(tmp_path / "no.yaml", "no").problems] == ["unreadable"]
+
+
+def test_many_faults_are_told_at_once_and_their_number_is_bounded() -> None:
+    text = HEAD + "initial_state:\n" + "".join(f"  x{n}: !!t {n}\n" for n in range(5_000))
+    problems = load(text).problems
+    assert len(problems) == PROBLEMS_MAX
+    assert problems[0].code == "yaml_tag"
+
+
+def test_a_bomb_of_brackets_does_not_kill_the_process_under_a_small_stack() -> None:
+    """libyaml's composer dies at this depth; ours must stop while events arrive, whatever the stack allows."""
+    script = (
+        "from treadle.authoring.yaml_reader import read_text\n"
+        "print([p.code for p in read_text('x: ' + '[' * 200_000, 'f').problems])"
+    )
+
+    def small_stack() -> None:
+        resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, 1 << 20))
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, preexec_fn=small_stack, timeout=20, check=False)  # noqa: PLW1509
+    assert (done.returncode, done.stdout.strip()) == (0, "['too_deep']"), done.stderr
+
+
+def test_a_file_with_a_hundred_faults_tells_all_of_them() -> None:
+    steps = "".join(f"  - {{id: s{n}, prompt: hi, outputto: x}}\n" for n in range(100))
+    assert found(load("name: a\nsteps:\n" + steps)) == [("unknown_field", n + 3, len(f"  - {{id: s{n}, prompt: hi, ") + 1) for n in range(100)]
