@@ -9,7 +9,7 @@ _NAMES_MAX: Final = 300
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Give the known name that is one typing slip or two away, or the same but for case and `-_`; None if there is none or several tie."""
-    if len(name) > _LENGTH_MAX:
+    if not 1 < len(name) <= _LENGTH_MAX:
         return None
     limit = 1 if len(name) <= 4 else 2 if len(name) <= 9 else 3
     best, ties = None, 0

@@ -28,7 +28,7 @@ Tree: TypeAlias = Scalar | tuple["Tree", ...]
 Node: TypeAlias = tuple[Tree, ...]
 
 TREE_DEPTH_MAX: Final = 100
-SLOTS_MAX: Final = 1_000
+SLOTS_MAX: Final = 10_000
 COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in"})
 OPERATORS: Final = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 # One letter per child: n node, N node or null, s text, i slot or index, I the same or null, b flag, v scalar; the last may repeat (…*):
