@@ -1,6 +1,7 @@
 """Ruling 53: the death of a server shows at once, and nothing of it is left."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -10,6 +11,8 @@ import pytest
 
 from tests.mcpclient.peers import hostile, is_running, own, pool_of, until
 from treadle.config.secret import Secret
+from treadle.mcpio.client.connection import ServerConnection, ServerUnavailableError, Times
+from treadle.mcpio.client.server_log import ServerLog
 
 
 @pytest.mark.parametrize(
@@ -164,3 +167,16 @@ async def test_a_server_leaves_when_treadle_is_killed(tmp_path: Path):
     assert await process.wait() == -signal.SIGKILL
     server = int((tmp_path / "pid").read_text())
     await until(lambda: not is_running(server), within_s=2)
+
+
+async def test_a_call_on_a_connection_that_is_over_was_never_sent(tmp_path: Path):
+    spec = hostile("dier")
+    times = Times(start_timeout_ms=10_000, line_bytes_max=1 << 20)
+    log = ServerLog(None, time.monotonic)
+    connection = await ServerConnection.open(spec, spec.launch(os.environ, tmp_path), log, times)
+    assert connection.pid is not None
+    os.kill(connection.pid, signal.SIGKILL)
+    await asyncio.wait_for(connection.ended.wait(), 2)
+    with pytest.raises(ServerUnavailableError, match="SIGKILL"):
+        await connection.call("ok", {}, timeout_ms=1_000)
+    await connection.close()
