@@ -7,11 +7,14 @@ behind the fence of the run's revision. If another process was first, the storag
 lock (ruling 34). A reply leaves after the commit. Within one process the requests of one run wait for one another, so that they do not race.
 
 Commands go out after the commit. A process that serves (`serve`) performs what it opened; what it did not open, or what a dead process left, it
-finds by looking at the storage's rows: unheld or lapsed server actions, due timers. Nothing in memory is needed to go on after a crash.
+finds by looking at the storage's rows: unheld or lapsed server actions, due timers. Nothing in memory is needed to go on after a crash, and a
+caller that is cancelled between commit and dispatch leaves no more behind than a crash would.
+
+A bug of the core, or a history that does not fit it, parks its run at the instant where the run stands, so that no timer fires on the way
+(design §2); whoever asked gets the error.
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -19,9 +22,10 @@ from dataclasses import dataclass, field, replace
 from treadle.core.codec import digest_of
 from treadle.core.commands import Command, Note
 from treadle.core.definition import Definition
-from treadle.core.errors import Refusal, RequestError
-from treadle.core.events import Continued, Event, RunStarted
+from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal, RequestError, TreadleError
+from treadle.core.events import Caller, Continued, Event, RunParked, RunStarted
 from treadle.core.limits import LEASE_MS
+from treadle.core.state import RunState
 from treadle.core.values import Value
 from treadle.engine.performing import Performing
 from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
@@ -43,6 +47,8 @@ from treadle.ports import (
 )  # fmt: skip
 
 CACHED_RUNS_MAX = 2_000
+SERVED_LEASE_MS = 15_000
+"""How long a process that serves may be silent about what it performs; it renews three times as often."""
 
 
 @dataclass(slots=True)
@@ -58,16 +64,11 @@ class LocalEngine:
 
     def __init__(
         self, storage: Storage, *, functions: Functions, clock: Clock, holder: str, runner: ActionRunner | None = None,
-        lease_ms: int = LEASE_MS,
+        lease_ms: int = LEASE_MS, served_lease_ms: int = SERVED_LEASE_MS,
     ) -> None:  # fmt: skip
-        """`holder` names this process among all; without a `runner` it performs nothing itself."""
-        self.storage, self.functions, self.clock, self.holder, self.lease_ms = (
-            storage,
-            functions,
-            clock,
-            holder,
-            lease_ms,
-        )
+        """`holder` names this process among all, those before it included; without a `runner` it performs nothing itself."""
+        self.storage, self.functions, self.clock, self.holder = storage, functions, clock, holder
+        self.lease_ms, self.served_lease_ms = lease_ms, served_lease_ms
         self._lives: OrderedDict[str, _Live] = OrderedDict()
         self._performing = Performing(self, runner) if runner is not None else None
 
@@ -78,16 +79,18 @@ class LocalEngine:
         before = await self.storage.repeated(request) if request is not None else None
         if before is not None:
             return await self._repeated(before)
-        transition = transact(definition, None, event, self.functions, self.storage.blob)
+        transition = self._compute(definition, None, event)
         if not transition.events:
             return Reply(run_id=event.run_id, state=transition.state, definition=definition, refusal=transition.refusal)
         start = Start(run_id=event.run_id, definition=definition, digest=digest_of(definition), meta=meta)
-        batch = self._batch(event.run_id, None, transition, event.at_ms, request, start=start)
-        outcome = await self.storage.commit(batch)
+        outcome = await self.storage.commit(
+            self._batch(event.run_id, None, transition, event.at_ms, request, start=start)
+        )
         if isinstance(outcome, Repeated):
             return await self._repeated(outcome)
-        live = _Live(record=outcome.record)
-        self._remember(live)
+        # Others of this process may have met the run by now, through the feed.
+        live = self._lives.setdefault(event.run_id, _Live(record=outcome.record))
+        self._forget_some()
         async with live.lock:
             self._dispatch(live, outcome.transition.commands)
             return await self._finish(live, outcome.transition)
@@ -100,20 +103,16 @@ class LocalEngine:
 
     async def renew(self, run_id: str, lease: Lease) -> bool:
         """Lengthen a lease; see `ports.Engine.renew`."""
-        live = await self._live(run_id)
-        action = live.record.state.actions.get(lease.action)
-        if action is None or action.attempt != lease.attempt or action.holder not in {None, lease.holder}:
+        action = (await self.current(run_id)).state.actions.get(lease.action)
+        if action is None or action.attempt != lease.attempt or action.holder != lease.holder:
             return False
         return await self.storage.take(run_id, lease, self.clock.now_ms())
 
     async def snapshot(self, run_id: str) -> Snapshot:
         """Read a run; see `ports.Engine.snapshot`."""
-        record = await self.storage.read(run_id)
-        if record is None:
-            raise _unknown_run(run_id)
-        return Snapshot(
-            definition=record.definition, state=record.state, meta=record.meta, leases=self.storage.leases(run_id)
-        )
+        record = await self.current(run_id)
+        leases = self.storage.leases(run_id)
+        return Snapshot(definition=record.definition, state=record.state, meta=record.meta, leases=leases)
 
     async def runs(self, query: RunQuery) -> list[RunRow]:
         """List runs; see `ports.Engine.runs`."""
@@ -143,6 +142,16 @@ class LocalEngine:
             await self._performing.close()
         await self.storage.close()
 
+    async def current(self, run_id: str) -> Record:
+        """Read a run with its newest state, whoever wrote it. Raises RequestError `unknown_run`."""
+        live = await self._live(run_id)
+        record = await self.storage.read(run_id, live.record)
+        if record is None:
+            raise _unknown_run(run_id)
+        if record.state.revision > live.record.state.revision:
+            live.record = record
+        return record
+
     # One event
 
     async def _send(self, live: _Live, make: MakeEvent, request: Request | None) -> Reply:
@@ -150,18 +159,21 @@ class LocalEngine:
 
         def compute(record: Record) -> Transition:
             event = make(at_ms, record.state, self._lapsed(record.run_id, at_ms))
-            return transact(record.definition, record.state, event, self.functions, self.storage.blob)
+            return self._compute(record.definition, record.state, event)
 
-        transition = compute(live.record)
-        if not transition.events:
-            newest = await self.storage.read(live.record.run_id)
-            if newest is not None and newest.state.revision != live.record.state.revision:
-                live.record = newest
-                transition = compute(newest)
-        if not transition.events:
-            return await self._unchanged(live, transition, request, make)
-        batch = self._batch(live.record.run_id, live.record, transition, at_ms, request, redo=compute)
-        outcome = await self.storage.commit(batch)
+        try:
+            transition = compute(live.record)
+            if not transition.events:
+                # Nothing is refused, or called a duplicate, on the word of an old state.
+                known, live.record = live.record, await self.current(live.record.run_id)
+                transition = compute(live.record) if live.record is not known else transition
+            if not transition.events:
+                return await self._unchanged(live, transition, request, make)
+            batch = self._batch(live.record.run_id, live.record, transition, at_ms, request, redo=compute)
+            outcome = await self.storage.commit(batch)
+        except (InvariantViolationError, HistoryMismatchError) as error:
+            await self._park_broken(live, error)
+            raise
         if isinstance(outcome, Repeated):
             return await self._repeated(outcome)
         live.record = outcome.record
@@ -178,9 +190,7 @@ class LocalEngine:
             at_ms = self.clock.now_ms()
 
             def compute(record: Record, at_ms: int = at_ms) -> Transition:
-                return transact(
-                    record.definition, record.state, Continued(at_ms=at_ms), self.functions, self.storage.blob
-                )
+                return self._compute(record.definition, record.state, Continued(at_ms=at_ms))
 
             step = compute(live.record)
             if not step.events:
@@ -193,7 +203,7 @@ class LocalEngine:
             if isinstance(outcome, Committed):
                 self._dispatch(live, last.commands)
                 notes += last.notes
-        return self._reply(live, replace(transition, notes=notes))
+        return self._reply(live.record, replace(transition, notes=notes))
 
     async def _unchanged(self, live: _Live, transition: Transition, request: Request | None, make: MakeEvent) -> Reply:
         """Reply to an event that changed nothing: refused, a duplicate, or a claim of what is held already."""
@@ -204,22 +214,57 @@ class LocalEngine:
                 await self.storage.evidence(live.record, request, make(now, live.record.state, lambda: ()))
             if before is not None:
                 return await self._repeated(before)
-        return self._reply(live, transition)
+        return self._reply(live.record, transition)
 
     async def _repeated(self, before: Repeated) -> Reply:
-        live = await self._live(before.reply.run_id)
+        record = await self.current(before.reply.run_id)
+        first = before.reply
         if not before.same_body:
             refusal = Refusal(
                 code="conflict", message="this request was answered before, with another body; the first one stands",
                 hint="look at the run; `fork` it to go another way",
             )  # fmt: skip
-            return Reply(
-                run_id=before.reply.run_id, state=live.record.state, definition=live.record.definition, refusal=refusal
-            )
+            return Reply(run_id=first.run_id, state=record.state, definition=record.definition, refusal=refusal)
+        # The step that the first reply handed out is handed out again as long as it is open.
+        claimed = first.claimed if first.claimed in record.state.actions else None
         return Reply(
-            run_id=before.reply.run_id, state=live.record.state, definition=live.record.definition, refusal=before.reply.refusal,
-            claimed=before.reply.claimed if before.reply.claimed in live.record.state.actions else None, duplicate=True,
+            run_id=first.run_id, state=record.state, definition=record.definition, refusal=first.refusal, claimed=claimed,
+            lease_until_ms=self._lease_end_ms(first.run_id, claimed), duplicate=True,
         )  # fmt: skip
+
+    def _compute(self, definition: Definition, state: RunState | None, event: Event) -> Transition:
+        try:
+            return transact(definition, state, event, self.functions, self.storage.blob)
+        except TreadleError:
+            raise
+        except (
+            Exception
+        ) as error:  # the border of the core: whatever else it raises is a bug of it, which parks its run
+            message = f"{type(event).__name__} could not be absorbed: {type(error).__name__}: {error}"
+            raise InvariantViolationError(message, hint="report it with the run's log (`treadle logs`)") from error
+
+    async def _park_broken(self, live: _Live, error: TreadleError) -> None:
+        """Set a run aside that could not be carried on. If even that cannot be done, it stays as it is."""
+        by = Caller(kind="server", name="treadle")
+
+        def compute(record: Record) -> Transition:
+            details = {"code": error.code, "message": error.message}
+            at_ms = record.state.now_ms
+            event = RunParked(at_ms=at_ms, by=by, reason=f"{error.code}: {error.message}", details=dict(details))
+            return self._compute(record.definition, record.state, event)
+
+        try:
+            live.record = await self.current(live.record.run_id)
+            transition = compute(live.record)
+            if transition.events:
+                batch = self._batch(
+                    live.record.run_id, live.record, transition, self.clock.now_ms(), None, redo=compute
+                )
+                outcome = await self.storage.commit(batch)
+                if not isinstance(outcome, Repeated):
+                    live.record = outcome.record
+        except TreadleError as second:
+            error.add_note(f"and the run could not be set aside: {second.message}")
 
     def _batch(
         self, run_id: str, before: Record | None, transition: Transition, at_ms: int, request: Request | None, *,
@@ -228,18 +273,22 @@ class LocalEngine:
         serving = self._performing is not None and self._performing.serving
         return Batch(
             run_id=run_id, before=before, start=start, transition=transition, at_ms=at_ms, lease_until_ms=at_ms + self.lease_ms,
-            holder=self.holder if serving else None, request=request, redo=redo,
+            served_until_ms=at_ms + self.served_lease_ms, holder=self.holder if serving else None, request=request, redo=redo,
         )  # fmt: skip
 
     def _lapsed(self, run_id: str, at_ms: int) -> Lapsed:
         return lambda: tuple(lease.action for lease in self.storage.leases(run_id) if lease.until_ms <= at_ms)
 
-    def _reply(self, live: _Live, transition: Transition) -> Reply:
-        record = live.record
-        claimed = transition.claimed
+    def _lease_end_ms(self, run_id: str, action: str | None) -> int | None:
+        if action is None:
+            return None
+        return next((lease.until_ms for lease in self.storage.leases(run_id) if lease.action == action), None)
+
+    def _reply(self, record: Record, transition: Transition) -> Reply:
         return Reply(
-            run_id=record.run_id, state=record.state, definition=record.definition, refusal=transition.refusal, claimed=claimed,
-            lease_until_ms=self.clock.now_ms() + self.lease_ms if claimed is not None else None, notes=transition.notes,
+            run_id=record.run_id, state=record.state, definition=record.definition, refusal=transition.refusal,
+            claimed=transition.claimed, lease_until_ms=self._lease_end_ms(record.run_id, transition.claimed),
+            notes=transition.notes,
         )  # fmt: skip
 
     def _dispatch(self, live: _Live, commands: tuple[Command, ...]) -> None:
@@ -254,17 +303,17 @@ class LocalEngine:
             record = await self.storage.read(run_id)
             if record is None:
                 raise _unknown_run(run_id)
-            live = self._lives.get(run_id) or _Live(record=record)
-            self._remember(live)
+            live = self._lives.setdefault(run_id, _Live(record=record))
+            self._forget_some()
         self._lives.move_to_end(run_id)
         return live
 
-    def _remember(self, live: _Live) -> None:
-        self._lives[live.record.run_id] = live
-        for run_id in list(self._lives)[: max(0, len(self._lives) - CACHED_RUNS_MAX)]:
+    def _forget_some(self) -> None:
+        """Let go of the runs that were not asked for the longest."""
+        surplus = len(self._lives) - CACHED_RUNS_MAX
+        for run_id in list(self._lives)[: max(0, surplus)]:
             if not self._lives[run_id].lock.locked():
-                with contextlib.suppress(KeyError):
-                    del self._lives[run_id]
+                del self._lives[run_id]
 
 
 def _unknown_run(run_id: str) -> RequestError:

@@ -1,6 +1,7 @@
 """The memory storage: the contract of `storage.py` without a file, for tests and for runs that need not outlive their process."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -10,7 +11,19 @@ from treadle.core.events import EVENT_TYPES, Event
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
 from treadle.core.view import status_word
-from treadle.engine.storage import Batch, Committed, Record, Repeated, Served, StoredReply, Unneeded
+from treadle.engine.storage import (
+    Batch,
+    Committed,
+    Record,
+    Repeated,
+    Served,
+    StoredReply,
+    Unneeded,
+    due_ms_of,
+    holder_of,
+    keeps_reply,
+    lease_end_ms,
+)  # fmt: skip
 from treadle.engine.transact import Transition
 from treadle.ports import Lease, Request, RunQuery, RunRow, StoredEvent
 
@@ -27,9 +40,10 @@ class MemoryStorage:
         self._evidence: list[tuple[str, str, bytes]] = []
         self._leases: dict[str, dict[str, Lease]] = {}
         self._blobs: dict[str, bytes] = {}
+        self._serving: dict[str, None] = {}
         self._stored = asyncio.Event()
 
-    async def read(self, run_id: str) -> Record | None:
+    async def read(self, run_id: str, known: Record | None = None) -> Record | None:  # noqa: ARG002 (the newest is at hand)
         """Read a run."""
         return self._records.get(run_id)
 
@@ -64,7 +78,7 @@ class MemoryStorage:
         self._records[batch.run_id] = record
         self._list(batch, record)
         self._hold(batch, current.state if current is not None else None, record.state)
-        if batch.request is not None:
+        if batch.request is not None and keeps_reply(transition):
             reply = StoredReply(run_id=batch.run_id, refusal=transition.refusal, claimed=transition.claimed)
             self._requests[batch.request.key] = (batch.request.digest, reply)
         self._stored.set()
@@ -79,7 +93,7 @@ class MemoryStorage:
             revision=state.revision, created_ms=batch.at_ms, updated_ms=batch.at_ms,
         )  # fmt: skip
         self._rows[batch.run_id] = replace(
-            row, status=word, revision=state.revision, updated_ms=batch.at_ms, next_due_ms=state.next_due_ms
+            row, status=word, revision=state.revision, updated_ms=batch.at_ms, next_due_ms=due_ms_of(state)
         )
 
     def _hold(self, batch: Batch, before: RunState | None, after: RunState) -> None:
@@ -87,19 +101,18 @@ class MemoryStorage:
         known = before.actions if before is not None else {}
         for action_id in [a for a in leases if a not in after.actions]:
             del leases[action_id]
+        self._serving.pop(batch.run_id, None)
+        if any(action.performer == "server" for action in after.actions.values()):
+            self._serving[batch.run_id] = None
         for action in after.actions.values():
             old = known.get(action.id)
-            if old is not None and (old.attempt, old.holder, old.status) == (
-                action.attempt,
-                action.holder,
-                action.status,
-            ):
+            if old is not None and _held(old) == _held(action):
                 continue
-            holder = action.holder or (batch.holder if _begins_at_once(action) else None)
+            holder = holder_of(batch, action)
             leases.pop(action.id, None)
             if holder is not None:
-                lease = Lease(action=action.id, attempt=action.attempt, holder=holder, until_ms=batch.lease_until_ms)
-                leases[action.id] = lease
+                until_ms = lease_end_ms(batch, action)
+                leases[action.id] = Lease(action=action.id, attempt=action.attempt, holder=holder, until_ms=until_ms)
 
     async def repeated(self, request: Request) -> Repeated | None:
         """Look a request up."""
@@ -112,32 +125,33 @@ class MemoryStorage:
 
     async def take(self, run_id: str, lease: Lease, now_ms: int) -> bool:
         """Hold an action's row."""
-        leases = self._leases.setdefault(run_id, {})
-        held = leases.get(lease.action)
-        if held is not None and held.holder != lease.holder and held.until_ms > now_ms:
+        record = self._records.get(run_id)
+        action = record.state.actions.get(lease.action) if record is not None else None
+        if action is None or action.attempt != lease.attempt:
             return False
-        leases[lease.action] = lease
+        held = self._leases[run_id].get(lease.action)
+        is_free = action.status == "open" and (held is None or held.until_ms <= now_ms)
+        if not is_free and (held is None or held.holder != lease.holder):
+            return False
+        self._leases[run_id][lease.action] = lease
         return True
 
     def leases(self, run_id: str) -> tuple[Lease, ...]:
         """Give the leases on a run's open actions."""
         return tuple(self._leases.get(run_id, {}).values())
 
-    def served(self, now_ms: int) -> tuple[Served, ...]:
-        """Give the server's actions that wait for a process."""
+    def served(self) -> tuple[Served, ...]:
+        """Give the actions that servers perform."""
         found: list[Served] = []
-        for run_id, record in self._records.items():
-            if record.state.parked is not None:
-                continue
-            for action in record.state.actions.values():
-                lease = self._leases.get(run_id, {}).get(action.id)
-                if action.performer != "server" or action.status not in {"open", "claimed"}:
-                    continue
-                if lease is None or lease.until_ms <= now_ms:
+        for run_id in self._serving:
+            record, leases = self._records[run_id], self._leases[run_id]
+            for action in record.state.actions.values() if record.state.parked is None else ():
+                if action.performer == "server" and action.status in {"open", "claimed"}:
+                    lease = leases.get(action.id)
                     found.append(
                         Served(
                             run_id=run_id, action=action.id, attempt=action.attempt, status=action.status,
-                            holder=lease.holder if lease is not None else None,
+                            holder=lease.holder if lease is not None else None, until_ms=lease.until_ms if lease is not None else 0,
                         )
                     )  # fmt: skip
         return tuple(found)
@@ -171,7 +185,7 @@ class MemoryStorage:
             if run == run_id and rev > after_rev
         ]
 
-    async def changes(self, after_seq: int | None) -> AsyncIterator[tuple[int, str]]:
+    async def changes(self, after_seq: int | None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:  # noqa: ARG002 (nobody else stores here)
         """Follow what is stored."""
         seq = len(self._log) if after_seq is None else after_seq
         while True:
@@ -185,18 +199,22 @@ class MemoryStorage:
         """Nothing to let go."""
 
 
-def _begins_at_once(action: ActionState) -> bool:
-    return action.performer == "server" and action.status == "open" and action.effect in {"none", "read"}
+def _held(action: ActionState) -> tuple[object, ...]:
+    return action.attempt, action.holder, action.status
 
 
 def _fits(row: RunRow, query: RunQuery) -> bool:
-    text = " ".join((row.id, row.meta.workflow, row.meta.title, row.meta.branch, row.meta.directory)).lower()
+    meta = row.meta
+    text = f"{row.id} {meta.workflow} {meta.title} {meta.branch} {meta.directory}".lower()
+    known = re.findall(r"[^\W_]+", text)
     return (
         (not query.statuses or row.status in query.statuses)
         and (not query.open_only or row.status in {"running", "waiting", "parked", "cancelling"})
         and (not query.directory or row.meta.directory == query.directory)
         and (not query.branch or row.meta.branch == query.branch)
-        and all(word in text for word in query.words.lower().split())
+        and all(
+            any(word.startswith(wanted) for word in known) for wanted in re.findall(r"[^\W_]+", query.words.lower())
+        )
     )
 
 

@@ -3,27 +3,38 @@
 An action of effect `write` and above is claimed durably before it begins; what is `none` or `read` is begun at once, its row being held from the
 commit that opened it. While it is performed the row's lease is renewed. What a process holds when it dies lapses with its lease: another one
 begins again what may be begun again, and tells the core of the rest (`PerformerLost`).
+
+What this process commits it dispatches itself. Everything else (timers, what others opened or left, what a cancelled request of its own left
+undispatched) is found by a round over the storage's rows; a round follows each change, but not more often than every `ROUND_REST_S`.
+A run that makes trouble is left alone for a while; it never stops the rounds.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from treadle.core.advance import resume
+from treadle.core.aside import fill
 from treadle.core.commands import Command, Perform, StopAction
-from treadle.core.errors import Failure, RequestError
-from treadle.core.events import ActionAnswered, ActionClaimed, Caller, Claim, Event, PerformerLost, Woken
+from treadle.core.definition import EFFECTS, Definition
+from treadle.core.errors import Failure, RequestError, TreadleError
+from treadle.core.events import ActionAnswered, ActionClaimed, Caller, Claim, Continued, Event, PerformerLost, Woken
 from treadle.core.ids import idempotency_key
+from treadle.core.settle import needs_claim
 from treadle.core.state import ActionState, RunState
-from treadle.engine.storage import Record, Storage
-from treadle.engine.transact import fill
-from treadle.ports import ActionCall, ActionRunner, Answer, Clock, Lapsed, Lease, MakeEvent, Reply, Snapshot
+from treadle.engine.storage import Record, Served, Storage
+from treadle.ports import ActionCall, ActionRunner, Answer, Clock, Lapsed, Lease, MakeEvent, Reply
 
-LOOK_AGAIN_MS = 5_000
-FINISH_GRACE_S = 5.0
+LOOK_AGAIN_MS: Final = 5_000
+TROUBLE_REST_MS: Final = 5_000
+ROUND_REST_S: Final = 0.01
+ANSWER_AGAIN_S: Final = 0.5
+FOLLOW_AGAIN_S: Final = 1.0
+FINISH_GRACE_S: Final = 5.0
 
 Key = tuple[str, str, int]
+"""Run, action, attempt."""
 
 
 class Host(Protocol):
@@ -32,23 +43,25 @@ class Host(Protocol):
     storage: Storage
     clock: Clock
     holder: str
-    lease_ms: int
+    served_lease_ms: int
 
     async def send(self, run_id: str, make: MakeEvent) -> Reply:
         """Put one event through the core."""
         ...
 
-    async def renew(self, run_id: str, lease: Lease) -> bool:
-        """Lengthen a lease."""
+    async def current(self, run_id: str) -> Record:
+        """Read a run with its newest state."""
         ...
 
-    async def snapshot(self, run_id: str) -> Snapshot:
-        """Read a run."""
-        ...
 
-    def changes(self) -> AsyncIterator[tuple[int, str]]:
-        """Follow what is stored."""
-        ...
+@dataclass(slots=True)
+class _Work:
+    """An attempt in hand. `doing` is the runner's part of it; only that is stopped, so that what was done is also answered."""
+
+    task: "asyncio.Task[None]"
+    claimed: bool = False
+    stopped: bool = False
+    doing: "asyncio.Task[Answer] | None" = None
 
 
 class Performing:
@@ -58,9 +71,8 @@ class Performing:
         """Nothing is performed before `serve`."""
         self._engine, self._runner = engine, runner
         self._by = Caller(kind="server", name=engine.holder)
-        self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._writing: set[Key] = set()
-        self._asked_to_stop: set[Key] = set()
+        self._works: dict[Key, _Work] = {}
+        self._trouble_until_ms: dict[str, int] = {}
         self._wake = asyncio.Event()
         self.serving = False
 
@@ -69,21 +81,21 @@ class Performing:
         self.serving = True
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep_time())
+                group.create_task(self._make_rounds())
                 group.create_task(self._follow())
         finally:
-            self.serving = False
             await self.close()
 
     async def close(self) -> None:
         """Let actions with effects finish for a moment, then stop everything."""
         self.serving = False
-        writing = [task for key, task in self._tasks.items() if key in self._writing]
-        if writing:
-            await asyncio.wait(writing, timeout=FINISH_GRACE_S)
-        for task in self._tasks.values():
+        claimed = [work.task for work in self._works.values() if work.claimed]
+        if claimed:
+            await asyncio.wait(claimed, timeout=FINISH_GRACE_S)
+        left = [work.task for work in self._works.values()]
+        for task in left:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     def carry_out(self, record: Record, commands: tuple[Command, ...]) -> None:
         """Begin what a commit of this process asked for."""
@@ -96,64 +108,85 @@ class Performing:
                 self._stop((record.run_id, command.action, command.attempt))
         self._wake.set()
 
-    # One action
+    # One attempt
 
     def _begin(self, key: Key, *, claim: bool) -> None:
-        if key in self._tasks:
+        if key in self._works:
             return
         task = asyncio.create_task(self._perform(key, claim=claim), name="/".join(map(str, key)))
-        self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        self._works[key] = _Work(task)
+        task.add_done_callback(lambda _: self._works.pop(key, None))
 
     def _stop(self, key: Key) -> None:
-        task = self._tasks.get(key)
-        if task is not None:
-            self._asked_to_stop.add(key)
-            task.cancel()
+        work = self._works.get(key)
+        if work is not None:
+            work.stopped = True
+            if work.doing is not None:
+                work.doing.cancel()
 
     async def _perform(self, key: Key, *, claim: bool) -> None:
         run_id, action_id, attempt = key
-        if claim and not await self._claim(key):
-            return
-        snapshot = await self._engine.snapshot(run_id)
-        action = snapshot.state.actions.get(action_id)
-        if action is None or action.attempt != attempt:
-            return
-        if claim:
-            self._writing.add(key)
+        work = self._works[key]
+        # What cannot be stored now is found again by a later round.
+        with contextlib.suppress(TreadleError):
+            if not await (self._claim(key) if claim else self._hold(key)):
+                return
+            work.claimed = claim
+            record = await self._engine.current(run_id)
+            action = record.state.actions.get(action_id)
+            if action is None or action.attempt != attempt:
+                return
+            answer = await self._done(key, work, self._call(record.definition, run_id, action))
+            await self._answer(key, answer)
+
+    async def _done(self, key: Key, work: _Work, call: ActionCall) -> Answer:
+        """Have it done; a process that closes says nothing, so that its lease lapses and another one goes on."""
+        if work.stopped:
+            return _stopped(call.action)
+        work.doing = asyncio.create_task(_guarded(self._runner, call))
         renewing = asyncio.create_task(self._renew(key))
         try:
-            answer = await self._runner.perform(
-                self._call(run_id, action, snapshot.definition.index.steps[action.at].timeout_ms)
-            )
+            return await work.doing
         except asyncio.CancelledError:
-            # A process that closes says nothing: its lease lapses, and another one goes on.
-            if key in self._asked_to_stop:
-                with contextlib.suppress(RequestError):
-                    await asyncio.shield(self._answer(key, _stopped(action_id)))
-            raise
+            if not work.stopped:
+                raise
+            return _stopped(call.action)
         finally:
-            self._writing.discard(key)
-            self._asked_to_stop.discard(key)
             renewing.cancel()
-        await self._answer(key, answer)
 
-    def _call(self, run_id: str, action: ActionState, timeout_ms: int | None) -> ActionCall:
+    def _call(self, definition: Definition, run_id: str, action: ActionState) -> ActionCall:
         params = {name: fill(value, self._engine.storage.blob) for name, value in action.params.items()}
         key = idempotency_key(run_id, action.id)
+        timeout_ms = definition.index.steps[action.at].timeout_ms
         return ActionCall(run_id=run_id, action=action, params=params, key=key, timeout_ms=timeout_ms)
 
     async def _claim(self, key: Key) -> bool:
-        run_id, action_id, _ = key
+        run_id, action_id, attempt = key
         claim = Claim(channel="", holder=self._engine.holder, by=self._by, action=action_id)
 
         def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
             return ActionClaimed(at_ms=at_ms, claim=claim)
 
         reply = await self._engine.send(run_id, make)
-        return reply.claimed == action_id and reply.refusal is None
+        action = reply.state.actions.get(action_id)
+        return reply.claimed == action_id and action is not None and action.attempt == attempt
+
+    async def _hold(self, key: Key) -> bool:
+        """Hold the row of an action that needs no claim; mostly the commit that opened it has done so."""
+        run_id, action_id, attempt = key
+        now_ms = self._engine.clock.now_ms()
+        for lease in self._engine.storage.leases(run_id):
+            if (lease.action, lease.attempt, lease.holder) == (action_id, attempt, self._engine.holder):
+                return lease.until_ms > now_ms or await self._take(key, now_ms)
+        return await self._take(key, now_ms)
+
+    async def _take(self, key: Key, now_ms: int) -> bool:
+        until_ms = now_ms + self._engine.served_lease_ms
+        lease = Lease(action=key[1], attempt=key[2], holder=self._engine.holder, until_ms=until_ms)
+        return await self._engine.storage.take(key[0], lease, now_ms)
 
     async def _answer(self, key: Key, answer: Answer) -> None:
+        """Tell the core; what was done in the world is told again until it is stored or this process closes."""
         run_id, action_id, attempt = key
 
         def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
@@ -164,71 +197,125 @@ class Performing:
                 failure=answer.failure,
             )  # fmt: skip
 
-        await self._engine.send(run_id, make)
-
-    async def _renew(self, key: Key) -> None:
-        run_id, action_id, attempt = key
         while True:
-            await asyncio.sleep(self._engine.lease_ms / 3000)
-            until = self._engine.clock.now_ms() + self._engine.lease_ms
-            lease = Lease(action=action_id, attempt=attempt, holder=self._engine.holder, until_ms=until)
-            if not await self._engine.renew(run_id, lease):
-                self._stop(key)
+            try:
+                await self._engine.send(run_id, make)
+            except RequestError as error:
+                if error.code != "storage_unavailable" or not self.serving:
+                    raise
+                await asyncio.sleep(ANSWER_AGAIN_S)
+            else:
                 return
 
-    # Time, and what others left
+    async def _renew(self, key: Key) -> None:
+        """Keep the lease while the action is performed. Who has lost it stops: somebody else may have begun."""
+        while True:
+            await asyncio.sleep(self._engine.served_lease_ms / 3000)
+            with contextlib.suppress(RequestError):
+                if not await self._take(key, self._engine.clock.now_ms()):
+                    self._stop(key)
+                    return
 
-    async def _keep_time(self) -> None:
+    # Rounds: time, and what others left
+
+    async def _make_rounds(self) -> None:
         while True:
             self._wake.clear()
             now_ms = self._engine.clock.now_ms()
-            for run_id in self._engine.storage.due(now_ms):
-                await self._engine.send(run_id, lambda at_ms, _state, _lapsed: Woken(at_ms=at_ms))
-            await self._take_over(now_ms)
-            due_ms = self._engine.storage.next_due_ms()
-            look_ms = now_ms + LOOK_AGAIN_MS
-            await self._engine.clock.wait(min(due_ms, look_ms) if due_ms is not None else look_ms, self._wake)
+            next_ms = now_ms + LOOK_AGAIN_MS
+            with contextlib.suppress(RequestError):
+                await self._feed_due(now_ms)
+                next_ms = min(next_ms, await self._look_at_served(now_ms), self._next_due_ms(now_ms))
+            await asyncio.sleep(ROUND_REST_S)
+            await self._engine.clock.wait(next_ms, self._wake)
+
+    async def _feed_due(self, now_ms: int) -> None:
+        def make(at_ms: int, state: RunState, _lapsed: Lapsed) -> Event:
+            return Continued(at_ms=at_ms) if state.agenda else Woken(at_ms=at_ms)
+
+        for run_id in self._engine.storage.due(now_ms):
+            if self._trouble_until_ms.get(run_id, 0) <= now_ms:
+                await self._without_trouble(run_id, self._engine.send(run_id, make))
+
+    def _next_due_ms(self, now_ms: int) -> int:
+        due_ms = self._engine.storage.next_due_ms()
+        # What is still due has made trouble: it was fed a moment ago.
+        return now_ms + LOOK_AGAIN_MS if due_ms is None or due_ms <= now_ms else due_ms
+
+    async def _look_at_served(self, now_ms: int) -> int:
+        """Begin what nobody holds, give up what its holder lost; tells when the next lease of another process runs out."""
+        next_ms = now_ms + LOOK_AGAIN_MS
+        for served in self._engine.storage.served():
+            key = (served.run_id, served.action, served.attempt)
+            if key in self._works or self._trouble_until_ms.get(served.run_id, 0) > now_ms:
+                continue
+            if served.holder not in {None, self._engine.holder} and served.until_ms > now_ms:
+                next_ms = min(next_ms, served.until_ms)
+            else:
+                await self._without_trouble(served.run_id, self._take_up(key, served))
+        return next_ms
+
+    async def _take_up(self, key: Key, served: Served) -> None:
+        record = await self._engine.current(served.run_id)
+        action = record.state.actions.get(served.action)
+        if action is None or action.attempt != served.attempt or key in self._works:
+            return
+        if action.status == "open":
+            self._begin(key, claim=needs_claim(action))
+        elif action.status == "claimed":
+            await self._engine.send(served.run_id, self._lost(served))
+
+    def _lost(self, served: Served) -> MakeEvent:
+        """Say that an attempt was lost, unless its holder has come back or another has taken it meanwhile."""
+
+        def make(at_ms: int, state: RunState, lapsed: Lapsed) -> Event:
+            action = state.actions.get(served.action)
+            is_same = action is not None and (action.attempt, action.holder) == (served.attempt, served.holder)
+            # Held in this process's name without being in its hands is as lost as held by a dead one.
+            if is_same and (served.holder == self._engine.holder or served.action in lapsed()):
+                return PerformerLost(at_ms=at_ms, action=served.action, attempt=served.attempt)
+            return Woken(at_ms=at_ms)
+
+        return make
 
     async def _follow(self) -> None:
-        async for _seq, run_id in self._engine.changes():
-            await self._stop_what_ended(run_id)
-            self._wake.set()
-
-    async def _take_over(self, now_ms: int) -> None:
-        for served in self._engine.storage.served(now_ms):
-            key = (served.run_id, served.action, served.attempt)
-            if key in self._tasks:
-                continue
-            if served.status == "claimed":
-                await self._lost(key)
-                continue
-            until = now_ms + self._engine.lease_ms
-            lease = Lease(action=served.action, attempt=served.attempt, holder=self._engine.holder, until_ms=until)
-            if not await self._engine.storage.take(served.run_id, lease, now_ms):
-                continue
-            snapshot = await self._engine.snapshot(served.run_id)
-            for command in resume(snapshot.definition, snapshot.state):
-                if isinstance(command, Perform) and (command.action, command.attempt) == key[1:]:
-                    self._begin(key, claim=command.claim)
-
-    async def _lost(self, key: Key) -> None:
-        run_id, action_id, attempt = key
-
-        def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
-            return PerformerLost(at_ms=at_ms, action=action_id, attempt=attempt)
-
-        await self._engine.send(run_id, make)
+        """Notice what other processes store, and stop what has ended there."""
+        while True:
+            with contextlib.suppress(RequestError):
+                async for _seq, run_id in self._engine.storage.changes(None, urgent=False):
+                    await self._without_trouble(run_id, self._stop_what_ended(run_id))
+                    self._wake.set()
+            await asyncio.sleep(FOLLOW_AGAIN_S)
 
     async def _stop_what_ended(self, run_id: str) -> None:
-        mine = [key for key in self._tasks if key[0] == run_id]
+        mine = [key for key in self._works if key[0] == run_id]
         if not mine:
             return
-        state = (await self._engine.snapshot(run_id)).state
+        state = (await self._engine.current(run_id)).state
         for key in mine:
             action = state.actions.get(key[1])
             if action is None or action.attempt != key[2] or action.status == "stopping":
                 self._stop(key)
 
+    async def _without_trouble(self, run_id: str, work: Awaitable[object]) -> None:
+        """One run's trouble is its own: it is left alone for a while."""
+        try:
+            await work
+        except TreadleError:
+            self._trouble_until_ms[run_id] = self._engine.clock.now_ms() + TROUBLE_REST_MS
+        else:
+            self._trouble_until_ms.pop(run_id, None)
 
-def _stopped(action_id: str) -> Answer:
-    return Answer(failure=Failure(error_class="failed", message=f"`{action_id}` was stopped", step=action_id))
+
+async def _guarded(runner: ActionRunner, call: ActionCall) -> Answer:
+    try:
+        return await runner.perform(call)
+    except Exception as error:  # noqa: BLE001 - the border of actions: a runner that breaks its promise never stops the engine
+        if EFFECTS.index(call.action.effect) >= EFFECTS.index("write"):
+            return Answer(lost=True)
+        message = f"performing `{call.action.id}` broke: {type(error).__name__}: {error}"
+        return Answer(failure=Failure(error_class="bug", message=message, step=call.action.id))
+
+
+def _stopped(action: ActionState) -> Answer:
+    return Answer(failure=Failure(error_class="failed", message=f"`{action.id}` was stopped", step=action.id))

@@ -1,6 +1,7 @@
 """What a local engine asks of a storage: records of runs behind a fence, rows of open actions, requests, blobs, a feed of changes.
 
-Two storages stand behind it: `memory.py` and `embedded/storage.py`. A storage decides nothing; a commit is whole or not at all.
+Two storages stand behind it: `memory.py` and `embedded/storage.py`. A storage decides nothing; a commit is whole or not at all. What both must
+do alike (who holds a row, when a run is due, which replies are kept) stands at the end.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,8 @@ from typing import Protocol
 from treadle.core.definition import Definition
 from treadle.core.errors import Refusal
 from treadle.core.events import Event
-from treadle.core.state import RunState
+from treadle.core.settle import needs_claim
+from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value
 from treadle.engine.transact import Transition
 from treadle.ports import Lease, Request, RunMeta, RunQuery, RunRow, StoredEvent
@@ -49,9 +51,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One transition to be committed. `holder` takes what the transition opened for a server, until `lease_until_ms`.
+    """One transition to be committed. Who claimed an action holds it until `lease_until_ms`, a server until `served_until_ms`.
 
-    `redo` computes the transition again from a newer record when the fence was missed; it is pure, and may run on another thread.
+    `holder` takes what the transition opened for a server and needs no claim. `redo` computes the transition again from a newer record when
+    the fence was missed; it is pure, and may run on another thread.
     """
 
     run_id: str
@@ -60,6 +63,7 @@ class Batch:
     transition: Transition
     at_ms: int
     lease_until_ms: int
+    served_until_ms: int
     holder: str | None = None
     request: Request | None = None
     redo: Callable[[Record], Transition] | None = None
@@ -91,20 +95,21 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """An open action of a server that nobody holds, or whose holder's lease has run out."""
+    """An action that servers perform, and who does so until when; nobody, if `holder` is None."""
 
     run_id: str
     action: str
     attempt: int
     status: str
     holder: str | None
+    until_ms: int
 
 
 class Storage(Protocol):
     """Where a local engine keeps its runs."""
 
-    async def read(self, run_id: str) -> Record | None:
-        """Read a run with its newest state; None if there is none."""
+    async def read(self, run_id: str, known: Record | None = None) -> Record | None:
+        """Read a run with its newest state, None if there is none; only what is newer than `known` is read."""
         ...
 
     async def commit(self, batch: Batch) -> Committed | Unneeded | Repeated:
@@ -120,15 +125,15 @@ class Storage(Protocol):
         ...
 
     async def take(self, run_id: str, lease: Lease, now_ms: int) -> bool:
-        """Hold an action's row, if it is free, lapsed or already held so; a row update, never an event."""
+        """Hold an action's row: one held so already, or an open one that nobody holds now. A row update, never an event."""
         ...
 
     def leases(self, run_id: str) -> tuple[Lease, ...]:
-        """Give the leases on a run's open actions."""
+        """Give the leases on a run's open actions. Also asked by `redo`, wherever that runs."""
         ...
 
-    def served(self, now_ms: int) -> tuple[Served, ...]:
-        """Give the server's actions that wait for a process to perform them."""
+    def served(self) -> tuple[Served, ...]:
+        """Give the actions that servers perform, in runs that are not set aside; the oldest first, and not more than can be begun."""
         ...
 
     def due(self, now_ms: int) -> tuple[str, ...]:
@@ -151,10 +156,31 @@ class Storage(Protocol):
         """Read a run's history."""
         ...
 
-    def changes(self, after_seq: int | None) -> AsyncIterator[tuple[int, str]]:
-        """Follow what is stored, by any process."""
+    def changes(self, after_seq: int | None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:
+        """Follow what is stored, by any process; what others store may be noticed later without `urgent`."""
         ...
 
     async def close(self) -> None:
         """Finish what is in hand and let the file go."""
         ...
+
+
+def due_ms_of(state: RunState) -> int | None:
+    """Give the instant at which a run wants to be fed: its next timer, or at once if a transition left something to do (ruling 3)."""
+    return state.now_ms if state.agenda and state.parked is None else state.next_due_ms
+
+
+def holder_of(batch: Batch, action: ActionState) -> str | None:
+    """Give who holds an action's row from this commit on: who claimed it, or the server that begins at once what needs no claim."""
+    at_once = action.performer == "server" and action.status == "open" and not needs_claim(action)
+    return action.holder or (batch.holder if at_once else None)
+
+
+def lease_end_ms(batch: Batch, action: ActionState) -> int:
+    """Give the end of a lease that begins with this commit."""
+    return batch.served_until_ms if action.performer == "server" else batch.lease_until_ms
+
+
+def keeps_reply(transition: Transition) -> bool:
+    """Tell whether the reply is kept for a repeated request: what was refused without effect may be asked again."""
+    return transition.refusal is None or transition.refusal.code in {"bad_output", "stopped"}

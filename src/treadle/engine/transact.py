@@ -1,23 +1,32 @@
 """One transaction's worth of a run: an event, and what the core asks for before it can be stored.
 
-The core cannot call a function or read a blob. It says so, and is given the answer within the same transaction (rulings 4, 11). Pure but for
-the two callables it is given, so that it may be done again from a newer state when a race for the fence was lost.
+The core cannot call a function or read a blob. It says so, and is given the answer within the same transaction (rulings 4, 11).
+`transition` is a generator that asks; a shell answers in its own way: `transact` at once, Temporal's by activities. Pure but for the answers,
+so that it may be done again from a newer state when a race for the fence was lost.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from treadle.core.advance import advance, check_invariants
+from treadle.core.aside import fill
 from treadle.core.commands import Blob, Command, Decision, Evaluate, NeedBlobs, Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event, OutcomeResolved
 from treadle.core.limits import BLOB_BYTES_MIN
 from treadle.core.state import RunState
-from treadle.core.values import BlobRef, Chunks, Holed, Value, decode, encode, spill
+from treadle.core.values import BlobRef, Value, decode, encode, spill
 from treadle.ports import FunctionFailedError, Functions
 
 ReadBlob = Callable[[str], Value]
+Called = Value | Failure
+"""What a registered function gave: its value, or why it gave none."""
+
+Wanted = Evaluate | NeedBlobs
+"""What a transaction waits for: a function's result (arguments whole), or values that were set aside."""
+
+Given = Called | Mapping[str, Value]
 ROUNDS_MAX = 10_000
 
 
@@ -38,125 +47,168 @@ class Transition:
 def transact(
     definition: Definition, state: RunState | None, event: Event, functions: Functions, read_blob: ReadBlob
 ) -> Transition:
-    """Carry a run over one event and over what it needs meanwhile."""
-    blobs: dict[str, Blob] = {}
-    pending: list[Event] = [_with_large_value_aside(event, blobs)]
-    stored: list[Event] = []
-    commands: list[Command] = []
-    notes: list[Note] = []
-    refusal: Refusal | None = None
-    claimed: str | None = None
-    more = False
-    then = event.then if isinstance(event, ActionAnswered | ApprovalDecided) else None
+    """Carry a run over one event and over what it needs meanwhile, answering from `functions` and `read_blob`."""
+    asking = transition(definition, state, event)
+    given: Given = None
+    while True:
+        try:
+            wanted = asking.send(given)
+        except StopIteration as done:
+            return done.value
+        if isinstance(wanted, NeedBlobs):
+            given = {digest: read_blob(digest) for digest in wanted.digests}
+        else:
+            given = call(wanted, functions)
 
-    def read(digest: str) -> Value:
-        """A value set aside earlier in this transaction is not on disk yet."""
-        return decode(blobs[digest].body.decode()) if digest in blobs else read_blob(digest)
 
-    while pending:
-        if len(stored) > ROUNDS_MAX:
-            raise InvariantViolationError("a transaction does not come to an end")
-        at = pending.pop(0)
-        decision = _decide(definition, state, at, read)
-        state, more = decision.state, decision.more
-        refusal, claimed = refusal or decision.refusal, decision.claimed or claimed
-        notes += decision.notes
-        blobs |= {blob.digest: blob for blob in decision.blobs}
-        if decision.changed:
-            check_invariants(state)
-            stored.append(at)
-        for command in decision.commands:
-            if isinstance(command, Evaluate):
-                answer = _evaluated(command, at.at_ms, functions, read)
-                pending.append(_with_large_value_aside(answer, blobs))
-            else:
-                commands.append(command)
-        if (
-            not pending
-            and then is not None
-            and claimed is None
-            and refusal is None
-            and len(stored) > 1
-            and not state.ended
-        ):
-            pending.append(ActionClaimed(at_ms=at.at_ms, claim=then))
-            then = None
-    if state is None:
-        raise InvariantViolationError("a transaction without an event")
-    return Transition(
-        state=state, events=tuple(stored), commands=tuple(commands), notes=tuple(notes), blobs=tuple(blobs.values()),
-        refusal=refusal, claimed=claimed, more=more,
-    )  # fmt: skip
+def call(command: Evaluate, functions: Functions) -> Called:
+    """Call a registered function; that it raised, or is not there, is a failure of the step."""
+    try:
+        return functions.call(command.function, command.version, command.args, command.kwargs)
+    except FunctionFailedError as error:
+        return Failure(error_class="function", message=f"`{command.function}`: {error}", step=command.node)
+
+
+def transition(definition: Definition, state: RunState | None, event: Event) -> Generator[Wanted, Given, Transition]:
+    """Carry a run over one event; yields what is missing, and is sent it."""
+    return (yield from _Transaction(definition, state).run(event))
 
 
 def replay(definition: Definition, state: RunState | None, events: Iterable[Event], read_blob: ReadBlob) -> RunState:
     """Fold stored events into a state (design §2: a snapshot is a cache). Raises HistoryMismatchError."""
     for event in events:
-        state = _decide(definition, state, event, read_blob).state
+        blobs: dict[str, Value] = {}
+        while isinstance(decision := advance(definition, state, event, blobs), NeedBlobs):
+            blobs |= {digest: read_blob(digest) for digest in _unknown(decision, blobs)}
+        state = decision.state
     if state is None:
         raise HistoryMismatchError("the history is empty")
     return state
 
 
-def _with_large_value_aside(event: Event, blobs: dict[str, Blob]) -> Event:
-    """Let the log hold a reference in place of a large value (ruling 10)."""
-    if not isinstance(event, ActionAnswered | Evaluated | OutcomeResolved) or isinstance(event.value, BlobRef):
-        return event
-    if event.value is None or len(encode(event.value)) <= BLOB_BYTES_MIN:
-        return event
-    reference, body = spill(event.value)
-    blobs[reference.digest] = Blob(digest=reference.digest, body=body)
-    return replace(event, value=reference)
+class _Transaction:
+    """What has been gathered on the way through one transaction."""
+
+    def __init__(self, definition: Definition, state: RunState | None) -> None:
+        self.definition, self.state = definition, state
+        self.stored: list[Event] = []
+        self.commands: list[Command] = []
+        self.notes: list[Note] = []
+        self.blobs: dict[str, Blob] = {}
+        self.known: dict[str, Value] = {}
+        self.refusal: Refusal | None = None
+        self.claimed: str | None = None
+        self.more = False
+
+    def run(self, event: Event) -> Generator[Wanted, Given, Transition]:
+        pending: list[Event] = [self._with_large_value_aside(event)]
+        while pending:
+            if len(self.stored) > ROUNDS_MAX:
+                raise InvariantViolationError("a transaction does not come to an end")
+            at = pending.pop(0)
+            decision = yield from self._decide(at)
+            self._take(at, decision)
+            for command in decision.commands:
+                if isinstance(command, Evaluate):
+                    pending.append((yield from self._evaluated(command, at.at_ms)))
+                else:
+                    self.commands.append(command)
+        yield from self._claim_after_functions(event)
+        if self.state is None:
+            raise InvariantViolationError("a transaction without an event")
+        return Transition(
+            state=self.state, events=tuple(self.stored), commands=tuple(self.commands), notes=tuple(self.notes),
+            blobs=tuple(self.blobs.values()), refusal=self.refusal, claimed=self.claimed, more=self.more,
+        )  # fmt: skip
+
+    def _take(self, event: Event, decision: Decision) -> None:
+        self.state, self.more = decision.state, decision.more
+        self.refusal, self.claimed = self.refusal or decision.refusal, decision.claimed or self.claimed
+        self.notes += decision.notes
+        self.blobs |= {blob.digest: blob for blob in decision.blobs}
+        if decision.changed:
+            check_invariants(decision.state)
+            self.stored.append(event)
+
+    def _claim_after_functions(self, event: Event) -> Generator[Wanted, Given, None]:
+        """Grant the wish for a next action once functions have answered: what there is to claim was not open before."""
+        then = event.then if isinstance(event, ActionAnswered | ApprovalDecided) else None
+        waited = len(self.stored) > 1
+        if then is None or not waited or self.claimed or self.refusal or self.state is None or self.state.ended:
+            return
+        decision = yield from self._decide(claimed := ActionClaimed(at_ms=event.at_ms, claim=then))
+        if decision.claimed is not None:
+            self._take(claimed, decision)
+
+    def _decide(self, event: Event) -> Generator[Wanted, Given, Decision]:
+        while isinstance(decision := advance(self.definition, self.state, event, self.known), NeedBlobs):
+            yield from self._fetch(decision)
+        return decision
+
+    def _fetch(self, need: NeedBlobs) -> Generator[Wanted, Given, None]:
+        """Look values up; one that was set aside in this very transaction is in no store yet."""
+        missing: list[str] = []
+        for digest in _unknown(need, self.known):
+            if digest in self.blobs:
+                self.known[digest] = decode(self.blobs[digest].body.decode())
+            else:
+                missing.append(digest)
+        if missing:
+            found = yield NeedBlobs(digests=tuple(missing))
+            if not isinstance(found, Mapping):
+                raise InvariantViolationError("a transaction that asked for values was given something else")
+            self.known |= {digest: found[digest] for digest in missing}
+
+    def _evaluated(self, command: Evaluate, at_ms: int) -> Generator[Wanted, Given, Event]:
+        given = yield from self._called(command)
+        answer = Evaluated(at_ms=at_ms, node=command.node, ordinal=command.ordinal)
+        if isinstance(given, Failure):
+            return replace(answer, failure=given)
+        return self._with_large_value_aside(replace(answer, value=given))
+
+    def _called(self, command: Evaluate) -> Generator[Wanted, Given, Given]:
+        def whole(value: Value) -> Value:
+            return fill(value, self._read)
+
+        while True:
+            try:
+                args, kwargs = tuple(map(whole, command.args)), {k: whole(v) for k, v in command.kwargs.items()}
+            except _MissingError as error:
+                yield from self._fetch(NeedBlobs(digests=(error.digest,)))
+                continue
+            return (yield replace(command, args=args, kwargs=kwargs))
+
+    def _read(self, digest: str) -> Value:
+        if digest not in self.known:
+            raise _MissingError(digest)
+        return self.known[digest]
+
+    def _with_large_value_aside(self, event: Event) -> Event:
+        """Let the log hold a reference in place of a large value (ruling 10)."""
+        if not isinstance(event, ActionAnswered | Evaluated | OutcomeResolved) or not is_large(event.value):
+            return event
+        reference, body = spill(event.value)
+        self.blobs[reference.digest] = Blob(digest=reference.digest, body=body)
+        return replace(event, value=reference)
 
 
-def _decide(definition: Definition, state: RunState | None, event: Event, read_blob: ReadBlob) -> Decision:
-    values: dict[str, Value] = {}
-    while True:
-        decision = advance(definition, state, event, values)
-        if isinstance(decision, Decision):
-            return decision
-        values |= _read_all(decision, values, read_blob)
+class _MissingError(Exception):
+    """A value that was set aside is needed and not at hand."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(digest)
+        self.digest = digest
 
 
-def _read_all(need: NeedBlobs, known: Mapping[str, Value], read_blob: ReadBlob) -> dict[str, Value]:
+def is_large(value: Value) -> bool:
+    """Tell whether a value is set aside before it enters the log."""
+    if value is None or isinstance(value, bool | int | float | BlobRef):
+        return False
+    return len(encode(value).encode()) > BLOB_BYTES_MIN
+
+
+def _unknown(need: NeedBlobs, known: Mapping[str, Value]) -> list[str]:
     missing = [digest for digest in need.digests if digest not in known]
     if not missing:
         raise InvariantViolationError(f"the core asks again for values it was given: {', '.join(need.digests)}")
-    return {digest: read_blob(digest) for digest in missing}
-
-
-def _evaluated(command: Evaluate, at_ms: int, functions: Functions, read_blob: ReadBlob) -> Evaluated:
-    args = [fill(value, read_blob) for value in command.args]
-    kwargs = {name: fill(value, read_blob) for name, value in command.kwargs.items()}
-    try:
-        value = functions.call(command.function, command.version, args, kwargs)
-    except FunctionFailedError as error:
-        failure = Failure(error_class="function", message=f"`{command.function}`: {error}", step=command.node)
-        return Evaluated(at_ms=at_ms, node=command.node, ordinal=command.ordinal, failure=failure)
-    return Evaluated(at_ms=at_ms, node=command.node, ordinal=command.ordinal, value=value)
-
-
-def fill(value: Value, read_blob: ReadBlob) -> Value:
-    """Give a value with everything in it that was set aside, for whoever needs the whole (dispatch, functions)."""
-    if isinstance(value, BlobRef):
-        return fill(read_blob(value.digest), read_blob)
-    if isinstance(value, Chunks):
-        return [item for part in value.parts for item in _part(part, read_blob)]
-    if isinstance(value, Holed):
-        return "".join(part if isinstance(part, str) else _text(fill(part, read_blob)) for part in value.parts)
-    if isinstance(value, list):
-        return [fill(item, read_blob) for item in value]
-    if isinstance(value, dict):
-        return {key: fill(item, read_blob) for key, item in value.items()}
-    return value
-
-
-def _part(part: Sequence[Value] | BlobRef, read_blob: ReadBlob) -> list[Value]:
-    if not isinstance(part, BlobRef):
-        return [fill(item, read_blob) for item in part]
-    whole = fill(part, read_blob)
-    return list(whole) if isinstance(whole, list) else []
-
-
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else encode(value)
+    return missing

@@ -6,6 +6,7 @@ is a snapshot and the folding of what came after; nothing else is replayed.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,20 +16,21 @@ import orjson
 
 from treadle.core import codec
 from treadle.core.definition import Definition
-from treadle.core.errors import Refusal, RequestError
+from treadle.core.errors import InvariantViolationError, Refusal, RequestError
 from treadle.core.events import EVENT_TYPES, Event
 from treadle.core.semantics import SUPPORTED
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
 from treadle.core.view import status_word
 from treadle.engine.embedded.errors import StoreError
-from treadle.engine.embedded.reader import RunFilter
+from treadle.engine.embedded.reader import Reader, RunFilter
 from treadle.engine.embedded.records import (
     ActionChange,
     ActionFields,
     ActionRow,
     BlobRow,
     DefinitionRow,
+    EventRow,
     Head,
     NewRun,
     Refused,
@@ -43,7 +45,20 @@ from treadle.engine.embedded.records import Renewed as StoredRenewal
 from treadle.engine.embedded.records import Repeated as StoredRequest
 from treadle.engine.embedded.records import RunRow as StoredRun
 from treadle.engine.embedded.store import Store, open_store
-from treadle.engine.storage import Batch, Committed, Record, Repeated, Served, Start, StoredReply, Unneeded
+from treadle.engine.storage import (
+    Batch,
+    Committed,
+    Record,
+    Repeated,
+    Served,
+    Start,
+    StoredReply,
+    Unneeded,
+    due_ms_of,
+    holder_of,
+    keeps_reply,
+    lease_end_ms,
+)  # fmt: skip
 from treadle.engine.transact import Transition, replay
 from treadle.ports import Lease, Request, RunMeta, RunQuery, RunRow, StoredEvent
 
@@ -59,6 +74,9 @@ class EmbeddedStorage:
         """Stand over an open store, which `close` closes."""
         self.store = store
         self._definitions: dict[str, Definition] = {}
+        self._thread = threading.get_ident()
+        self._redo_reader: Reader | None = None
+        self._closed = False
 
     @classmethod
     def open(cls, path: Path, *, accept_loss: bool = False) -> "EmbeddedStorage":
@@ -68,21 +86,33 @@ class EmbeddedStorage:
         except StoreError as error:
             raise _request_error(error) from error
 
-    async def read(self, run_id: str) -> Record | None:
-        """Read a run: snapshot, then the events after it."""
+    async def read(self, run_id: str, known: Record | None = None) -> Record | None:
+        """Read a run: snapshot and the events after it, or only the events after an older record."""
         try:
-            loaded = self.store.reader.load(run_id)
-            if loaded is None:
-                return None
-            definition = self._definition(loaded.row.definition)
-            state = codec.loads(RunState, loaded.snapshot[1]) if loaded.snapshot is not None else None
-            tail = [_event(row.body) for row in loaded.tail]
-            if tail:
-                state = replay(definition, state, tail, self.blob)
+            newer = self._newer(known) if known is not None else None
+            return newer if newer is not None else self._load(run_id)
         except StoreError as error:
             raise _request_error(error) from error
-        if state is None:
-            raise RequestError(f"the run {run_id} has no history", code="history_missing", hint="run `treadle doctor`")
+
+    def _newer(self, known: Record) -> Record | None:
+        fence = known.fence
+        with self.store.reader.view():
+            row = self.store.reader.run(known.run_id)
+            if row is None or not isinstance(fence, Head) or row.definition != known.digest:
+                return None
+            if row.head == fence:
+                return known
+            events = self.store.reader.events(known.run_id, after_rev=fence.revision)
+        return _record(row, known.definition, replay(known.definition, known.state, map(_event_of, events), self.blob))
+
+    def _load(self, run_id: str) -> Record | None:
+        loaded = self.store.reader.load(run_id)
+        if loaded is None:
+            return None
+        definition = self._definition(loaded.row.definition)
+        state = codec.loads(RunState, loaded.snapshot[1]) if loaded.snapshot is not None else None
+        if state is None or loaded.tail:
+            state = replay(definition, state, map(_event_of, loaded.tail), self.blob)
         return _record(loaded.row, definition, state)
 
     async def commit(self, batch: Batch) -> Committed | Unneeded | Repeated:
@@ -115,8 +145,10 @@ class EmbeddedStorage:
                 return Repeated(reply=_read_reply(row), same_body=same)
             case Refused() if before is not None:
                 return Unneeded(record=before, transition=transition)
+            case _ if batch.start is not None:
+                raise _run_exists(batch.run_id)
             case _:
-                raise RequestError(f"the run {batch.run_id!r} cannot be written: {outcome}", code="storage_unavailable")
+                raise InvariantViolationError(f"the store answered a write to {batch.run_id!r} with {outcome}")
 
     async def repeated(self, request: Request) -> Repeated | None:
         """Look a request up."""
@@ -129,9 +161,15 @@ class EmbeddedStorage:
         row = RequestRow(
             key=key, digest=request.digest, reply=codec.dumps(event), created_ms=event.at_ms, run=record.run_id
         )
-        current = self.store.reader.run(record.run_id)
-        if current is not None and self.store.reader.request(key) is None:
-            await self.store.commit(Write(run=record.run_id, expected=current.head, request=row))
+
+        def redo(stale: Stale) -> Write:
+            return Write(run=record.run_id, expected=stale.row.head, request=row)
+
+        if isinstance(record.fence, Head) and self.store.reader.request(key) is None:
+            try:
+                await self.store.commit(Write(run=record.run_id, expected=record.fence, request=row, redo=redo))
+            except StoreError as error:
+                raise _request_error(error) from error
 
     async def take(self, run_id: str, lease: Lease, now_ms: int) -> bool:
         """Hold an action's row."""
@@ -149,18 +187,26 @@ class EmbeddedStorage:
         """Give the leases on a run's open actions."""
         return tuple(
             Lease(action=row.id, attempt=row.attempt, holder=row.holder, until_ms=row.lease_until_ms)
-            for row in self.store.reader.actions(run_id)
+            for row in self._reader_here().actions(run_id)
             if row.holder is not None and row.lease_until_ms is not None
         )
 
-    def served(self, now_ms: int) -> tuple[Served, ...]:
-        """Give the server's actions that wait for a process."""
+    def served(self) -> tuple[Served, ...]:
+        """Give the actions that servers perform."""
+        rows = [each for each in self.store.reader.served() if each.action.status in {"open", "claimed"}]
+        held_back = {run for run in {each.run for each in rows} if self._is_parked(run)}
         return tuple(
-            Served(run_id=each.run, action=row.id, attempt=row.attempt, status=row.status, holder=row.holder)
-            for each in self.store.reader.served()
-            if (row := each.action).status in {"open", "claimed"}
-            and (row.holder is None or row.lease_until_ms is None or row.lease_until_ms <= now_ms)
-        )
+            Served(
+                run_id=each.run, action=row.id, attempt=row.attempt, status=row.status, holder=row.holder,
+                until_ms=row.lease_until_ms or 0,
+            )
+            for each in rows
+            if each.run not in held_back and (row := each.action)
+        )  # fmt: skip
+
+    def _is_parked(self, run_id: str) -> bool:
+        row = self.store.reader.run(run_id)
+        return row is None or row.status == "parked"
 
     def due(self, now_ms: int) -> tuple[str, ...]:
         """Give the runs in which a timer is due."""
@@ -189,19 +235,38 @@ class EmbeddedStorage:
     async def events(self, run_id: str, after_rev: int) -> list[StoredEvent]:
         """Read a run's history."""
         rows = self.store.reader.events(run_id, after_rev=after_rev)
-        return [StoredEvent(seq=row.seq, run_id=row.run, rev=row.rev, event=_event(row.body)) for row in rows]
+        return [StoredEvent(seq=row.seq, run_id=row.run, rev=row.rev, event=_event_of(row)) for row in rows]
 
-    async def changes(self, after_seq: int | None) -> AsyncIterator[tuple[int, str]]:
+    async def changes(self, after_seq: int | None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:
         """Follow what is stored, by any process."""
-        seq = self.store.reader.last_seq() if after_seq is None else after_seq
-        while True:
-            for change in await self.store.feed.wait(seq):
-                seq = change.seq
-                yield seq, change.run
+        try:
+            seq = self.store.reader.last_seq() if after_seq is None else after_seq
+            while True:
+                for change in await self.store.feed.wait(seq, urgent=urgent):
+                    seq = change.seq
+                    yield seq, change.run
+        except StoreError as error:
+            raise _request_error(error) from error
 
     async def close(self) -> None:
-        """Commit what is queued and close the file."""
-        await self.store.close()
+        """Commit what is queued and close the file. Safe to call again."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self.store.close()
+        except StoreError as error:
+            raise _request_error(error) from error
+        if self._redo_reader is not None:
+            self._redo_reader.close()
+
+    def _reader_here(self) -> Reader:
+        """Give a reader for this thread: a redo may run on the writer's, and a reader belongs to one (reader.py)."""
+        if threading.get_ident() == self._thread:
+            return self.store.reader
+        if self._redo_reader is None:
+            self._redo_reader = self.store.new_reader()
+        return self._redo_reader
 
     # Writing
 
@@ -239,8 +304,8 @@ class EmbeddedStorage:
         """Give the run as it is now: what this process knew, and the events of whoever was first."""
         before = batch.before
         if before is None:
-            raise RequestError(f"there is a run {batch.run_id!r} already", code="run_exists")
-        state = replay(before.definition, before.state, [_event(row.body) for row in stale.events], self.blob)
+            raise _run_exists(batch.run_id)
+        state = replay(before.definition, before.state, map(_event_of, stale.events), self.blob)
         return _record(stale.row, before.definition, state)
 
     def _definition(self, digest: str) -> Definition:
@@ -275,8 +340,9 @@ def _fields(before: Record | None, state: RunState, at_ms: int) -> RunFields:
     word = status_word(state)
     if before is None or word != status_word(before.state):
         fields["status"] = word
-    if before is None or state.next_due_ms != before.state.next_due_ms:
-        fields["next_due_ms"] = state.next_due_ms
+    due_ms = due_ms_of(state)
+    if before is None or due_ms != due_ms_of(before.state):
+        fields["next_due_ms"] = due_ms
     if state.ended:
         fields["closed_ms"] = at_ms
     return fields
@@ -286,7 +352,7 @@ def _new_run(start: Start, state: RunState, at_ms: int) -> NewRun:
     meta = start.meta
     return NewRun(
         name=meta.workflow, definition=start.digest, semantics=state.semantics, status=status_word(state), now_ms=state.now_ms,
-        created_ms=at_ms, next_due_ms=state.next_due_ms, closed_ms=at_ms if state.ended else None, title=meta.title,
+        created_ms=at_ms, next_due_ms=due_ms_of(state), closed_ms=at_ms if state.ended else None, title=meta.title,
         started_by=meta.started_by, directory=meta.directory, branch=meta.branch,
     )  # fmt: skip
 
@@ -312,11 +378,11 @@ def _action_rows(
 
 
 def _action_row(batch: Batch, action: ActionState, state: RunState) -> ActionRow:
-    holder = _holder(batch, action)
+    holder = holder_of(batch, action)
     return ActionRow(
         id=action.id, status=action.status, kind=action.kind, performer=action.performer, opened_ms=action.opened_at_ms,
         channel=action.channel, attempt=action.attempt, holder=holder,
-        lease_until_ms=batch.lease_until_ms if holder is not None else None, due_ms=_due_ms(state, action.id),
+        lease_until_ms=lease_end_ms(batch, action) if holder is not None else None, due_ms=_due_ms(state, action.id),
     )  # fmt: skip
 
 
@@ -327,15 +393,10 @@ def _action_fields(batch: Batch, old: ActionState, action: ActionState, state: R
     if action.attempt != old.attempt:
         fields["attempt"] = action.attempt
     if (action.holder, action.attempt, action.status) != (old.holder, old.attempt, old.status):
-        holder = _holder(batch, action)
+        holder = holder_of(batch, action)
         fields["holder"] = holder
-        fields["lease_until_ms"] = batch.lease_until_ms if holder is not None else None
+        fields["lease_until_ms"] = lease_end_ms(batch, action) if holder is not None else None
     return fields
-
-
-def _holder(batch: Batch, action: ActionState) -> str | None:
-    at_once = action.performer == "server" and action.status == "open" and action.effect in {"none", "read"}
-    return action.holder or (batch.holder if at_once else None)
 
 
 def _due_ms(state: RunState, action_id: str) -> int | None:
@@ -344,8 +405,7 @@ def _due_ms(state: RunState, action_id: str) -> int | None:
 
 
 def _request_row(batch: Batch, transition: Transition) -> RequestRow | None:
-    """Keep the reply to a request that was done; one that was refused may be made again."""
-    if batch.request is None or (transition.refusal is not None and transition.refusal.code != "bad_output"):
+    if batch.request is None or not keeps_reply(transition):
         return None
     reply = codec.dumps(
         {"refusal": asdict(transition.refusal) if transition.refusal else None, "claimed": transition.claimed}
@@ -362,8 +422,8 @@ def _read_reply(row: RequestRow) -> StoredReply:
 # Reading
 
 
-def _event(body: bytes) -> Event:
-    data = decode(body.decode())
+def _event_of(row: EventRow) -> Event:
+    data = decode(row.body.decode())
     return codec.read_union(EVENT_TYPES, data if isinstance(data, dict) else {})
 
 
@@ -394,6 +454,10 @@ def _row(row: StoredRun) -> RunRow:
         id=row.id, meta=_meta(row), definition=row.definition, semantics=row.semantics, status=row.status,
         revision=row.head.revision, created_ms=row.created_ms, updated_ms=row.updated_ms, next_due_ms=row.next_due_ms,
     )  # fmt: skip
+
+
+def _run_exists(run_id: str) -> RequestError:
+    return RequestError(f"there is a run {run_id!r} already", code="run_exists", hint="start under another id")
 
 
 def _request_error(error: StoreError) -> RequestError:
