@@ -1,0 +1,14 @@
+"""Exit codes of commands that carry a run (ruling 61)."""
+
+from typing import Final
+
+WAITING: Final = 3
+EXIT_CODES: Final = {
+    "completed": 0, "failed": 1, "waiting": WAITING, "running": WAITING, "cancelling": WAITING, "stalled": WAITING,
+    "completed_degraded": 4, "goal_not_met": 5, "cancelled": 6, "parked": 7,
+}  # fmt: skip
+
+
+def exit_code(status: str) -> int:
+    """Give the exit code that tells a run's status."""
+    return EXIT_CODES.get(status, 1)

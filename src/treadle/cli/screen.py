@@ -1,0 +1,149 @@
+"""How things look: one console for what people read, colours that each mean one thing, times as people say them, text that cannot deceive.
+
+Text that comes from files, agents and tools is cleaned before it is shown: control characters and direction marks could hide or forge lines.
+Nothing foreign is read as markup. Where output is no terminal it is plain, unwrapped and without colour.
+"""
+
+import os
+import re
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_WIDTH: Final = 160
+# One meaning each: done, attention, failed, needs you, moving, set aside, over without a word, goal missed.
+STYLES: Final = {
+    "completed": "green", "completed_degraded": "yellow", "goal_not_met": "magenta", "failed": "bold red", "cancelled": "bright_black",
+    "cancelling": "yellow", "parked": "blue", "waiting": "cyan", "running": "default", "stalled": "red", "skipped": "bright_black",
+    "pending": "bright_black", "handling": "yellow", "unknown": "red", "note": "bright_black",
+}  # fmt: skip
+_MARKS: Final = {
+    "completed": "✓", "failed": "✗", "running": "●", "waiting": "?", "pending": "○", "skipped": "–", "handling": "!", "parked": "‖",
+    "unknown": "!", "note": "·", "stalled": "!", "cancelled": "×", "completed_degraded": "✓", "goal_not_met": "✗", "cancelling": "×",
+}  # fmt: skip
+_PLAIN_MARKS: Final = {
+    "completed": "+", "failed": "x", "running": "*", "waiting": "?", "pending": "o", "skipped": "-", "handling": "!", "parked": "=",
+    "unknown": "!", "note": ".", "stalled": "!", "cancelled": "x", "completed_degraded": "+", "goal_not_met": "x", "cancelling": "x",
+}  # fmt: skip
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_DAY_MS: Final = 86_400_000
+
+
+@cache
+def console() -> Console:
+    """Give the console of standard output."""
+    return _console(stderr=False)
+
+
+@cache
+def errors() -> Console:
+    """Give the console of standard error."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else PLAIN_WIDTH
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def is_terminal() -> bool:
+    """Tell whether a person can be asked: input and output are both a terminal."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def say(text: RenderableType = "", *, style: str = "", end: str = "\n") -> None:
+    """Print for a person; on a terminal it is wrapped, elsewhere left as it is."""
+    out = console()
+    if isinstance(text, str):
+        text = Text(text, style=style)
+    out.print(text, end=end, soft_wrap=not out.is_terminal)
+
+
+def mark(word: str) -> Text:
+    """Give the sign of a status, in its colour."""
+    try:
+        "✓●‖".encode(console().encoding or "ascii")
+        table = _MARKS
+    except (UnicodeEncodeError, LookupError):
+        table = _PLAIN_MARKS
+    return Text(table.get(word, "·"), style=STYLES.get(word, "default"))
+
+
+def worded(word: str, shown: str = "") -> Text:
+    """Give a status word in its colour."""
+    return Text(shown or word.replace("_", " "), style=STYLES.get(word, "default"))
+
+
+def clean(text: str, *, lines: bool = True) -> str:
+    """Make foreign text safe to show; `lines` false also folds it to one line."""
+    text = text.replace("\r\n", "\n")
+    if not lines:
+        text = re.sub(r"\s+", " ", text).strip()
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _HIDDEN else f"\\u{{{ord(c):x}}}" for c in text)
+
+
+def short(text: str, most: int) -> str:
+    """Cut to one line of at most `most` characters."""
+    line = clean(text, lines=False)
+    return line if len(line) <= most else line[: max(0, most - 1)] + "…"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, wide: Sequence[int] = ()) -> Table:
+    """Give rows under headings. The columns `wide` give way when the terminal is narrow; the others keep their width."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, name in enumerate(columns):
+        gives_way = index in wide
+        grid.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if gives_way else None, min_width=4 if gives_way else None)
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def duration(ms: float) -> str:
+    """Say how long something took."""
+    seconds = max(0.0, ms / 1000)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
+    return f"{hours // 24} days"
+
+
+def ago(at_ms: int, now_ms: int) -> str:
+    """Say when something was, or will be."""
+    passed = now_ms - at_ms
+    if abs(passed) < 5_000:
+        return "now"
+    if passed < 0:
+        return f"in {duration(-passed)}"
+    if passed < 2 * 3_600_000:
+        return f"{duration(passed)} ago"
+    then, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
+    if then[:3] == now[:3]:
+        return time.strftime("today %H:%M", then)
+    if time.localtime((now_ms - _DAY_MS) / 1000)[:3] == then[:3]:
+        return time.strftime("yesterday %H:%M", then)
+    return time.strftime("%Y-%m-%d %H:%M", then)
+
+
+def clock(at_ms: int) -> str:
+    """Give a time of day, local."""
+    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))

@@ -1,0 +1,112 @@
+"""The JSON that commands print. Keys are only ever added; times are ISO-8601 UTC text, what is not known or not there is null.
+
+Branch tokens are not shown: who has one can work that branch.
+"""
+
+import datetime
+from typing import Any
+
+from treadle.cli.exits import exit_code
+from treadle.core.errors import Failure, Refusal
+from treadle.core.view import ActionView, RunView, StepView
+from treadle.engine.service import Service
+from treadle.engine.timeline import Moment, Receipt
+from treadle.engine.why import Wait
+from treadle.ports import RunRow
+
+RUN_KEYS = (
+    "id, workflow, version, status, exit_code, revision, started_at, started_by, degraded, parked, next_due_at, inputs, state, result,\n"
+    "failure {class, message, step}, steps [{path, type, status, description, done, total, failed, steps}],\n"
+    "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem}]"
+)
+ROW_KEYS = "id, workflow, title, status, exit_code, revision, created_at, updated_at, next_due_at, started_by, directory, branch, definition"
+WAIT_KEYS = "run, status, kind, message, action, command, due_at, others"
+RECEIPT_KEYS = "action, kind, effect, standing, by, by_kind, attempts, begun, redone, key, opened_at, ended_at, note"
+
+
+def instant(at_ms: int | None) -> str | None:
+    """Give an instant as text."""
+    if at_ms is None:
+        return None
+    at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def run_json(service: Service, view: RunView, *, status: str = "", version: str = "") -> dict[str, Any]:
+    """Give a run whole, with what was set aside."""
+    filled = service.filled
+    return {
+        "id": view.run_id, "workflow": view.workflow, "version": version, "status": status or view.status,
+        "exit_code": exit_code(view.status), "revision": view.revision, "started_at": instant(view.started_at_ms),
+        "started_by": view.started_by, "degraded": view.degraded, "parked": view.parked, "next_due_at": instant(view.next_due_ms),
+        "inputs": await filled(dict(view.inputs)), "state": await filled(dict(view.state)), "result": await filled(view.result),
+        "failure": failure_json(view.failure), "steps": [step_json(step) for step in view.steps],
+        "actions": [await action_json(service, action) for action in view.actions],
+    }  # fmt: skip
+
+
+async def action_json(service: Service, action: ActionView) -> dict[str, Any]:
+    """Give an open action."""
+    return {
+        "id": action.id, "kind": action.kind, "status": action.status, "waits_for": action.waits_for, "performer": action.performer,
+        "effect": action.effect, "attempt": action.attempt, "holder": action.holder, "opened_at": instant(action.opened_at_ms),
+        "due_at": instant(action.due_ms), "params": await service.filled(dict(action.params)), "expected": action.expected,
+        "digest": action.digest, "problem": failure_json(action.problem),
+    }  # fmt: skip
+
+
+def step_json(step: StepView) -> dict[str, Any]:
+    """Give a step of the outline."""
+    return {
+        "path": step.path, "type": step.type, "status": step.status, "description": step.description, "done": step.done,
+        "total": step.total, "failed": step.failed, "steps": [step_json(child) for child in step.children],
+    }  # fmt: skip
+
+
+def failure_json(failure: Failure | None) -> dict[str, Any] | None:
+    """Give a failure."""
+    return {"class": failure.error_class, "message": failure.message, "step": failure.step} if failure is not None else None
+
+
+def refusal_json(refusal: Refusal | None) -> dict[str, Any] | None:
+    """Give a refusal."""
+    if refusal is None:
+        return None
+    return {"code": refusal.code, "message": refusal.message, "hint": refusal.hint, "details": refusal.details}
+
+
+def row_json(row: RunRow, status: str = "") -> dict[str, Any]:
+    """Give a run of a list."""
+    return {
+        "id": row.id, "workflow": row.meta.workflow, "title": row.meta.title, "status": status or row.status,
+        "exit_code": exit_code(row.status), "revision": row.revision, "created_at": instant(row.created_ms),
+        "updated_at": instant(row.updated_ms), "next_due_at": instant(row.next_due_ms), "started_by": row.meta.started_by,
+        "directory": row.meta.directory, "branch": row.meta.branch, "definition": row.definition,
+    }  # fmt: skip
+
+
+def wait_json(view: RunView, wait: Wait, status: str = "") -> dict[str, Any]:
+    """Give what a run waits for."""
+    return {
+        "run": view.run_id, "status": status or view.status, "kind": wait.kind, "message": wait.message, "action": wait.action or None,
+        "command": wait.command or None, "due_at": instant(wait.due_ms), "others": wait.others,
+    }  # fmt: skip
+
+
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    """Give what an action can prove."""
+    return {
+        "action": receipt.action, "kind": receipt.kind, "effect": receipt.effect, "standing": receipt.standing, "by": receipt.by or None,
+        "by_kind": receipt.by_kind or None, "attempts": receipt.attempts, "begun": receipt.begun, "redone": receipt.redone,
+        "key": receipt.key, "opened_at": instant(receipt.opened_at_ms), "ended_at": instant(receipt.ended_at_ms), "note": receipt.note,
+    }  # fmt: skip
+
+
+async def moment_json(service: Service, moment: Moment) -> dict[str, Any]:
+    """Give one event with its notes."""
+    by = moment.by
+    return {
+        "seq": moment.seq, "rev": moment.rev, "at": instant(moment.at_ms), "event": type(moment.event).__name__,
+        "by": by.name if by is not None else None, "by_kind": by.kind if by is not None else None,
+        "notes": [{"kind": n.kind, "path": n.path, "data": await service.filled(dict(n.data))} for n in moment.notes],
+    }  # fmt: skip

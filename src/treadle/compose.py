@@ -1,0 +1,292 @@
+"""Composition: the one place that picks an engine and wires the ports (design §2).
+
+`locate` reads what is in force where the user stands; `open_project` gives the service over the project's own file, and what surrounds it. Opening
+is cheap: the MCP SDK and the YAML reader are imported when they are first needed.
+
+With `serve` the process performs server steps and keeps time while it is open (ruling 59). It then carries a mark of presence, and takes over what
+dead processes left: their leases are ended in their name, and the engine finds them lapsed. Nothing of the project executes before it is
+trusted: the pool asks before each start of a server, the registry before each execution of a file (ruling 58).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from treadle import functions, presence, trust
+from treadle.actions.runner import Runner
+from treadle.clock import SystemClock
+from treadle.config import project as projects
+from treadle.config import settings as configuration
+from treadle.config.servers import Catalog
+from treadle.config.settings import Settings
+from treadle.core.definition import Definition, McpCall, walk
+from treadle.core.errors import RequestError
+from treadle.core.values import Json
+from treadle.engine.embedded.place import FILE
+from treadle.engine.embedded.storage import EmbeddedStorage
+from treadle.engine.local import LocalEngine
+from treadle.engine.memory import MemoryStorage
+from treadle.engine.service import Service
+from treadle.engine.storage import Storage
+from treadle.ports import RunQuery
+
+if TYPE_CHECKING:
+    from treadle.authoring.find import Listed, Loaded
+    from treadle.mcpio.client.outcome import ToolOutcome
+    from treadle.mcpio.client.pool import ServerPool
+
+LOOK_FOR_DEAD_S: Final = 2.0
+_PAGE: Final = 200
+
+
+def locate(directory: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
+    """Find the project of a directory and read its settings. Raises ConfigError that lists every fault."""
+    found = projects.find(directory, user_home=Path.home())
+    return configuration.load(found, environ=environ, flags=flags)
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenProject:
+    """A project that is open in this process. `holder` names the process; performers in it are `holder/NAME`."""
+
+    settings: Settings
+    storage: Storage
+    engine: LocalEngine
+    service: Service
+    registry: functions.Registry
+    trust: trust.TrustStore
+    pool: "LazyPool"
+    clock: SystemClock
+    holder: str
+    serves: bool
+    _servers: Catalog | None = field(default=None)
+
+    @property
+    def live_dir(self) -> Path:
+        """Give the folder where processes leave their mark."""
+        return self.settings.project.store_dir / presence.FOLDER
+
+    @property
+    def servers(self) -> Catalog:
+        """Give the configured MCP servers, as they were when first asked for."""
+        if self._servers is None:
+            self._servers = self.settings.servers()
+        return self._servers
+
+    def load(self, name_or_path: str | Path) -> "Loaded":
+        """Load a workflow by name or path; executes nothing. Raises RequestError `unknown_workflow`, `ambiguous_name`."""
+        return load_workflow(self.settings, name_or_path, self.servers)
+
+    def workflows(self) -> "list[Listed]":
+        """List the workflows that can be named here, broken ones too; executes nothing."""
+        return list_workflows(self.settings)
+
+    def check_ready(self, definition: Definition) -> None:
+        """Raise RequestError if a run would meet a server that is not configured, or code that is not trusted.
+
+        Told before anything is started: in the middle of a run it would cost what was done until then.
+        """
+        may_start = trust.gate(self.trust, self.settings.project)
+        for server in _servers_called(definition):
+            may_start(self.servers.get(server))
+        self._check_functions(definition)
+
+    def performers(self) -> list[presence.Present]:
+        """List the living processes that perform server steps of this project."""
+        return [each for each in presence.living(self.live_dir) if each.serves]
+
+    def shown_status(self, status: str) -> str:
+        """Give the word to show for a run: `running` with nobody at work is `stalled` (ruling 46)."""
+        return "stalled" if status == "running" and not presence.living(self.live_dir) else status
+
+    async def let_go(self, process: str) -> int:
+        """End every lease of a process and of the performers in it; gives how many there were."""
+        ended = 0
+        before: str | None = None
+        while rows := await self.storage.runs(RunQuery(open_only=True, limit=_PAGE, before=before)):
+            for row in rows:
+                for lease in self.storage.leases(row.id):
+                    if presence.process_of(lease.holder) == process:
+                        now_ms = self.clock.now_ms()
+                        ended += await self.storage.take(row.id, replace(lease, until_ms=now_ms), now_ms)
+            before = rows[-1].id
+        return ended
+
+    def _check_functions(self, definition: Definition) -> None:
+        project = self.settings.project
+        offered = {(info.name, info.version): info for info in functions.catalog(project).functions}
+        for name, version in definition.functions.items():
+            info = offered.get((name, version))
+            if info is None or info.origin != "project":
+                continue
+            digest = trust.function_digest(info.place, info.path.read_bytes())
+            if not self.trust.allows_digest(project, "functions", info.place, digest):
+                raise RequestError(
+                    f"the workflow calls `{name}`, whose file {info.place} is not trusted, or has changed since; nothing was started",
+                    code="not_trusted", hint="look at it and allow it with `treadle trust`",
+                )  # fmt: skip
+
+
+class LazyPool:
+    """The pool of MCP servers, made at the first call: the SDK takes half a second to import."""
+
+    def __init__(self, settings: Settings, store: trust.TrustStore, environ: Mapping[str, str]) -> None:
+        """Start nothing."""
+        self._settings, self._store, self._environ = settings, store, environ
+        self._pool: ServerPool | None = None
+        self._making = asyncio.Lock()
+
+    async def call(
+        self, server: str, tool: str, arguments: Mapping[str, Json], *, timeout_ms: int | None = None,
+        idempotency_key: str | None = None, pinned: str | None = None,
+    ) -> "ToolOutcome":  # fmt: skip
+        """Call a tool once; see `ServerPool.call`."""
+        pool = await self.pool()
+        return await pool.call(server, tool, arguments, timeout_ms=timeout_ms, idempotency_key=idempotency_key, pinned=pinned)
+
+    async def pool(self) -> "ServerPool":
+        """Give the pool itself."""
+        async with self._making:
+            if self._pool is None:
+                self._pool = await asyncio.to_thread(self._make)
+            return self._pool
+
+    async def close(self) -> None:
+        """End the servers that were started."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    def _make(self) -> "ServerPool":
+        # The MCP SDK: only processes that call a tool pay for it.
+        from treadle.mcpio.client.pool import PoolSettings, ServerPool
+
+        has = self._settings
+        settings = PoolSettings(
+            root=has.project.root, environ=self._environ, log_dir=has.project.store_dir / "logs",
+            timeout_ms=has.mcp_timeout_ms, start_timeout_ms=has.mcp_start_timeout_ms, idle_stop_ms=has.mcp_idle_stop_ms,
+            line_bytes_max=has.mcp_line_bytes_max, output_bytes_max=has.mcp_output_bytes_max,
+        )  # fmt: skip
+        return ServerPool(has.servers(), settings, allow=trust.gate(self._store, has.project))
+
+
+@contextlib.asynccontextmanager
+async def open_project(
+    settings: Settings, *, serve: bool, environ: Mapping[str, str] | None = None, what: str = "run", create: bool = True,
+    accept_loss: bool = False,
+) -> AsyncIterator[OpenProject]:  # fmt: skip
+    """Open a project. Raises RequestError with the store's own code.
+
+    `what` names the kind of process; `environ` is what servers may take variables from. Without `create` a project that has no file yet is
+    shown as one without runs, and nothing is made.
+    """
+    opened = _wire(settings, serve=serve, environ=environ or {}, what=what, create=create, accept_loss=accept_loss)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(opened.engine.close)
+        stack.push_async_callback(opened.pool.close)
+        if not serve:
+            yield opened
+            return
+        mark = stack.enter_context(presence.Presence(opened.live_dir, opened.holder, what=what, serves=serve))
+        await _take_over(opened)
+        async with _beside(opened):
+            yield opened
+        await opened.let_go(opened.holder)
+        mark.leave()
+
+
+def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog | None = None) -> "Loaded":
+    """Load a workflow without opening the project's store; see `OpenProject.load`."""
+    # The YAML reader and Jinja's parser: a run that goes on needs neither.
+    from treadle.authoring import find
+
+    effects = {
+        f"{spec.name}.{tool}": str(effect)
+        for spec in (servers or settings.servers()).specs.values()
+        for tool, effect in spec.effects.items()
+    }
+    return find.load(
+        settings.project, name_or_path, paths=_paths(settings), user_home=Path.home(), tool_effects=effects
+    )
+
+
+def list_workflows(settings: Settings) -> "list[Listed]":
+    """List the workflows that can be named here; see `OpenProject.workflows`."""
+    # As above.
+    from treadle.authoring import find
+
+    return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home())
+
+
+def _wire(
+    settings: Settings, *, serve: bool, environ: Mapping[str, str], what: str, create: bool, accept_loss: bool
+) -> OpenProject:
+    project, clock, holder = settings.project, SystemClock(), presence.new_holder(what)
+    store = trust.user_store()
+    registry = functions.Registry(functions.catalog(project), project, store)
+    pool = LazyPool(settings, store, environ)
+    path = project.store_dir / FILE
+    storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
+    runner = Runner(pool) if serve else None
+    engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
+    return OpenProject(
+        settings=settings, storage=storage, engine=engine, service=Service(engine, clock), registry=registry, trust=store,
+        pool=pool, clock=clock, holder=holder, serves=serve,
+    )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def _beside(opened: OpenProject) -> AsyncIterator[None]:
+    """Serve while the block runs; a failure of serving ends the block with that failure, because nothing would go on."""
+    block = asyncio.current_task()
+    tasks = [asyncio.create_task(opened.engine.serve()), asyncio.create_task(_watch(opened))]
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and block is not None:
+            block.cancel()
+
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield
+    except asyncio.CancelledError:
+        for task in tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise _first(error) from None
+        raise
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch(opened: OpenProject) -> None:
+    while True:
+        await asyncio.sleep(LOOK_FOR_DEAD_S)
+        await _take_over(opened)
+
+
+async def _take_over(opened: OpenProject) -> None:
+    """End the leases of processes that died; their marks go when that was done."""
+    with presence.dead(opened.live_dir) as processes:
+        for process in processes:
+            await opened.let_go(process)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _paths(settings: Settings) -> list[Path]:
+    return [settings.path(text) for text in settings.workflows_paths]
+
+
+def _servers_called(definition: Definition) -> list[str]:
+    tasks = (definition.main, *definition.tasks.values())
+    steps = (step for task in tasks for step in walk(task.steps))
+    names = (step.spec.tool.partition(".")[0] for step in steps if isinstance(step.spec, McpCall) and step.performer == "server")
+    return list(dict.fromkeys(names))

@@ -1,0 +1,81 @@
+"""Why a run stands where it stands: the one thing it waits for, and the command that moves it (rulings 24, 46).
+
+One function for terminal, MCP and page, so that they say the same. What is nearest to moving is named: what a person alone can end comes
+first, what goes on by itself last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from treadle.core.state import ENDED
+from treadle.core.view import ActionView, RunView
+
+WaitKind = Literal["ended", "parked", "outcome", "approval", "answer", "agent", "server", "stalled", "time", "nothing"]
+_ORDER: Final = ("outcome", "approval", "answer", "agent", "stalled", "server", "time")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """What a run waits for. `command` is what to type; empty where nothing needs to be done. `due_ms` is when time moves it."""
+
+    kind: WaitKind
+    message: str
+    action: str = ""
+    command: str = ""
+    due_ms: int | None = None
+    others: int = 0
+
+
+def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
+    """Name what a run waits for. `served` tells whether some process performs server steps; `alive` are holders known to be at work."""
+    if run.status in ENDED:
+        return Wait(kind="ended", message=f"the run has ended: {run.status}")
+    if run.parked is not None:
+        return Wait(kind="parked", message=f"it is set aside: {run.parked}", command=f"treadle resume {run.run_id}")
+    waits = [_wait(run, action, served=served, alive=alive) for action in run.actions]
+    if not waits:
+        message = "nothing is handed out; a process has to go on with it"
+        return Wait(kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}")
+    first = min(waits, key=lambda wait: _ORDER.index(wait.kind))
+    return Wait(
+        kind=first.kind, message=first.message, action=first.action, command=first.command, due_ms=first.due_ms,
+        others=len(waits) - 1,
+    )  # fmt: skip
+
+
+def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str]) -> Wait:
+    name, due = action.id, action.due_ms
+    match action.waits_for:
+        case "outcome":
+            message = f"nobody knows whether `{name}` was done: whoever performed it was lost; look, and say so"
+            return Wait(kind="outcome", message=message, action=name, command=f"treadle answer {run.run_id} {name} --done (or --not-done)")
+        case "person" if action.kind == "approve":
+            return Wait(
+                kind="approval", message=f"`{name}` waits for a person's decision", action=name,
+                command=f"treadle approve {run.run_id} {name}", due_ms=due,
+            )  # fmt: skip
+        case "person":
+            return Wait(
+                kind="answer", message=f"`{name}` asks a person", action=name, command=f"treadle answer {run.run_id} {name}", due_ms=due
+            )
+        case "agent":
+            return _agent(run, action, alive)
+        case "time":
+            word = "is being stopped" if action.status == "stopping" else "is tried again after a pause"
+            return Wait(kind="time", message=f"`{name}` {word}", action=name, due_ms=due)
+        case "server":
+            if served or action.holder in alive:
+                return Wait(kind="server", message=f"Treadle performs `{name}`", action=name, due_ms=due)
+            message = f"`{name}` is performed by Treadle, and no process of this project is at work"
+            return Wait(kind="stalled", message=message, action=name, command=f"treadle resume {run.run_id}", due_ms=due)
+
+
+def _agent(run: RunView, action: ActionView, alive: Sequence[str]) -> Wait:
+    if action.holder is None:
+        message = f"`{action.id}` waits for an agent, or for you, to do it"
+    else:
+        known = "is at work on" if action.holder in alive else "holds"
+        message = f"{action.holder} {known} `{action.id}`"
+    command = f"treadle resume {run.run_id} (or an agent asks for its next step)"
+    return Wait(kind="agent", message=message, action=action.id, command=command, due_ms=action.due_ms)
