@@ -49,19 +49,21 @@ def make_room(state: RunState, set_aside: dict[str, bytes]) -> RunState:
     """Measure a state; if it is too large, set values aside, the largest first, adding them to `set_aside`."""
     size, threshold = len(dumps(state)), limits.BLOB_BYTES_MIN
     wanted = limits.STATE_BYTES_MAX if size <= limits.STATE_BYTES_MAX else limits.STATE_BYTES_MAX * 3 // 4
-    while size > wanted and threshold > limits.SPILL_BYTES_MIN:
+    left = size
+
+    def shrink(value: Value) -> Value:
+        nonlocal left
+        if left <= wanted or not isinstance(value, str | list | dict | Holed) or (found := size_of(value)) < threshold:
+            return value
+        reference, body = spill(value)
+        set_aside[reference.digest] = body
+        left -= found - size_of(reference)
+        return reference
+
+    while left > wanted and threshold > limits.SPILL_BYTES_MIN:
         threshold //= 2
-
-        def shrink(value: Value, threshold: int = threshold) -> Value:
-            if not isinstance(value, str | list | dict | Holed) or size_of(value) < threshold:
-                return value
-            reference, body = spill(value)
-            set_aside[reference.digest] = body
-            return reference
-
         state = _shrunk(state, shrink)
-        size = len(dumps(state))
-    return replace(state, size_bytes=size)
+    return replace(state, size_bytes=size if left == size else len(dumps(state)))
 
 
 def _shrunk(state: RunState, shrink: Shrink) -> RunState:

@@ -24,7 +24,8 @@ class Draft:
 
     def __init__(self, definition: Definition, state: RunState, at_ms: int, blobs: Mapping[str, Value]) -> None:
         """Copy what may change; the run's clock never goes back (ruling 7)."""
-        self.definition, self.index, self.base, self.blobs = definition, definition.index, state, blobs
+        self.definition, self.index, self.base = definition, definition.index, state
+        self.blobs = dict(blobs)  # and what this transition sets aside itself: nobody else has it yet
         self.now_ms = max(state.now_ms, at_ms)
         self.nodes, self.frames = dict(state.nodes), dict(state.frames)
         self.actions, self.timers = dict(state.actions), dict(state.timers)
@@ -205,7 +206,7 @@ class Draft:
     def set_value_aside(self, value: Value) -> BlobRef:
         """Turn a value into a blob reference, whatever its size."""
         reference, body = spill(value)
-        self.set_aside[reference.digest] = body
+        self.set_aside[reference.digest], self.blobs[reference.digest] = body, value
         self.size_bytes += size_of(reference)
         return reference
 

@@ -1,0 +1,166 @@
+"""A builder of definitions, without YAML: one function per step type, texts with `{{ }}` as an author writes them.
+
+    workflow(
+        prompt("ask", "What now?", output_to="answer"),
+        condition("if-long", "{{ state.answer | length > 3 }}", then=[ret("r", "{{ state.answer }}")]),
+        initial_state={"answer": None},
+    )
+
+Registered functions that expressions may call are `double`, `broken` and `make_items` (tests/core/play.py says what they do).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+from treadle.authoring.expressions import compile_data, compile_text
+from treadle.core.definition import (
+    Approve,
+    Condition,
+    Definition,
+    Delegate,
+    Foreach,
+    McpCall,
+    OnError,
+    Prompt,
+    Retry,
+    Return,
+    SetState,
+    Step,
+    Task,
+)
+from treadle.core.expr import Expr
+from treadle.core.semantics import SEMANTICS
+from treadle.core.values import Json
+
+FUNCTIONS = dict.fromkeys(("double", "broken", "make_items"), ("1", True))
+
+
+@cache
+def _compiled(text: str) -> Expr:
+    return compile_text(text, functions=FUNCTIONS)
+
+
+def x(value: object) -> Expr:
+    """An expression: text is compiled as an author's text, data with templates in it too, everything else is a constant."""
+    if isinstance(value, Expr):
+        return value
+    return _compiled(value) if isinstance(value, str) else compile_data(value, functions=FUNCTIONS)
+
+
+def _named(values: Mapping[str, object]) -> tuple[tuple[str, Expr], ...]:
+    return tuple((name, x(value)) for name, value in values.items())
+
+
+def step(step_id: str, spec, *, when=None, on_error=None, retry=None, fallback=..., **fields) -> Step:  # noqa: A002 - the language's own word
+    """A step; `on_error` is "continue" or a list of steps, `fallback` a value, `retry` a Retry or a number of attempts."""
+    if fallback is not ...:
+        fields["on_error"] = OnError(policy="fallback", fallback=x(fallback))
+    elif isinstance(on_error, str):
+        fields["on_error"] = OnError(policy=on_error)
+    elif on_error is not None:
+        fields["on_error"] = OnError(policy="do", steps=tuple(on_error))
+    if isinstance(retry, int):
+        retry = Retry(
+            attempts=retry, backoff_ms=1_000, on=("transient", "timeout", "bad_output", "failed", "performer_lost")
+        )
+    return Step(id=step_id, spec=spec, when=x(when) if when is not None else None, retry=retry, **fields)
+
+
+def prompt(step_id: str, message: object = "Well?", *, options=None, default=None, **fields) -> Step:
+    own = {
+        name: fields.pop(name)
+        for name in ("format", "multiple", "fields", "pattern", "min_length", "max_length")
+        if name in fields
+    }
+    options, default = (x(value) if value is not None else None for value in (options, default))
+    return step(
+        step_id, Prompt(message=x(message), options=options, default=default, **own), **{"performer": "human", **fields}
+    )
+
+
+def approve(
+    step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", **fields
+) -> Step:
+    steps = tuple(on_reject) if not isinstance(on_reject, str) else ()
+    policy = on_reject if isinstance(on_reject, str) else "do"
+    spec = Approve(
+        show=x(show), users=tuple(users), never=tuple(never), on_reject=policy, reject_steps=steps, assurance=assurance
+    )
+    return step(step_id, spec, **{"performer": "human", **fields})
+
+
+def delegate(
+    step_id: str, instructions: object = "Do it.", *, output: Json = None, agent=None, repair=2, **fields
+) -> Step:
+    spec = Delegate(instructions=x(instructions), agent=agent, output=output, repair=repair)
+    return step(step_id, spec, **{"performer": "agent", "effect": "write", "repeatable": True, **fields})
+
+
+def call(step_id: str, tool: str = "srv.tool", parameters: object = None, **fields) -> Step:
+    """A call of a tool by the server, of effect `write` unless said otherwise."""
+    return step(
+        step_id,
+        McpCall(tool=tool, parameters=x({} if parameters is None else parameters)),
+        **{"effect": "write", **fields},
+    )
+
+
+def put(
+    step_id: str, updates: Mapping[str, object] | None = None, *, let: Mapping[str, object] | None = None, **fields
+) -> Step:
+    return step(step_id, SetState(updates=_named(updates or {}), let=_named(let or {})), **fields)
+
+
+def condition(step_id: str, test: object, then: Sequence[Step] = (), otherwise: Sequence[Step] = (), **fields) -> Step:
+    return step(step_id, Condition(test=x(test), then=tuple(then), otherwise=tuple(otherwise)), **fields)
+
+
+def foreach(
+    step_id: str, items: object, *, task: str | None = None, do: Sequence[Step] = (), inputs=None, output=..., **fields
+) -> Step:
+    own = {
+        name: fields.pop(name)
+        for name in ("item_name", "agent", "max_parallel", "sequential", "on_item_error", "items_max")
+        if name in fields
+    }
+    spec = Foreach(
+        items=x(items),
+        task=task,
+        do=tuple(do),
+        inputs=_named(inputs) if inputs is not None else None,
+        output=x(output) if output is not ... else None,
+        **own,
+    )
+    return step(step_id, spec, **fields)
+
+
+def ret(step_id: str, value: object = None, **fields) -> Step:
+    return step(step_id, Return(value=x(value)), **fields)
+
+
+def task(*steps: Step, inputs=None, initial_state=None, output=..., state_schema=None) -> Task:
+    """A list of steps with its own state; `inputs` maps names to JSON Schemas with `required` and `default`."""
+    return Task(
+        steps=steps,
+        inputs=dict(inputs or {}),
+        initial_state=_named(initial_state or {}),
+        state_schema=state_schema,
+        output=x(output) if output is not ... else None,
+    )
+
+
+def workflow(*steps: Step, name: str = "test", tasks: Mapping[str, Task] | None = None, **scope) -> Definition:
+    """A definition with these steps; `scope` takes what `task` takes."""
+    return Definition(
+        name=name,
+        main=task(*steps, **scope),
+        semantics=SEMANTICS,
+        tasks=dict(tasks or {}),
+        functions={name: version for name, (version, _) in FUNCTIONS.items()},
+    )
+
+
+def without(definition: Definition, **fields) -> Definition:
+    """The same definition with other fields."""
+    return replace(definition, **fields)
