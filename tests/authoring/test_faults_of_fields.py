@@ -854,7 +854,7 @@ CASES = [
         name: a
         steps:
           - prompt: hi
-            when: «"{{ 'false' }}"
+            when: "«{{ 'false' }}"
         """,
         near="""
         name: a

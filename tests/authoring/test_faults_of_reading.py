@@ -75,7 +75,7 @@ CASES = [
     ),
     Case(
         code="merge_key",
-        bad="name: a\ninitial_state: &s {x: 1}\nstate_schema:\n  «<<: *s\n" + TAIL,
+        bad="name: a\ninitial_state:\n  s: &s {x: 1}\n  t:\n    «<<: *s\n" + TAIL,
         near='name: a\ninitial_state: {x: {"<<": 1}}\n' + TAIL,
     ),
     Case(

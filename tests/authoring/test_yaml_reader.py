@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle.authoring.yaml_reader import Mapping, Scalar, Sequence, data_of, read_text
+from treadle.authoring.nodes import Mapping, Scalar, Sequence, data_of
+from treadle.authoring.yaml_reader import read_text
 
 VALUES = {
     "2026-11-20": "2026-11-20",

@@ -13,7 +13,7 @@ from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.reads import Read, place_of, reads_of
 from treadle.authoring.scopes import Scope, Site
 from treadle.authoring.tree import FileTree, NotYet, StepTree, Use, walk
-from treadle.authoring.yaml_reader import Mapping, Node, Sequence
+from treadle.authoring.nodes import Mapping, Node, Sequence
 from treadle.core.errors import CLASSES
 
 STEP_KEYS: Final = ("status", "result", "error", "errors", "visits")

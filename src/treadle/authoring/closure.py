@@ -12,7 +12,7 @@ from treadle.authoring.freeze import Part
 from treadle.authoring.problems import Problem, did_you_mean, has_errors, listed
 from treadle.authoring.scopes import Scope
 from treadle.authoring.tree import FileTree, StepTree, TaskTree
-from treadle.authoring.yaml_reader import Mapping, Node
+from treadle.authoring.nodes import Mapping, Node
 
 
 class Files(Protocol):
@@ -47,13 +47,14 @@ class Closure:
     parts: dict[str, Part] = field(default_factory=dict[str, Part])
     targets: dict[int, _Target] = field(default_factory=dict[int, _Target])
     path: list[str] = field(default_factory=list[str])
+    named: set[int] = field(default_factory=set[int])
 
     def resolve(self) -> tuple[Part, list[Part]]:
         """Give the main part and all others, in the order in which they are first named."""
         main = _Target(self.main, self.main.main, "")
         self._follow(main)
         for name, task in self.main.tasks.items():
-            if name not in self.parts:
+            if id(task) not in self.named:
                 self.main.problems.append(_unused(self.main, name))
                 self._follow(_Target(self.main, task, name), keep=False)
         return self._part(main), list(self.parts.values())
@@ -90,6 +91,8 @@ class Closure:
         place, file = step.place("task"), inside.file
         own = file.tasks.get(name)
         others = self.files.candidates(name)
+        if own is not None:
+            self.named.add(id(own))
         if len(others) + (own is not None) > 1:
             rows = ([f"`tasks: {name}` of this file"] if own is not None else []) + others
             _error(file, "ambiguous_name", place, f"`{name}` could be: {listed(rows)}", "rename one of them")

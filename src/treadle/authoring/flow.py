@@ -11,7 +11,7 @@ from typing import Protocol
 from treadle.authoring.reads import Read, place_of, reads_of
 from treadle.authoring.scopes import Scope
 from treadle.authoring.tree import FileTree, StepTree, Use
-from treadle.authoring.yaml_reader import Node
+from treadle.authoring.nodes import Node
 
 
 @dataclass(frozen=True, slots=True)

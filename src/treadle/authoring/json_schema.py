@@ -39,7 +39,7 @@ def _step() -> dict[str, Json]:
         untyped: Json = {"required": [key], "not": {"required": ["type"]}}
         # A key such as `function` or `continue` may be a field of another step that says its type by another shorthand.
         typed.append({"if": untyped, "then": {"$ref": f"#/$defs/step_{name}"}})
-    return {"type": "object", "allOf": typed, "anyOf": [{"required": [key]} for key in ("type", *model.SHORTHANDS)]}
+    return {"type": "object", "properties": {"type": {"enum": list(model.TYPES)}}, "allOf": typed, "anyOf": [{"required": [key]} for key in ("type", *model.SHORTHANDS)]}
 
 
 def _step_type(name: str, spec: StepType) -> dict[str, Json]:

@@ -13,7 +13,7 @@ from treadle.authoring.kinds import StepType
 from treadle.authoring.problems import did_you_mean, listed, nearest
 from treadle.authoring.reading import Owner, Reader
 from treadle.authoring.tree import FileTree, NotYet, StepTree, TaskTree
-from treadle.authoring.yaml_reader import Document, Mapping, Node, Scalar, Sequence
+from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence
 from treadle.functions import FunctionInfo
 
 STEPS_DEPTH_MAX: Final = 32

@@ -13,7 +13,8 @@ from treadle.authoring.kinds import (
 from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.templates import Templates, has_template, is_single
 from treadle.authoring.tree import NotYet, StepTree, TaskTree, Use
-from treadle.authoring.yaml_reader import Document, Mapping, Node, Scalar, Sequence, data_of, has_invisible
+from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of
+from treadle.authoring.yaml_reader import has_invisible
 from treadle.core.durations import parse_duration_ms
 from treadle.core.expr import Expr, const
 from treadle.core.schema import check, check_schema
@@ -387,6 +388,10 @@ class Reader:
                 raise Unread
             if required is True:
                 self.error("required_with_default", node.entries["default"], f"`{name}` is required and has a default, which is never used", "delete one of them")
+        if isinstance(required, list):
+            # On an entry `required` is ours and says whether it must be given; of an object's keys it is said one level down.
+            also = data.get("allOf")
+            return {**{k: v for k, v in data.items() if k != "required"}, "allOf": [*(also if isinstance(also, list) else []), {"required": required}]}
         return data
 
     def node_at(self, node: Node, path: str) -> Node:

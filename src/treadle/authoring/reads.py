@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from treadle.authoring.places import Source
+from treadle.authoring.templates import SECRETS_STAND_IN
 from treadle.authoring.tree import Use
-from treadle.authoring.yaml_reader import Node, Scalar, scalars
+from treadle.authoring.nodes import Node, Scalar, scalars
 
 
 class Read(NamedTuple):
@@ -30,7 +31,7 @@ def reads_of(use: Use) -> Iterator[Read]:
     for text in use.expr.reads:
         is_open = text.endswith("[*]")
         root, *keys = text.removesuffix("[*]").split(".")
-        yield Read(root, tuple(keys), is_open)
+        yield Read("secrets" if root == SECRETS_STAND_IN else root, tuple(keys), is_open)
 
 
 def place_of(read: Read, use: Use, source: Source) -> Node:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from treadle.authoring.tree import FileTree, StepTree, TaskTree, Use, walk
-from treadle.authoring.yaml_reader import Mapping, Node, Scalar
+from treadle.authoring.nodes import Mapping, Node, Scalar
 
 BASE: Final = frozenset({"inputs", "state", "steps", "run", "secrets"})
 _ROUND: Final = frozenset({"item", "loop"})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from treadle.authoring.problems import Problem
-from treadle.authoring.yaml_reader import Document, Mapping, Node
+from treadle.authoring.nodes import Document, Mapping, Node
 from treadle.core.expr import Expr
 
 

@@ -7,13 +7,14 @@ Faults that leave the rest readable (a repeated key, a tag) are collected; the o
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import yaml
 
+from treadle.authoring.nodes import Alias, Document, Mapping, Node, Scalar, Sequence, Style, path_below, unfold
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
 from treadle.authoring.scalars import ScalarError, resolve
@@ -25,71 +26,13 @@ EXPANDED_CHARACTERS_MAX: Final = 4 << 20
 DEPTH_MAX: Final = 64
 # Whoever makes more mistakes than this has sent something that is no workflow.
 PROBLEMS_MAX: Final = 1_000
-Style = Literal["plain", "single", "double", "literal", "folded"]
 _STYLES: Final[dict[str | None, Style]] = {None: "plain", "": "plain", "'": "single", '"': "double", "|": "literal", ">": "folded"}
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # What libyaml's reader would refuse without saying where in a way an author understands; NUL first of all.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _OPEN_TEMPLATE = re.compile(r"(?:^|[:\-,\[]\s+|^\s+)(\{\{|\{%|\{#)")
 _RESERVED_START = re.compile(r"(?:[:\-]\s+|^\s*)([@`%*&!])\S")
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A value with its place. `start` and `end` are offsets into the source text; `path` names it from the top."""
-
-    line: int
-    column: int
-    start: int
-    path: str = ""
-    end: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Scalar(Node):
-    """A scalar: `value` as data, `text` as written between its quotes, after escapes."""
-
-    value: Json = None
-    text: str = ""
-    style: Style = "plain"
-
-
-@dataclass(slots=True, eq=False)
-class Sequence(Node):
-    """A list."""
-
-    items: list[Node] = field(default_factory=list[Node])
-
-
-@dataclass(slots=True, eq=False)
-class Mapping(Node):
-    """A map with text keys, in the order of the file; `keys` holds the key's own node, for its place."""
-
-    entries: dict[str, Node] = field(default_factory=dict[str, Node])
-    keys: dict[str, Scalar] = field(default_factory=dict[str, Scalar])
-
-
-@dataclass(slots=True, eq=False)
-class _Alias(Node):
-    target: Node | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Document:
-    """A file as read. `root` is None when it could not be read to its end."""
-
-    source: Source
-    root: Node | None
-    problems: list[Problem]
-
-    def problem(self, code: str, node: Node, message: str, suggestion: str = "") -> Problem:
-        """Make an error at a node."""
-        return Problem(
-            code=code, severity="error", file=self.source.file, line=node.line, column=node.column, path=node.path,
-            message=message, suggestion=suggestion,
-        )  # fmt: skip
 
 
 def read_file(path: Path, shown: str) -> Document:
@@ -127,7 +70,7 @@ def read_text(text: str, shown: str) -> Document:
         return _refused(source, "control_character", f"{name} stands in the file", "delete it", at=bad.start())
     reader = _Reader(source)
     root = reader.read()
-    return Document(source=source, root=None if root is None else _unfold(root, ""), problems=reader.problems)
+    return Document(source=source, root=None if root is None else unfold(root, ""), problems=reader.problems)
 
 
 def has_invisible(text: str) -> bool:
@@ -135,57 +78,30 @@ def has_invisible(text: str) -> bool:
     return _INVISIBLE.search(text) is not None
 
 
-def data_of(node: Node) -> Json:
-    """Give the plain data of a node."""
-    match node:
-        case Mapping(entries=entries):
-            return {key: data_of(child) for key, child in entries.items()}
-        case Sequence(items=items):
-            return [data_of(child) for child in items]
-        case Scalar(value=value):
-            return value
-        case _:
-            raise TypeError(type(node).__name__)
-
-
-def scalars(node: Node) -> Iterator[Scalar]:
-    """Give every scalar of a node that is a value, in reading order."""
-    match node:
-        case Scalar():
-            yield node
-        case Sequence(items=items):
-            for child in items:
-                yield from scalars(child)
-        case Mapping(entries=entries):
-            for child in entries.values():
-                yield from scalars(child)
-        case _:
-            pass
-
-
 class _StopReading(Exception):  # noqa: N818 - control flow within this module
     """The rest of the file cannot be read; the problem is recorded."""
 
 
-class _Size(NamedTuple):
-    """What a node unfolds to."""
-
-    nodes: int
-    characters: int
-    height: int
-
-
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not come yet; `nodes`, `characters` and `height` are of what it unfolds to."""
+    """A collection whose end has not come yet. `nodes` and `characters` are the reader's counts before it, `height` that of its content."""
 
     node: Mapping | Sequence
     anchor: str | None
     flow: bool
+    nodes: int
+    characters: int
     key: Scalar | None = None
-    nodes: int = 1
-    characters: int = 0
-    height: int = 1
+    height: int = 0
+
+
+class _Anchored(NamedTuple):
+    """What an alias repeats, and what it unfolds to."""
+
+    node: Node
+    nodes: int
+    characters: int
+    height: int
 
 
 class _Reader:
@@ -193,7 +109,7 @@ class _Reader:
         self.source = source
         self.problems: list[Problem] = []
         self.stack: list[_Open] = []
-        self.anchors: dict[str, tuple[Node, _Size]] = {}
+        self.anchors: dict[str, _Anchored] = {}
         self.open_anchors: set[str] = set()
         self.root: Node | None = None
         self.nodes = 0
@@ -203,12 +119,16 @@ class _Reader:
 
     def read(self) -> Node | None:
         parser = yaml.CLoader(_joined_surrogates(self.source))
+        handlers: dict[type, Callable[[Any], None]] = {
+            yaml.ScalarEvent: self._scalar, yaml.AliasEvent: self._alias, yaml.DocumentStartEvent: self._document,
+            yaml.MappingStartEvent: self._open, yaml.SequenceStartEvent: self._open,
+            yaml.MappingEndEvent: self._close, yaml.SequenceEndEvent: self._close,
+        }  # fmt: skip
         try:
-            while True:
-                event = parser.get_event()
-                if isinstance(event, yaml.StreamEndEvent):
-                    break
-                self._event(event)
+            while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
+                handler = handlers.get(type(event))
+                if handler is not None:
+                    handler(event)
             self._after()
         except yaml.MarkedYAMLError as error:
             self._syntax(error)
@@ -224,21 +144,6 @@ class _Reader:
             self._fault("empty_file", 0, "the file is empty")
         return self.root
 
-    def _event(self, event: Any) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._scalar(event)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._open(event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._close(event)
-            case yaml.AliasEvent():
-                self._alias(event)
-            case yaml.DocumentStartEvent():
-                self._document(event)
-            case _:
-                pass
-
     def _document(self, event: Any) -> None:
         at = self._place(event.start_mark)[2]
         if self.root is not None:
@@ -250,27 +155,26 @@ class _Reader:
             self._fault("yaml_directive", at, "`%TAG` is not allowed; there are no tags here", "delete the line")
 
     def _scalar(self, event: Any) -> None:
-        style = _STYLES[event.style]
+        text = event.value
         line, column, start = self._place(event.start_mark)
-        node = Scalar(line, column, start, end=self.source.original(event.end_mark.index), text=event.value, style=style)
+        end = event.end_mark.index if not self.source.shifts else self.source.original(event.end_mark.index)
+        self._count(start, 1, len(text))
+        style = _STYLES[event.style]
+        value: Json = text
         if event.tag is not None:
             self._tag(event)
-        if style == "plain" and event.tag is None:
+        elif style == "plain":
             try:
-                node.value = resolve(event.value)
+                value = resolve(text)
             except ScalarError as error:
                 self._fault(error.code, start, error.message)
-        else:
-            node.value = event.value
         if self.spans is not None:
-            self.spans.append((node.start, node.end, "key" if self._wants_key() else "text"))
-        self._count(start, 1, len(event.value))
-        self._put(node, event.anchor, _Size(1, len(event.value), 0))
+            self.spans.append((start, end, "key" if self._wants_key() else "text"))
+        self._put(Scalar(line, column, start, "", end, value, text, style), event.anchor, 1, len(text), 0)
 
     def _open(self, event: Any) -> None:
         line, column, start = self._place(event.start_mark)
         self._deep(start, 1)
-        self._count(start, 1, 0)
         if event.tag is not None:
             self._tag(event)
         is_map = isinstance(event, yaml.MappingStartEvent)
@@ -281,8 +185,9 @@ class _Reader:
             raise _StopReading
         if event.anchor is not None:
             self.open_anchors.add(event.anchor)
-        kind = Mapping if is_map else Sequence
-        self.stack.append(_Open(kind(line, column, start), event.anchor, bool(event.flow_style)))
+        node = (Mapping if is_map else Sequence)(line, column, start)
+        self.stack.append(_Open(node, event.anchor, bool(event.flow_style), self.nodes, self.characters))
+        self._count(start, 1, 0)
 
     def _close(self, event: Any) -> None:
         done = self.stack.pop()
@@ -291,7 +196,7 @@ class _Reader:
             self.open_anchors.discard(done.anchor)
         if self.spans is not None and done.flow:
             self.spans.append((done.node.start, done.node.end, "flow"))
-        self._put(done.node, done.anchor, _Size(done.nodes, done.characters, done.height))
+        self._put(done.node, done.anchor, self.nodes - done.nodes, self.characters - done.characters, done.height + 1)
 
     def _alias(self, event: Any) -> None:
         line, column, at = self._place(event.start_mark)
@@ -303,13 +208,11 @@ class _Reader:
             self._fault("unknown_alias", at, f"there is no anchor `&{event.anchor}` before this place; anchors: {known}",
                         "to write text that begins with `*`, quote it")  # fmt: skip
             raise _StopReading
-        target, size = self.anchors[event.anchor]
-        self._deep(at, size.height)
-        self._count(at, size.nodes, size.characters)
-        if self._wants_key() and isinstance(target, Scalar):
-            self._put(target, None, size)
-            return
-        self._put(_Alias(line, column, at, target=target), None, size)
+        target, nodes, characters, height = self.anchors[event.anchor]
+        self._deep(at, height)
+        self._count(at, nodes, characters)
+        node = target if self._wants_key() and isinstance(target, Scalar) else Alias(line, column, at, target=target)
+        self._put(node, None, nodes, characters, height)
 
     def _place(self, mark: Any) -> tuple[int, int, int]:
         if not self.source.shifts:
@@ -333,29 +236,27 @@ class _Reader:
     def _wants_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].node, Mapping) and self.stack[-1].key is None
 
-    def _put(self, node: Node, anchor: str | None, size: _Size) -> None:
+    def _put(self, node: Node, anchor: str | None, nodes: int, characters: int, height: int) -> None:
         if anchor is not None:
-            self.anchors[anchor] = (node, size)
+            self.anchors[anchor] = _Anchored(node, nodes, characters, height)
         if not self.stack:
             self.root = node
             return
         top = self.stack[-1]
-        top.nodes += size.nodes
-        top.characters += size.characters
-        top.height = max(top.height, size.height + 1)
-        match top:
-            case _Open(node=Sequence(items=items)):
-                items.append(node)
-            case _Open(node=Mapping(), key=None):
-                self._key(top, node)
-            case _Open(node=Mapping(entries=entries, keys=keys), key=Scalar() as key):
-                # Of a repeated key the first stands; a key that is no text is told once and names nothing.
-                if key.text not in entries and isinstance(key.value, str):
-                    entries[key.text] = node
-                    keys[key.text] = key
-                top.key = None
-            case _:
-                pass
+        if height > top.height:
+            top.height = height
+        holder = top.node
+        if isinstance(holder, Sequence):
+            holder.items.append(node)
+        elif top.key is None:
+            self._key(top, node)
+        else:
+            key = top.key
+            # Of a repeated key the first stands; a key that is no text is told once and names nothing.
+            if isinstance(key.value, str) and key.text not in holder.entries:
+                holder.entries[key.text] = node
+                holder.keys[key.text] = key
+            top.key = None
 
     def _key(self, top: _Open, node: Node) -> None:
         if not isinstance(node, Scalar):
@@ -403,7 +304,7 @@ class _Reader:
             if isinstance(level.node, Sequence):
                 path += f"[{len(level.node.items)}]"
             elif level.key is not None:
-                path = _below(path, level.key.text)
+                path = path_below(path, level.key.text)
         return path
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> None:
@@ -457,47 +358,6 @@ class _Reader:
     def _rest_is_comment(self, at: int) -> bool:
         rest = self.source.text[at : self.source.text.find("\n", at) if "\n" in self.source.text[at:] else None].strip()
         return not rest or rest.startswith("#")
-
-
-def _unfold(node: Node, path: str) -> Node:
-    """Give every node its path, and every alias a copy of what it repeats; bounded by what was counted before."""
-    if isinstance(node, _Alias):
-        assert node.target is not None
-        return _unfold(_copied(node.target), path)
-    node.path = path
-    match node:
-        case Mapping(entries=entries, keys=keys):
-            for key, child in entries.items():
-                below = _below(path, key)
-                entries[key] = _unfold(child, below)
-                keys[key].path = below
-        case Sequence(items=items):
-            for index, child in enumerate(items):
-                items[index] = _unfold(child, f"{path}[{index}]")
-        case _:
-            pass
-    return node
-
-
-def _copied(node: Node) -> Node:
-    match node:
-        case _Alias(target=Node() as target):
-            return _copied(target)
-        case Scalar():
-            return Scalar(node.line, node.column, node.start, end=node.end, value=node.value, text=node.text, style=node.style)
-        case Sequence():
-            return Sequence(node.line, node.column, node.start, end=node.end, items=[_copied(c) for c in node.items])
-        case Mapping():
-            entries = {key: _copied(child) for key, child in node.entries.items()}
-            keys = {name: Scalar(k.line, k.column, k.start, end=k.end, value=k.value, text=k.text) for name, k in node.keys.items()}
-            return Mapping(node.line, node.column, node.start, end=node.end, entries=entries, keys=keys)
-        case _:
-            raise TypeError(type(node).__name__)
-
-
-def _below(path: str, key: str) -> str:
-    name = key if _PLAIN_KEY.match(key) else f"[{key!r}]"
-    return f"{path}.{name}" if path and not name.startswith("[") else f"{path}{name}"
 
 
 def _kind(value: Json) -> str:

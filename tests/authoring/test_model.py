@@ -1,0 +1,120 @@
+"""The table of the language agrees with the core, with the JSON Schema made from it, and with the list of codes."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import jsonschema
+import pytest
+
+from tests.authoring import test_faults_of_fields, test_faults_of_meaning, test_faults_of_reading
+from tests.authoring.support import Case, load, unmarked
+from treadle.authoring import model
+from treadle.authoring.codes import CODES
+from treadle.authoring.json_schema import file_schema
+from treadle.authoring.nodes import data_of
+from treadle.authoring.yaml_reader import read_text
+from treadle.core import definition
+
+AUTHORING = Path(model.__file__).parent
+CASES: list[Case] = [*test_faults_of_fields.CASES, *test_faults_of_meaning.CASES, *test_faults_of_reading.CASES]
+# Codes whose faults need more than one text in memory: tested in test_hostile_files, test_find and test_problems.
+ELSEWHERE = {"file_too_large", "not_utf8", "unreadable", "too_many_values", "ambiguous_name", "broken_task", "steps_too_deep"}
+
+
+def own_sources() -> Iterator[str]:
+    for path in AUTHORING.glob("*.py"):
+        if not path.name.startswith("expression") and path.name != "codes.py":
+            yield path.read_text(encoding="utf-8")
+
+
+def test_every_code_is_listed_and_has_a_faulty_file() -> None:
+    call = r"(?:error|unread|warning|_fault|_warn|_error|read_error|problem|_refused|ScalarError|_known)\([^\"]*?(?:\"\"\), )?\"([a-z0-9_]+)\","
+    used = {code for source in own_sources() for code in re.findall(call, source)} & set(CODES)
+    shown = {case.code for case in CASES} | ELSEWHERE
+    assert set(CODES) - used == set()
+    assert set(CODES) - shown == set()
+
+
+def test_every_step_type_that_is_not_marked_later_is_one_of_the_core() -> None:
+    built = {re.sub(r"(?<!^)([A-Z])", r"_\1", spec.__name__).lower() for spec in get_args(definition.Spec)}
+    assert {name for name, spec in model.TYPES.items() if not spec.later} == built
+
+
+def test_what_a_step_of_the_core_can_say_is_in_the_table() -> None:
+    ours = {"timeout_ms": "timeout", "within_ms": "within", "spec": "type", "performer": "performer"}
+    names = {ours.get(field.name, field.name) for field in fields(definition.Step)}
+    assert names - {"type", "performer"} <= set(model.COMMON)
+    assert not any(model.COMMON[name].later for name in names - {"type", "performer"})
+
+
+def test_the_words_of_the_core_are_the_words_of_the_table() -> None:
+    assert model.COMMON["effect"].kind.words == definition.EFFECTS  # type: ignore[union-attr]
+    assert set(model.TYPES["prompt"].fields["format"].kind.words) == set(get_args(definition.PromptFormat))  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads(json.dumps(file_schema()))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_json_schema_takes_every_file_that_is_right(validator: jsonschema.Draft202012Validator) -> None:
+    for case in CASES:
+        root = read_text(unmarked(case.near + "«")[0], "f").root
+        assert root is not None
+        errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(data_of(root))]
+        assert errors == [], case.near
+
+
+# What goes together, and what depends on other parts of the file, is not a matter of form.
+FORM = {"unknown_field", "unknown_step_type", "missing_type", "wrong_type", "bad_value", "out_of_range", "bad_name", "bad_duration"}
+OF_FORM = [
+    case
+    for case in test_faults_of_fields.CASES
+    if case.code in FORM and not any(words in case.bad for words in ("min_length", "inputs:", "set_state: {«"))
+]
+
+
+@pytest.mark.parametrize("case", OF_FORM, ids=lambda case: case.code)
+def test_the_json_schema_refuses_what_has_a_wrong_form(case: Case, validator: jsonschema.Draft202012Validator) -> None:
+    root = read_text(unmarked(case.bad)[0], "f").root
+    assert root is not None
+    assert not validator.is_valid(data_of(root))
+
+
+def test_a_file_of_300_steps_is_checked_in_well_under_100_ms() -> None:
+    steps = "".join(
+        f"""
+  - id: step-{n}
+    type: mcp_call
+    tool: server.tool
+    needs_state: [value_{n % 7}]
+    when: "{{{{ inputs.deep and state.value_{n % 7} is not none }}}}"
+    parameters:
+      query: "{{{{ state.value_{n % 7} | default('x') | upper }}}}"
+      text: Step {n} of {{{{ inputs.topic }}}}
+    effect: read
+    timeout: 30s
+    retry: {{attempts: 3, backoff: 1s}}
+    output_to: value_{(n + 1) % 7}
+"""
+        for n in range(300)
+    )
+    state = ", ".join(f"value_{n}: null" for n in range(7))
+    text = f"name: a\ninputs: {{deep: {{type: boolean}}, topic: {{type: string}}}}\ninitial_state: {{{state}}}\nsteps:{steps}\n"
+    load(text)  # the first load pays for imports
+    seconds = []
+    for _ in range(5):
+        began = time.process_time()
+        loaded = load(text)
+        seconds.append(time.process_time() - began)
+    assert loaded.problems == ()
+    assert len(loaded.require().main.steps) == 300
+    print(f"300 steps: {min(seconds) * 1000:.1f} ms")
+    assert min(seconds) < 0.3  # noqa: PLR2004 - three times the goal: this machine is shared

@@ -1,0 +1,139 @@
+"""What a later version builds is checked from the start, and keeps its workflow from being started, by name (ruling 62)."""
+
+import pytest
+
+from tests.authoring.support import load
+from treadle.authoring.model import COMMON, FILE, TYPES
+from treadle.core.errors import RequestError
+
+STEPS = {
+    "http": "{http: 'https://example.org', query: {q: 1}, ok_status: [200, 404]}",
+    "shell": "{shell: [make, test], env: {A: b}, ok_exit: 0, parse: lines}",
+    "function": "{function: f, parameters: {x: 1}}",
+    "switch": "{switch: '{{ run.id }}', cases: {a: [{prompt: hi}]}, default: [{prompt: hi}]}",
+    "parallel": "{parallel: {a: [{prompt: hi}], b: [{prompt: hi}]}, join: any}",
+    "while": "{while: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}",
+    "repeat": "{repeat: '{{ true }}', do: [{prompt: hi}], max_iterations: 3, on_limit: continue}",
+    "break": "{foreach: [1], do: [{type: break}]}",
+    "continue": "{foreach: [1], do: [{type: continue}]}",
+    "goto": "{goto: start, max_visits: 2}",
+    "wait": "{wait: 5s}",
+    "run": "{run: other, version: 1.0.0, inputs: {x: 1}, close_policy: wait}",
+    "merge": "{merge: start}",
+    "fail": "{fail: no, class: mine, status: goal_not_met}",
+    "flow": "{flow: browser:login}",
+    "integration": "{integration: slack, inputs: {x: 1}}",
+}
+COMMON_FIELDS = {
+    "idempotency_key": "auto",
+    "read_back": "[{prompt: hi}]",
+    "requires": "[start]",
+    "verify": "[{shell: make test}, {files: ['a/*.py', {path: b, changed: true}]}, {schema: {type: object}}, {expression: '{{ true }}'}]",
+    "cache": "{ttl: 1h}",
+    "budget": "{tokens: 1000, usd: 2.50, calls: 3, wall: 1h, on_exceed: ask}",
+    "tools": "{allow: [read], deny: write}",
+    "isolation": "worktree",
+    "finally": "[{prompt: hi}]",
+    "undo": "[{prompt: hi}]",
+}
+OTHERS = {
+    "skill": "{delegate: x, skill: writing}",
+    "reads": "{delegate: x, reads: [a]}",
+    "writes": "{delegate: x, writes: b}",
+    "model": "{delegate: x, model: large}",
+    "performer: headless": "{delegate: x, performer: headless}",
+    "assurance: proven": "{approve: x, assurance: proven}",
+    "assurance: relayed": "{approve: x, assurance: relayed}",
+    "by.role": "{approve: x, by: {role: editor}}",
+    "by.any_of": "{approve: x, by: {any_of: [{user: a}, {role: b}]}}",
+    "by.distinct_from": "{approve: x, by: {distinct_from: [start]}}",
+    "by.count": "{approve: x, by: {count: 2}}",
+    "min_success": "{foreach: [1], do: [{prompt: hi}], on_item_error: collect, min_success: 60%}",
+}
+TOP = {
+    "budget": "{calls: 3}",
+    "tools": "{deny: [x]}",
+    "finally": "[{prompt: hi}]",
+    "undo_on": "[failed]",
+    "limits": "{max_items: 5}",
+    "secrets": "[TOKEN]",
+    "trigger": "{every: day}",
+}
+
+
+def workflow(step: str, extra: str = "") -> str:
+    return f"name: a\nsteps:\n  - {{id: start, prompt: hi}}\n  - {step}\n{extra}"
+
+
+def not_yet(text: str) -> list[str]:
+    loaded = load(text)
+    assert [p for p in loaded.problems if p.severity == "error"] == [], "\n".join(map(str, loaded.problems))
+    assert loaded.definition is None
+    with pytest.raises(RequestError) as error:
+        loaded.require()
+    assert error.value.code == "not_yet"
+    assert all(row.line > 1 and row.path and row.feature in error.value.message for row in loaded.not_yet)
+    return [row.feature for row in loaded.not_yet]
+
+
+def test_the_examples_below_are_all_there_is() -> None:
+    assert set(STEPS) == {name for name, spec in TYPES.items() if spec.later}
+    assert set(COMMON_FIELDS) == {name for name, field in COMMON.items() if field.later}
+    assert set(TOP) == {name for name, field in FILE.items() if field.later}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_type_that_is_not_built_is_checked_and_refused_by_name(name: str) -> None:
+    assert not_yet(workflow(STEPS[name])) == [f"the step type `{name}`"]
+
+
+@pytest.mark.parametrize("name", COMMON_FIELDS)
+def test_a_common_field_that_is_not_built_is_checked_and_refused_by_name(name: str) -> None:
+    assert not_yet(workflow(f"{{delegate: x, {name}: {COMMON_FIELDS[name]}}}")) == [f"`{name}`"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_field_that_is_not_built_is_checked_and_refused_by_name(name: str) -> None:
+    assert not_yet(workflow(OTHERS[name])) == [f"`{name}`"]
+
+
+@pytest.mark.parametrize("name", TOP)
+def test_a_field_of_the_file_that_is_not_built_is_checked_and_refused_by_name(name: str) -> None:
+    assert not_yet(workflow("{prompt: hi}", f"{name}: {TOP[name]}\n")) == [f"`{name}`"]
+
+
+def test_a_budget_of_a_task_is_refused_by_name() -> None:
+    assert not_yet(workflow("{foreach: [1], task: t}", "tasks: {t: {budget: {calls: 1}, steps: [{prompt: hi}]}}\n")) == ["`budget`"]
+
+
+def test_secrets_in_an_expression_are_refused_by_name() -> None:
+    assert not_yet(workflow("{mcp_call: a.b, parameters: {t: '{{ secrets.TOKEN }}'}}")) == ["secrets"]
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ("{while: '{{ true }}', do: [{prompt: hi}]}", "missing_field"),
+        ("{repeat: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}", "two_types"),
+        ("{type: while, until: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}", "unknown_field"),
+        ("{http: 'https://x.y', method: FETCH}", "bad_value"),
+        ("{shell: {cmd: x}}", "wrong_type"),
+        ("{parallel: {}}", "wrong_type"),
+        ("{parallel: {a: [{prompt: hi}]}, join: most}", "bad_value"),
+        ("{wait: 5s, signal: go}", "bad_value"),
+        ("{type: wait}", "missing_field"),
+        ("{type: wait, duration: 5s, payload: {type: object}}", "field_not_allowed"),
+        ("{goto: start}", "missing_field"),
+        ("{delegate: x, verify: [{shell: a, files: b}]}", "bad_value"),
+        ("{delegate: x, budget: {tokens: 0}}", "out_of_range"),
+        ("{delegate: x, budget: {usd: lots}}", "wrong_type"),
+        ("{foreach: [1], do: [{prompt: hi}], min_success: 2}", "field_not_allowed"),
+        ("{foreach: [1], do: [{prompt: hi}], on_item_error: collect, min_success: 101%}", "bad_name"),
+        ("{approve: x, by: {rôle: editor}}", "unknown_field"),
+        ("{merge: 5}", "wrong_type"),
+        ("{type: break, output_to: x}", "field_not_allowed"),
+    ],
+)
+def test_what_is_not_built_is_checked_all_the_same(step: str, code: str) -> None:
+    errors = [p.code for p in load(workflow(step)).problems if p.severity == "error" and p.code != "outside_loop"]
+    assert errors == [code]
