@@ -6,11 +6,13 @@ Asking never advances a run; the one thing that asking may do is claim (ruling 4
 
 import asyncio
 import contextlib
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from treadle.core.aside import fill
 from treadle.core.codec import dumps
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal, RequestError
@@ -27,13 +29,16 @@ from treadle.core.events import (
     RunResumed,
     RunStarted,
 )  # fmt: skip
+from treadle.core.ids import branch_token
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value, ValueProblem, digest, normalise
 from treadle.core.view import ActionView, BranchView, RunView, view
-from treadle.engine.transact import fill
 from treadle.ports import Clock, Engine, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow
 
 OfferKind = Literal["action", "fan_out", "waiting", "ended", "branch_ended"]
+# Between two of its steps a sub-agent asks at least so often; one that did not is taken to be gone.
+ASKED_LATELY_MS = 60_000
+TITLE_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Offer:
     """What a performer is told: an action it now holds, branches to hand to sub-agents, what is waited for, or the end.
 
     `refusal` says what was wrong with the request that this answers. `run` is the view without the outline of steps, for which there is `look`.
+    `branches` are those that nobody works yet, `in_work` the others; both are there for the main channel alone. `answered` says what an answer
+    made of its attempt.
     """
 
     kind: OfferKind
@@ -48,8 +55,10 @@ class Offer:
     action: ActionView | None = None
     lease_until_ms: int | None = None
     branches: tuple[BranchView, ...] = ()
+    in_work: tuple[BranchView, ...] = ()
     refusal: Refusal | None = None
     duplicate: bool = False
+    answered: Literal["completed", "failed"] | None = None
     channel: str = ""
 
 
@@ -59,6 +68,8 @@ class Service:
     def __init__(self, engine: Engine, clock: Clock, *, lease_ms: int = 300_000) -> None:
         """Stand over an engine."""
         self.engine, self.clock, self.lease_ms = engine, clock, lease_ms
+        # A hint for `fan_out`, never the truth: while a server has the ball, no lease says that a sub-agent works a branch.
+        self._asked_ms: dict[str, int] = {}
 
     async def start(
         self, definition: Definition, inputs: Mapping[str, object], by: Caller, meta: RunMeta, *, key: str | None = None,
@@ -99,6 +110,7 @@ class Service:
         With `wait_ms` the reply waits that long for something to do; otherwise it comes at once.
         """
         deadline_ms = self.clock.now_ms() + wait_ms
+        self._note_asked(token)
         while True:
             offer = await self._claim(run_id, by, token, action, take_over=take_over)
             left_ms = deadline_ms - self.clock.now_ms()
@@ -125,11 +137,20 @@ class Service:
                 value=answer,
                 failure=failure,
                 then=wish,
+                channel=token if by.kind == "agent" else None,
             )
 
         body = digest(dumps([answer, failure], canonical=True))
         request = Request(key=f"{run_id}/{action}#{attempt}", digest=body)
-        return await self._sent(run_id, make, token, request)
+        self._note_asked(token)
+        reply = await self.engine.send(run_id, make, request)
+        closed = any(note.kind == "action_completed" and note.path == action for note in reply.notes)
+        answered = None if reply.duplicate or reply.refusal is not None else "completed" if closed else "failed"
+        offer = replace(await self._offer(reply, token), answered=answered)
+        if not offer.duplicate or not then_next or offer.kind == "ended":
+            return offer
+        now = await self._claim(run_id, by, token, None, take_over=False)
+        return replace(now, duplicate=True, refusal=offer.refusal)
 
     async def decide(
         self, run_id: str, action: str, shown_digest: str, by: Caller, *, approved: bool, note: str = ""
@@ -181,6 +202,11 @@ class Service:
         snapshot = await self.engine.snapshot(run_id)
         return view(snapshot.definition, snapshot.state)
 
+    async def is_branch(self, run_id: str, path: str, token: str) -> bool:
+        """Tell whether a token is that of a branch of a run, open or ended."""
+        snapshot = await self.engine.snapshot(run_id)
+        return hmac.compare_digest(branch_token(snapshot.state.seed, path).encode(), token.encode())
+
     async def filled(self, value: Value) -> Value:
         """Give a value whole, with what was set aside."""
         blobs: dict[str, Value] = {}
@@ -228,10 +254,25 @@ class Service:
 
         offer = await self._sent(run_id, make, token)
         ended = offer.refusal is not None and offer.refusal.code == "run_ended"
-        return replace(offer, refusal=None) if ended else offer
+        return await self._renewed(replace(offer, refusal=None) if ended else offer, by)
+
+    async def _renewed(self, offer: Offer, by: Caller) -> Offer:
+        """Lengthen the lease of a holder that asks again late: a row, no event. Early on nothing at all is written."""
+        held, until_ms = offer.action, offer.lease_until_ms
+        if held is None or until_ms is None or until_ms - self.clock.now_ms() > self.lease_ms // 2:
+            return offer
+        renewed_ms = await self.heartbeat(offer.run.run_id, held.id, held.attempt, by.name)
+        return replace(offer, lease_until_ms=renewed_ms) if renewed_ms is not None else offer
 
     async def _sent(self, run_id: str, make: MakeEvent, token: str, request: Request | None = None) -> Offer:
         return await self._offer(await self.engine.send(run_id, make, request), token)
+
+    def _note_asked(self, token: str) -> None:
+        now_ms = self.clock.now_ms()
+        if token:
+            self._asked_ms[token] = now_ms
+        for gone in [t for t, at_ms in self._asked_ms.items() if at_ms < now_ms - ASKED_LATELY_MS]:
+            del self._asked_ms[gone]
 
     async def _offer(self, reply: Reply, channel: str) -> Offer:
         shown = view(reply.definition, reply.state, outline=False)
@@ -239,7 +280,9 @@ class Service:
         base = Offer(kind="waiting", run=shown, refusal=refusal, duplicate=reply.duplicate, channel=channel)
         if reply.state.ended:
             return replace(base, kind="ended", refusal=refusal)
-        mine = next((a for a in shown.actions if a.id == reply.claimed), None)
+        # What a first reply gave may be somebody else's by now.
+        claimed = None if reply.duplicate else reply.claimed
+        mine = next((a for a in shown.actions if a.id == claimed), None)
         if mine is not None:
             whole = await self.filled(mine.params)
             action = replace(mine, params=whole if isinstance(whole, dict) else mine.params)
@@ -248,15 +291,31 @@ class Service:
         if channel:
             open_branch = any(b.token == channel for b in shown.branches)
             return base if open_branch else replace(base, kind="branch_ended")
-        ready = {a.channel for a in shown.actions if a.channel and a.waits_for == "agent"}
-        branches = tuple(b for b in shown.branches if b.token in ready)
-        return replace(base, kind="fan_out", branches=branches) if branches else base
+        return await self._fan_out(base) if shown.branches else base
+
+    async def _fan_out(self, base: Offer) -> Offer:
+        """Part the open branches into those that somebody works and those that nobody does."""
+        now_ms, run = self.clock.now_ms(), base.run
+        busy = {token for token, at_ms in self._asked_ms.items() if at_ms >= now_ms - ASKED_LATELY_MS}
+        claimed = {a.id: a.channel for a in run.actions if a.status == "claimed" and a.performer != "server" and a.channel}
+        if claimed:
+            leases = (await self.engine.snapshot(run.run_id)).leases
+            busy |= {claimed[lease.action] for lease in leases if lease.action in claimed and lease.until_ms > now_ms}
+        idle = tuple(b for b in run.branches if b.token not in busy)
+        in_work = tuple(b for b in run.branches if b.token in busy)
+        return replace(base, kind="fan_out" if idle else "waiting", branches=idle, in_work=in_work)
 
 
 def new_run_id() -> str:
     """Mint a run's id: random, short enough to type."""
     alphabet = "23456789abcdefghjkmnpqrstuvwxyz"
     return "run_" + "".join(secrets.choice(alphabet) for _ in range(12))
+
+
+def title_of(inputs: Mapping[str, object]) -> str:
+    """Name a run for lists and searches: the first of its inputs that is a text, shortened."""
+    text = next((" ".join(value.split()) for value in inputs.values() if isinstance(value, str) and value.strip()), "")
+    return text if len(text) <= TITLE_CHARS else text[: TITLE_CHARS - 1] + "…"
 
 
 def _json(value: object) -> Json:
@@ -267,4 +326,4 @@ def _json(value: object) -> Json:
     return checked  # type: ignore[return-value] - without `refs`, what comes out is plain JSON
 
 
-__all__ = ["Offer", "Service", "new_run_id"]
+__all__ = ["Offer", "Service", "new_run_id", "title_of"]
