@@ -15,8 +15,10 @@ class SystemClock:
     async def wait(self, until_ms: int | None, wake: asyncio.Event) -> None:
         """Return at an instant or when woken."""
         seconds = None if until_ms is None else max(0.0, (until_ms - self.now_ms()) / 1000)
+        # Not `wait_for`: up to Python 3.11 it forgets a cancellation that comes together with the wake.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await wake.wait()
 
 
 class FakeClock:
@@ -41,6 +43,8 @@ class FakeClock:
         """Return when it was moved to or past an instant, or when woken."""
         while not wake.is_set() and (until_ms is None or self._at_ms < until_ms):
             waits = {asyncio.ensure_future(wake.wait()), asyncio.ensure_future(self._moved.wait())}
-            _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for future in pending:
-                future.cancel()
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for future in waits:
+                    future.cancel()
