@@ -9,6 +9,7 @@ source and of what it uses in its own file: any edit is a new version, and a run
 """
 
 import ast
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -45,7 +46,7 @@ def function(*, version: str = "", pure: bool = False) -> Callable[[Callable[P, 
     """
 
     def mark(target: Callable[P, R]) -> Callable[P, R]:
-        target.__treadle__ = (version, pure)  # type: ignore[attr-defined]
+        target.__treadle__ = (version, pure)
         return target
 
     return mark
@@ -108,13 +109,19 @@ def _places(project: Project | None) -> Iterator[tuple[Origin, str, Path]]:
     if folder is not None and folder.is_dir():
         for path in sorted(folder.glob("*.py")):
             yield "project", path.relative_to(folder.parent).as_posix(), path
-    for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.value):
-        path = module_file(entry.module)
-        if path is not None and entry.module != LIBRARY_MODULE:
-            yield "package", entry.module, path
+    for module in _installed():
+        path = module_file(module)
+        if path is not None and module != LIBRARY_MODULE:
+            yield "package", module, path
     path = module_file(LIBRARY_MODULE)
     if path is not None:
         yield "library", LIBRARY_MODULE, path
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    """List the modules that installed packages offer; asking costs milliseconds, and packages do not come while a process runs."""
+    return tuple(sorted({entry.module for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}))
 
 
 def module_file(name: str) -> Path | None:
@@ -151,7 +158,11 @@ def _distinct(functions: Iterable[FunctionInfo], problems: list[FunctionProblem]
 def _read(origin: Origin, place: str, path: Path) -> tuple[list[FunctionInfo], list[FunctionProblem]]:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
-            return [], [FunctionProblem(code="file_too_large", message=f"it is larger than {FILE_BYTES_MAX:,} bytes", place=place)]
+            return [], [
+                FunctionProblem(
+                    code="file_too_large", message=f"it is larger than {FILE_BYTES_MAX:,} bytes", place=place
+                )
+            ]
         source = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [], [FunctionProblem(code="unreadable", message=f"it cannot be read: {error}", place=place)]
@@ -159,7 +170,9 @@ def _read(origin: Origin, place: str, path: Path) -> tuple[list[FunctionInfo], l
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
-        return [], [FunctionProblem(code="python_syntax", message=f"this is not Python: {error}", place=place, line=line)]
+        return [], [
+            FunctionProblem(code="python_syntax", message=f"this is not Python: {error}", place=place, line=line)
+        ]
     reader = _Source(tree, source, origin, place, path)
     return reader.functions, reader.problems
 
@@ -169,7 +182,8 @@ class _Source:
 
     def __init__(self, tree: ast.Module, source: str, origin: Origin, place: str, path: Path) -> None:
         self.lines = source.splitlines()
-        self.origin, self.place, self.path = origin, place, path
+        self.origin: Origin = origin
+        self.place, self.path = place, path
         self.aliases = dict(_aliases(tree))
         self.top = dict(_top_level(tree))
         self.functions: list[FunctionInfo] = []
@@ -183,13 +197,22 @@ class _Source:
         if decorator is None:
             return
         if isinstance(node, ast.AsyncFunctionDef):
-            self._problem("async_function", node, f"`{node.name}` is asynchronous; a function that workflows call is a plain one")
+            self._problem(
+                "async_function", node, f"`{node.name}` is asynchronous; a function that workflows call is a plain one"
+            )
             return
         keywords = {k.arg: k.value for k in decorator.keywords} if isinstance(decorator, ast.Call) else {}
         values = {name: v.value for name, v in keywords.items() if isinstance(v, ast.Constant)}
         version, pure = values.get("version", ""), values.get("pure", False)
-        if not isinstance(decorator, ast.Call) or len(values) < len(keywords) or not isinstance(version, str) or not isinstance(pure, bool):
-            self._problem("function_decorator", node, f'write `@function(version="1")` with literals above `{node.name}`')
+        if (
+            not isinstance(decorator, ast.Call)
+            or len(values) < len(keywords)
+            or not isinstance(version, str)
+            or not isinstance(pure, bool)
+        ):
+            self._problem(
+                "function_decorator", node, f'write `@function(version="1")` with literals above `{node.name}`'
+            )
             return
         self.functions.append(
             FunctionInfo(
@@ -230,7 +253,9 @@ def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in tree.body:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0], alias.name.split(".")[0])
+                yield (
+                    (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0], alias.name.split(".")[0])
+                )
         elif isinstance(node, ast.ImportFrom) and not node.level:
             for alias in node.names:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
@@ -278,11 +303,15 @@ class Registry:
         try:
             result = target(*bound.args, **bound.kwargs)
         except Exception as error:  # an author's code may raise anything: it becomes a failure of the step
-            raise FunctionFailedError(f"`{name}` raised {type(error).__name__}: {error}{_where(error, info)}") from error
+            raise FunctionFailedError(
+                f"`{name}` raised {type(error).__name__}: {error}{_where(error, info)}"
+            ) from error
         try:
             return normalise(result)
         except ValueProblem as problem:
-            raise FunctionFailedError(f"`{name}` returned what is not JSON{problem.path and ' at ' + problem.path}: {problem.message}") from problem
+            raise FunctionFailedError(
+                f"`{name}` returned what is not JSON{problem.path and ' at ' + problem.path}: {problem.message}"
+            ) from problem
 
     def _missing(self, name: str, version: str) -> str:
         others = self._names.get(name)
@@ -308,11 +337,19 @@ class Registry:
         except OSError as error:
             raise FunctionFailedError(f"{info.place} cannot be read: {error.strerror or error}") from error
         digest = function_digest(info.place, source)
-        if self._project is None or self._trust is None or not self._trust.allows_digest(self._project, "functions", info.place, digest):
-            raise FunctionFailedError(f"{info.place} is not trusted, or has changed since; look at it and allow it with `treadle trust`")
+        if (
+            self._project is None
+            or self._trust is None
+            or not self._trust.allows_digest(self._project, "functions", info.place, digest)
+        ):
+            raise FunctionFailedError(
+                f"{info.place} is not trusted, or has changed since; look at it and allow it with `treadle trust`"
+            )
         current, _ = _read("project", info.place, info.path)
         if not any((found.name, found.version) == (info.name, info.version) for found in current):
-            raise FunctionFailedError(f"{info.place} has changed since it was read: `{info.name}` is no longer there in version {info.version}")
+            raise FunctionFailedError(
+                f"{info.place} has changed since it was read: `{info.name}` is no longer there in version {info.version}"
+            )
         module = types.ModuleType(f"treadle_functions_{info.path.stem}")
         module.__file__ = str(info.path)
         try:
@@ -328,10 +365,14 @@ def _own(value: Value, info: FunctionInfo) -> Value:
     try:
         return decode(encode(normalise(value)))
     except ValueProblem as problem:
-        raise FunctionFailedError(f"an argument of `{info.name}` is no plain JSON value: {problem.message}") from problem
+        raise FunctionFailedError(
+            f"an argument of `{info.name}` is no plain JSON value: {problem.message}"
+        ) from problem
 
 
-def _bound(target: Callable[..., Any], info: FunctionInfo, args: list[Value], kwargs: dict[str, Value]) -> inspect.BoundArguments:
+def _bound(
+    target: Callable[..., Any], info: FunctionInfo, args: list[Value], kwargs: dict[str, Value]
+) -> inspect.BoundArguments:
     try:
         bound = inspect.signature(target).bind(*args, **kwargs)
     except TypeError as error:

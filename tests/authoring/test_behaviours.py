@@ -21,7 +21,11 @@ def test_behaviour_01_a_project_file_wins_over_one_of_the_home_and_its_source_is
     project_at(home, **{".treadle/workflows/ask_yaml": ASK.format(name="ask", place="home")})
     loaded = find.load(project, "ask", user_home=home)
     assert loaded.definition is not None
-    assert (loaded.definition.description, loaded.origin, loaded.shown) == ("from project", "project", "workflows/ask.yaml")
+    assert (loaded.definition.description, loaded.origin, loaded.shown) == (
+        "from project",
+        "project",
+        "workflows/ask.yaml",
+    )
     rows = [row for row in find.list_workflows(project, user_home=home) if row.name == "ask"]
     assert [(row.origin, row.hidden_by) for row in rows] == [("project", ""), ("user", "workflows/ask.yaml")]
 
@@ -111,7 +115,11 @@ def test_behaviour_09_the_default_of_an_omitted_input_is_what_steps_see() -> Non
 
 def test_behaviour_10_an_input_out_of_its_rules_is_named_with_the_rule() -> None:
     _, faults = bound({"topic": "X", "count": 10, "tags": [1, 2, 3]})
-    assert [name for name in ("topic", "count", "tags") for fault in faults if f"`{name}`" in fault] == ["topic", "count", "tags"]
+    assert [name for name in ("topic", "count", "tags") for fault in faults if f"`{name}`" in fault] == [
+        "topic",
+        "count",
+        "tags",
+    ]
     assert "9" in faults[1]
 
 

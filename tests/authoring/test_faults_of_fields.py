@@ -832,6 +832,56 @@ CASES = [
         """,
     ),
     Case(
+        code="bad_pattern",
+        bad="""
+        name: a
+        steps:
+          - prompt: hi
+            pattern: «"(a"
+        """,
+        near="""
+        name: a
+        steps:
+          - prompt: hi
+            pattern: "(a){2}[{]{1,2}"
+        """,
+    ),
+    Case(
+        code="impossible_gate",
+        severity="warning",
+        bad="""
+        name: a
+        steps:
+          - approve: the plan
+            by: «{user: anna, never: [starter, anna]}
+        """,
+        near="""
+        name: a
+        steps:
+          - approve: the plan
+            by: {user: [anna, ben], never: [starter, anna]}
+        """,
+    ),
+    Case(
+        code="shell_template",
+        severity="warning",
+        bad="""
+        name: a
+        inputs: {file: {type: string, required: true}}
+        steps:
+          - shell: «"rm {{ inputs.file }}"
+        """,
+        near="""
+        name: a
+        inputs: {file: {type: string, required: true}}
+        steps:
+          - shell: "ls {{ inputs.file | shell_quote }} {{ 'x' }}"
+          - shell: [ls, "{{ inputs.file }}"]
+          - shell: ls "$FILE"
+            env: {FILE: "{{ inputs.file }}"}
+        """,
+    ),
+    Case(
         code="hidden_name",
         bad="""
         name: a

@@ -23,7 +23,12 @@ USES = """
 
 def test_a_workflow_is_found_by_declared_name_stem_and_path(tmp_path: Path) -> None:
     project = project_at(tmp_path, workflows__deep__my_file_yaml=TASK.format(name="team:research"))
-    for name in ("team:research", "my_file", "workflows/deep/my_file.yaml", tmp_path / "workflows" / "deep" / "my_file.yaml"):
+    for name in (
+        "team:research",
+        "my_file",
+        "workflows/deep/my_file.yaml",
+        tmp_path / "workflows" / "deep" / "my_file.yaml",
+    ):
         loaded = find.load(project, name)
         assert (loaded.name, loaded.shown, loaded.origin) == ("team:research", "workflows/deep/my_file.yaml", "project")
         assert loaded.definition is not None
@@ -31,7 +36,9 @@ def test_a_workflow_is_found_by_declared_name_stem_and_path(tmp_path: Path) -> N
 
 def test_a_declared_name_goes_before_a_stem(tmp_path: Path) -> None:
     project = project_at(
-        tmp_path, workflows__review_yaml=TASK.format(name="code:review"), workflows__other_yaml=TASK.format(name="review")
+        tmp_path,
+        workflows__review_yaml=TASK.format(name="code:review"),
+        workflows__other_yaml=TASK.format(name="review"),
     )
     assert find.load(project, "review").shown == "workflows/other.yaml"
 
@@ -88,9 +95,15 @@ def test_a_broken_file_is_listed_as_broken_and_never_vanishes(tmp_path: Path) ->
 
 
 def test_other_formats_are_listed_and_say_that_they_are_not_read_yet(tmp_path: Path) -> None:
-    project = project_at(tmp_path, **{".claude/workflows/p_json": '{"pattern": "sequential"}', ".claude/pipelines/x-graph_yaml": "nodes: []"})
+    project = project_at(
+        tmp_path,
+        **{".claude/workflows/p_json": '{"pattern": "sequential"}', ".claude/pipelines/x-graph_yaml": "nodes: []"},
+    )
     rows = [row for row in find.list_workflows(project) if row.origin == "project"]
-    assert [(row.name, row.status, row.problem) for row in rows] == [("p", "not_yet", "JSON patterns"), ("x-graph", "not_yet", "graph pipelines")]
+    assert [(row.name, row.status, row.problem) for row in rows] == [
+        ("p", "not_yet", "JSON patterns"),
+        ("x-graph", "not_yet", "graph pipelines"),
+    ]
     with pytest.raises(RequestError) as error:
         find.load(project, "p").require()
     assert error.value.code == "not_yet"
@@ -145,7 +158,11 @@ def test_a_task_entry_and_a_file_of_one_name_are_ambiguous(tmp_path: Path) -> No
 
 
 def test_a_broken_task_file_breaks_what_uses_it_and_both_are_told(tmp_path: Path) -> None:
-    project = project_at(tmp_path, workflows__main_yaml=USES.format(name="main", task="child"), workflows__child_yaml="name: child\nsteps: []")
+    project = project_at(
+        tmp_path,
+        workflows__main_yaml=USES.format(name="main", task="child"),
+        workflows__child_yaml="name: child\nsteps: []",
+    )
     loaded = find.load(project, "main")
     assert [(p.code, p.file, p.line) for p in loaded.problems] == [("broken_task", "workflows/main.yaml", 2)]
     assert "`steps` is empty" in loaded.problems[0].message
@@ -155,7 +172,9 @@ def test_a_broken_task_file_breaks_what_uses_it_and_both_are_told(tmp_path: Path
 
 
 def test_files_that_use_each_other_are_a_cycle(tmp_path: Path) -> None:
-    project = project_at(tmp_path, workflows__a_yaml=USES.format(name="a", task="b"), workflows__b_yaml=USES.format(name="b", task="a"))
+    project = project_at(
+        tmp_path, workflows__a_yaml=USES.format(name="a", task="b"), workflows__b_yaml=USES.format(name="b", task="a")
+    )
     problems = find.load(project, "a").problems
     assert [p.code for p in problems] == ["cyclic_tasks"]
     assert "a → b → a" in problems[0].message
@@ -175,7 +194,9 @@ def test_what_a_task_file_cannot_do_yet_keeps_its_user_from_starting(tmp_path: P
     )  # fmt: skip
     loaded = find.load(project, "main")
     assert loaded.problems == ()
-    assert [(row.feature, row.file, row.line) for row in loaded.not_yet] == [("the step type `wait`", "workflows/child.yaml", 2)]
+    assert [(row.feature, row.file, row.line) for row in loaded.not_yet] == [
+        ("the step type `wait`", "workflows/child.yaml", 2)
+    ]
     with pytest.raises(RequestError) as error:
         loaded.require()
     assert error.value.code == "not_yet"
@@ -191,3 +212,12 @@ def test_a_missing_file_is_an_unknown_workflow(tmp_path: Path) -> None:
 def test_json_is_a_workflow_file_too(tmp_path: Path) -> None:
     project = project_at(tmp_path, workflows__j_json='{"name": "in:json", "steps": [{"prompt": "hi"}]}')
     assert find.load(project, "in:json").require().name == "in:json"
+
+
+def test_a_gate_that_nobody_could_pass_is_a_warning_and_keeps_the_workflow_from_being_started(tmp_path: Path) -> None:
+    project = project_at(tmp_path, workflows__g_yaml="name: g\nsteps: [{approve: x, by: {user: anna, never: anna}}]")
+    loaded = find.load(project, "g")
+    assert [(p.code, p.severity) for p in loaded.problems] == [("impossible_gate", "warning")]
+    with pytest.raises(RequestError) as error:
+        loaded.require()
+    assert error.value.code == "impossible_gate"

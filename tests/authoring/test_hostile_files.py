@@ -25,7 +25,10 @@ def bomb(levels: int = 9) -> str:
 HOSTILE = {
     "billion laughs": (bomb(), "too_many_values"),
     "laughs in long texts": (f"x: &x '{'y' * 60_000}'\nz: [{', '.join(['*x'] * 100)}]\n", "too_many_values"),
-    "laughs in keys": (f"x: &x {{{', '.join(f'k{n}: 1' for n in range(1000))}}}\nz: [{', '.join(['*x'] * 200)}]\n", "too_many_values"),
+    "laughs in keys": (
+        f"x: &x {{{', '.join(f'k{n}: 1' for n in range(1000))}}}\nz: [{', '.join(['*x'] * 200)}]\n",
+        "too_many_values",
+    ),
     "a chain of aliases": ("a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 500)), "too_deep"),
     "30,000 open brackets": ("x: " + "[" * 30_000, "too_deep"),
     "30,000 open braces": ("x: " + "{a: " * 30_000, "too_deep"),
@@ -40,6 +43,9 @@ HOSTILE = {
     "40,000 digits": (HEAD + f"initial_state: {{x: {'9' * 40_000}}}\n", "number_range"),
     "an exponent": (HEAD + "initial_state: {x: 1e999999999}\n", "number_range"),
     "a long number of zeros": (HEAD + f"initial_state: {{x: {'0' * 40_000}1}}\n", ""),
+    "a million tabs in a comment": (HEAD + "# " + "y\t" * 500_000 + "\n", ""),
+    "a million tabs behind marks": (HEAD + f'description: "{"#" * 300_000}" # ' + "y\t" * 300_000 + "\n", ""),
+    "many invisible characters": (HEAD + "description: " + "x\u200f" * 200_000 + "\n", "invisible_text"),
     "two documents": (HEAD + "---\n" + HEAD, "several_documents"),
     "100 anchors on one node": ("&a " * 100 + "x", "yaml_syntax"),
 }
@@ -58,6 +64,14 @@ def test_a_hostile_file_is_refused_quickly_and_in_little_memory(name: str) -> No
     # Tracing makes everything several times slower.
     assert seconds < SECONDS_MAX * 5
     assert peak_bytes < 100 << 20
+
+
+def test_many_faulty_reads_are_told_without_looking_for_each_of_them() -> None:
+    reads = ", ".join(f"'{{{{ state.x{n} }}}}'" for n in range(3_000))
+    began = time.perf_counter()
+    loaded = load(f"name: a\ninitial_state: {{y: 1}}\nsteps: [{{mcp_call: a.b, parameters: {{xs: [{reads}]}}}}]")
+    assert [p.code for p in loaded.problems] == ["unknown_state"] * 3_000
+    assert time.perf_counter() - began < SECONDS_MAX * 5
 
 
 def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -80,7 +94,7 @@ def test_a_file_of_exactly_the_largest_size_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "place"),
+    "data,place",
     [
         (HEAD.encode("utf-16"), (1, 1)),
         (HEAD.encode("utf-32"), (1, 1)),
@@ -96,7 +110,9 @@ def test_what_is_not_utf8_is_told_at_its_byte(data: bytes, place: tuple[int, int
 
 def test_a_byte_order_mark_is_taken_at_the_start_only() -> None:
     assert read_bytes(b"\xef\xbb\xbf" + HEAD.encode(), "f").problems == []
-    assert [p.code for p in read_bytes(HEAD.encode() + b"description: \xef\xbb\xbfx\n", "f").problems] == ["invisible_text"]
+    assert [p.code for p in read_bytes(HEAD.encode() + b"description: \xef\xbb\xbfx\n", "f").problems] == [
+        "invisible_text"
+    ]
 
 
 def test_a_directory_or_a_missing_file_is_unreadable(tmp_path: Path) -> None:
@@ -121,10 +137,14 @@ def test_a_bomb_of_brackets_does_not_kill_the_process_under_a_small_stack() -> N
     def small_stack() -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, 1 << 20))
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, preexec_fn=small_stack, timeout=20, check=False)  # noqa: PLW1509
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, preexec_fn=small_stack, timeout=20, check=False
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "['too_deep']"), done.stderr
 
 
 def test_a_file_with_a_hundred_faults_tells_all_of_them() -> None:
     steps = "".join(f"  - {{id: s{n}, prompt: hi, outputto: x}}\n" for n in range(100))
-    assert found(load("name: a\nsteps:\n" + steps)) == [("unknown_field", n + 3, len(f"  - {{id: s{n}, prompt: hi, ") + 1) for n in range(100)]
+    assert found(load("name: a\nsteps:\n" + steps)) == [
+        ("unknown_field", n + 3, len(f"  - {{id: s{n}, prompt: hi, ") + 1) for n in range(100)
+    ]

@@ -103,7 +103,9 @@ def test_a_field_of_the_file_that_is_not_built_is_checked_and_refused_by_name(na
 
 
 def test_a_budget_of_a_task_is_refused_by_name() -> None:
-    assert not_yet(workflow("{foreach: [1], task: t}", "tasks: {t: {budget: {calls: 1}, steps: [{prompt: hi}]}}\n")) == ["`budget`"]
+    assert not_yet(
+        workflow("{foreach: [1], task: t}", "tasks: {t: {budget: {calls: 1}, steps: [{prompt: hi}]}}\n")
+    ) == ["`budget`"]
 
 
 def test_secrets_in_an_expression_are_refused_by_name() -> None:
@@ -111,11 +113,14 @@ def test_secrets_in_an_expression_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "code"),
+    "step,code",
     [
         ("{while: '{{ true }}', do: [{prompt: hi}]}", "missing_field"),
         ("{repeat: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}", "two_types"),
-        ("{type: while, until: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}", "unknown_field"),
+        (
+            "{type: while, until: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}",
+            "unknown_field",
+        ),
         ("{http: 'https://x.y', method: FETCH}", "bad_value"),
         ("{shell: {cmd: x}}", "wrong_type"),
         ("{parallel: {}}", "wrong_type"),

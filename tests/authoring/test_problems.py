@@ -35,8 +35,19 @@ def test_characters_that_a_terminal_would_obey_are_not_shown() -> None:
 
 
 def test_problems_are_ordered_by_place_and_told_once() -> None:
-    rows = [problem(line=9), problem(line=1, column=9), problem(line=1, column=2), problem(line=9), problem(file="A.yaml", line=50)]
-    assert [(p.file, p.line, p.column) for p in ordered(rows)] == [("A.yaml", 50, 3), ("a.yaml", 1, 2), ("a.yaml", 1, 9), ("a.yaml", 9, 3)]
+    rows = [
+        problem(line=9),
+        problem(line=1, column=9),
+        problem(line=1, column=2),
+        problem(line=9),
+        problem(file="A.yaml", line=50),
+    ]
+    assert [(p.file, p.line, p.column) for p in ordered(rows)] == [
+        ("A.yaml", 50, 3),
+        ("a.yaml", 1, 2),
+        ("a.yaml", 1, 9),
+        ("a.yaml", 9, 3),
+    ]
 
 
 def test_the_report_is_the_shape_that_programs_read() -> None:

@@ -102,7 +102,7 @@ def test_an_alias_may_be_a_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "offset", "place"),
+    "text,offset,place",
     [
         ("x: plain text", 6, (1, 10)),
         ("x: 'it''s here'", 5, (1, 11)),

@@ -75,14 +75,22 @@ def test_names_versions_and_signatures_are_read_without_executing(tmp_path: Path
 
 @pytest.mark.parametrize(
     "imports",
-    ["from treadle.functions import function as offer", "import treadle.functions as offer_", "import treadle.functions", "from treadle import functions"],
+    [
+        "from treadle.functions import function as offer",
+        "import treadle.functions as offer_",
+        "import treadle.functions",
+        "from treadle import functions",
+    ],
 )
 def test_the_decorator_is_known_under_every_name_that_it_is_imported_by(tmp_path: Path, imports: str) -> None:
     decorator = {
         "from treadle.functions import function as offer": "offer", "import treadle.functions as offer_": "offer_.function",
         "import treadle.functions": "treadle.functions.function", "from treadle import functions": "functions.function",
     }[imports]  # fmt: skip
-    project = project_at(tmp_path, functions__f_py=f'import functools\n{imports}\n@{decorator}(version="1")\ndef f(): return 1\n@functools.cache\ndef g(): return 2\n')
+    project = project_at(
+        tmp_path,
+        functions__f_py=f'import functools\n{imports}\n@{decorator}(version="1")\ndef f(): return 1\n@functools.cache\ndef g(): return 2\n',
+    )
     assert [f.name for f in functions.catalog(project).functions if f.origin == "project"] == ["f"]
     assert registry(project, tmp_path).call("f", "1", [], {}) == 1
 
@@ -104,7 +112,7 @@ def test_without_a_version_any_change_of_the_function_or_of_what_it_uses_is_a_ne
 
 
 @pytest.mark.parametrize(
-    ("source", "code"),
+    "source,code",
     [
         ("@function(version=VERSION)\ndef f(): return 1\n", "function_decorator"),
         ("@function\ndef f(): return 1\n", "function_decorator"),
@@ -142,7 +150,7 @@ def test_a_file_changed_since_it_was_trusted_is_never_executed(tmp_path: Path) -
 
 def test_a_version_that_is_gone_is_told_and_no_other_is_called(tmp_path: Path) -> None:
     project = project_with(tmp_path, '@function(version="2")\ndef f(): return 1\n')
-    with pytest.raises(FunctionFailedError, match="not here in version 1.*here is: 2"):
+    with pytest.raises(FunctionFailedError, match=r"not here in version 1.*here is: 2"):
         registry(project, tmp_path).call("f", "1", [], {})
     with pytest.raises(FunctionFailedError, match="no registered function `nope`"):
         registry(project, tmp_path).call("nope", "1", [], {})
@@ -180,8 +188,7 @@ def test_a_value_that_was_set_aside_is_refused_as_an_argument(tmp_path: Path) ->
         call_only(project, tmp_path, BlobRef(digest="sha256:0", size_bytes=1, kind="text", length=1))
 
 
-@pytest.mark.parametrize(
-    ("hint", "good", "bad"),
+@pytest.mark.parametrize("hint,good,bad",
     [
         ("str", "x", 1), ("int", 1, True), ("float", 1, "1"), ("bool", True, 1), ("list[int]", [1], ["x"]), ("dict[str, int]", {"a": 1}, {"a": "x"}),
         ("str | None", None, 1), ("object", 1, ...), ("'str'", "x", 1), ("None", None, 0),
@@ -203,7 +210,9 @@ def test_a_function_that_is_not_pure_stands_in_no_expression(tmp_path: Path) -> 
 
 
 def test_a_function_of_the_project_hides_one_of_the_library_but_not_from_the_library(tmp_path: Path) -> None:
-    project = project_with(tmp_path, '@function(version="9", pure=True)\ndef generate_research_tasks(a, b): return []\n')
+    project = project_with(
+        tmp_path, '@function(version="9", pure=True)\ndef generate_research_tasks(a, b): return []\n'
+    )
     own = find.load_text(project, "name: a\nsteps: [{return: '{{ generate_research_tasks(1, 2) }}'}]", "a.yaml")
     assert own.require().functions == {"generate_research_tasks": "9"}
     shipped = find.load(project, "planning:interactive").require()

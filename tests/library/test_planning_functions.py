@@ -43,7 +43,11 @@ def test_every_statement_becomes_one_question_sorted_by_its_heading() -> None:
 
 
 def test_without_headings_the_words_of_a_line_decide() -> None:
-    questions = call("generate_research_tasks", "Blog", "It must work offline\nWe want more readers\nDone by Friday\nThree authors write")
+    questions = call(
+        "generate_research_tasks",
+        "Blog",
+        "It must work offline\nWe want more readers\nDone by Friday\nThree authors write",
+    )
     assert questions == [
         "Which approaches have proven themselves for: Blog?",
         "How can this objective be reached: We want more readers?",
@@ -99,7 +103,9 @@ def test_a_change_goes_to_the_end_of_the_section_that_its_point_names_and_others
         ],
         "verdict": "revise",
     }
-    assert call("merge_plan_with_feedback", PLAN, feedback) == """# Plan
+    assert (
+        call("merge_plan_with_feedback", PLAN, feedback)
+        == """# Plan
 
 ## 1. Overview
 Move it.
@@ -117,9 +123,12 @@ It works.
 
 - Review: Add a budget (No budget)
 """
+    )
 
 
-@pytest.mark.parametrize("feedback", [{"feedback": [], "verdict": "accept"}, None, "", {}, {"feedback": [{"point": "x"}]}])
+@pytest.mark.parametrize(
+    "feedback", [{"feedback": [], "verdict": "accept"}, None, "", {}, {"feedback": [{"point": "x"}]}]
+)
 def test_a_review_without_changes_leaves_the_plan_as_it_is(feedback: Json) -> None:
     assert call("merge_plan_with_feedback", PLAN, feedback) == PLAN
 
@@ -173,7 +182,11 @@ def test_findings_are_matched_with_the_sources_that_were_found() -> None:
 
 
 def test_confidence_is_low_where_nothing_is_supported_whatever_was_said() -> None:
-    result = call("analyze_search_results", {"sources": []}, {"findings": [{"statement": "x", "sources": ["y"]}], "confidence": "high"})
+    result = call(
+        "analyze_search_results",
+        {"sources": []},
+        {"findings": [{"statement": "x", "sources": ["y"]}], "confidence": "high"},
+    )
     assert isinstance(result, dict)
     assert (result["confidence"], result["findings"], result["unsupported"]) == ("low", [], ["x"])
 
@@ -185,7 +198,11 @@ def test_snippets_stand_as_findings_of_low_confidence_where_nobody_read() -> Non
     assert result["confidence"] == "low"
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
 LOOSE = st.dictionaries(st.sampled_from(["sources", "findings", "statement", "url", "title", "confidence"]), JSON | st.lists(st.dictionaries(
     st.sampled_from(["url", "title", "snippet", "statement", "sources"]), JSON, max_size=3), max_size=4), max_size=4)  # fmt: skip
 
@@ -198,7 +215,10 @@ def test_answers_of_any_shape_give_the_same_structure(search_results: Json, read
     assert json.loads(json.dumps(result)) == result
 
 
-@pytest.mark.parametrize(("args", "says"), [((None, "x"), "must be text, not null"), (("x",), "missing a required argument"), (("x", ["y"]), "a list")])
+@pytest.mark.parametrize(
+    "args,says",
+    [((None, "x"), "must be text, not null"), (("x",), "missing a required argument"), (("x", ["y"]), "a list")],
+)
 def test_wrong_arguments_are_told_to_the_author(args: tuple[Value, ...], says: str) -> None:
     with pytest.raises(FunctionFailedError, match=says):
         call("generate_research_tasks", *args)

@@ -7,7 +7,18 @@ import pytest
 
 from tests.authoring.support import NOWHERE
 from treadle.authoring import find
-from treadle.core.definition import Approve, Condition, Definition, Delegate, Foreach, McpCall, Prompt, Return, SetState, Step
+from treadle.core.definition import (
+    Approve,
+    Condition,
+    Definition,
+    Delegate,
+    Foreach,
+    McpCall,
+    Prompt,
+    Return,
+    SetState,
+    Step,
+)
 from treadle.core.schema import check
 from treadle.core.values import Json
 
@@ -56,7 +67,11 @@ def test_planning_inputs_have_their_defaults(planning: Definition) -> None:
 def test_the_maximum_of_tasks_and_the_parallelism_are_two_things(planning: Definition) -> None:
     research = step(planning.main.steps, "research-phase")
     assert isinstance(research.spec, Foreach)
-    assert (research.spec.task, research.spec.agent, research.spec.max_parallel) == ("planning:research_task", "@task", 5)
+    assert (research.spec.task, research.spec.agent, research.spec.max_parallel) == (
+        "planning:research_task",
+        "@task",
+        5,
+    )
     assert (research.spec.on_item_error, research.output_to) == ("collect", "research_results")
     assert "not_researched" in (step(planning.main.steps, "complete").needs_state or ())
 

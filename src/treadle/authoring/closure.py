@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from treadle.authoring.freeze import Part
+from treadle.authoring.nodes import Mapping, Node
 from treadle.authoring.problems import Problem, did_you_mean, has_errors, listed
 from treadle.authoring.scopes import Scope
 from treadle.authoring.tree import FileTree, StepTree, TaskTree
-from treadle.authoring.nodes import Mapping, Node
 
 
 class Files(Protocol):
@@ -101,7 +101,13 @@ class Closure:
             return _Target(file, own, name if file is self.main else f"{file.name}/{name}")
         if not others:
             known = [*file.tasks, *self.files.names()]
-            _error(file, "undefined_reference", place, f"there is no task or workflow `{name}`", did_you_mean(name, known) or f"there are: {listed(known)}")
+            _error(
+                file,
+                "undefined_reference",
+                place,
+                f"there is no task or workflow `{name}`",
+                did_you_mean(name, known) or f"there are: {listed(known)}",
+            )
             return None
         return self._other_file(others[0], place, inside)
 
@@ -111,7 +117,13 @@ class Closure:
         child = self.files.tree(shown)
         if has_errors(child.problems):
             first = next(p for p in child.problems if p.severity == "error")
-            _error(inside.file, "broken_task", place, f"{shown} has errors; the first: line {first.line}: {first.message}", f"`treadle validate {shown}` lists them")
+            _error(
+                inside.file,
+                "broken_task",
+                place,
+                f"{shown} has errors; the first: line {first.line}: {first.message}",
+                f"`treadle validate {shown}` lists them",
+            )
             return None
         return _Target(child, child.main, child.name)
 
@@ -123,18 +135,36 @@ class Closure:
         place = step.place("inputs")
         required = [name for name, rule in rules.items() if rule.get("required") is True]
         if "inputs" not in step.node.entries:
-            if rules and len(required) != 1 and not (len(rules) == 1):
+            if rules and len(required) != 1 and len(rules) != 1:
                 rows = f"the required inputs {listed(required)}" if required else "no required input"
-                _error(file, "item_not_mapped", step.place("task"), f"the task has {rows}, so nothing says which one takes the item", "write `inputs:` on the foreach")
+                _error(
+                    file,
+                    "item_not_mapped",
+                    step.place("task"),
+                    f"the task has {rows}, so nothing says which one takes the item",
+                    "write `inputs:` on the foreach",
+                )
             return
         given = place.entries if isinstance(place, Mapping) else {}
         for name in given:
             if name not in rules:
                 node = place.keys[name] if isinstance(place, Mapping) else place
-                _error(file, "unknown_input", node, f"the task has no input `{name}`", did_you_mean(name, rules) or f"inputs: {listed(rules)}")
+                _error(
+                    file,
+                    "unknown_input",
+                    node,
+                    f"the task has no input `{name}`",
+                    did_you_mean(name, rules) or f"inputs: {listed(rules)}",
+                )
         for name in required:
             if name not in given:
-                _error(file, "missing_input", place, f"the task requires the input `{name}`, which is not given", f"add `{name}:` to `inputs`")
+                _error(
+                    file,
+                    "missing_input",
+                    place,
+                    f"the task requires the input `{name}`, which is not given",
+                    f"add `{name}:` to `inputs`",
+                )
 
 
 def _error(file: FileTree, code: str, node: Node, message: str, suggestion: str = "") -> None:
@@ -146,5 +176,3 @@ def _unused(file: FileTree, name: str) -> Problem:
     node = tasks.keys[name] if isinstance(tasks, Mapping) else tasks
     found = file.document.problem("unused_task", node, f"no foreach uses the task `{name}`", "delete it, or use it")
     return replace(found, severity="warning")
-
-

@@ -7,7 +7,8 @@ is executed here.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping as Map, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -15,10 +16,10 @@ from typing import Final, Literal
 from treadle.authoring.check import check
 from treadle.authoring.closure import Closure
 from treadle.authoring.freeze import digest_of, freeze
+from treadle.authoring.nodes import Document, Mapping, Scalar
 from treadle.authoring.parse import parse
 from treadle.authoring.problems import DefinitionError, Problem, did_you_mean, has_errors, listed, ordered
 from treadle.authoring.tree import FileTree, NotYet
-from treadle.authoring.nodes import Document, Mapping, Scalar
 from treadle.authoring.yaml_reader import read_file, read_text
 from treadle.config.project import Project
 from treadle.core.definition import Definition
@@ -27,6 +28,8 @@ from treadle.functions import Catalog, catalog
 
 Origin = Literal["project", "user", "library", "path"]
 LIBRARY_DIR: Final = Path(__file__).resolve().parent.parent / "library" / "workflows"
+# Warnings about what may still be written, and could never end well once it runs (ruling 26).
+NOT_STARTED: Final = frozenset({"impossible_gate"})
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _TOP_NAME = re.compile(r"^name:[ \t]*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s#\"'{\[][^\n#]*))", re.MULTILINE)
 
@@ -95,7 +98,10 @@ class Loaded:
     sources: Map[str, str]
 
     def require(self) -> Definition:
-        """Give the definition. Raises DefinitionError with every problem, or RequestError `not_yet` that names each feature."""
+        """Give the definition. Raises DefinitionError with every problem, RequestError `not_yet` or `impossible_gate`."""
+        impossible = [p for p in self.problems if p.code in NOT_STARTED]
+        if impossible:
+            raise RequestError(str(impossible[0]), code=impossible[0].code, hint=impossible[0].suggestion)
         if self.definition is not None:
             return self.definition
         if has_errors(self.problems):
@@ -105,7 +111,11 @@ class Loaded:
             f"the workflow {self.name!r} cannot be started yet: this version of Treadle does not carry out {listed(rows, most=20)}",
             code="not_yet",
             hint="it is checked and can be shown; remove what is named, or wait for the version that has it",
-            details={"not_yet": [{"feature": r.feature, "path": r.path, "line": r.line, "file": r.file} for r in self.not_yet]},
+            details={
+                "not_yet": [
+                    {"feature": r.feature, "path": r.path, "line": r.line, "file": r.file} for r in self.not_yet
+                ]
+            },
         )
 
 
@@ -116,9 +126,25 @@ def places(project: Project, paths: Sequence[Path] = (), user_home: Path | None 
         Place(directory=root / "workflows", origin="project", label="workflows/"),
         Place(directory=root / ".treadle" / "workflows", origin="project", label=".treadle/workflows/"),
         *(Place(directory=path, origin="project", label=_label(path, root)) for path in paths),
-        Place(directory=root / ".claude" / "workflows", origin="project", label=".claude/workflows/", pattern="*.json", foreign="JSON patterns"),
-        Place(directory=root / ".claude" / "pipelines", origin="project", label=".claude/pipelines/", pattern="*-graph.yaml", foreign="graph pipelines"),
-        *([Place(directory=user_home / ".treadle" / "workflows", origin="user", label="~/.treadle/workflows/")] if user_home else []),
+        Place(
+            directory=root / ".claude" / "workflows",
+            origin="project",
+            label=".claude/workflows/",
+            pattern="*.json",
+            foreign="JSON patterns",
+        ),
+        Place(
+            directory=root / ".claude" / "pipelines",
+            origin="project",
+            label=".claude/pipelines/",
+            pattern="*-graph.yaml",
+            foreign="graph pipelines",
+        ),
+        *(
+            [Place(directory=user_home / ".treadle" / "workflows", origin="user", label="~/.treadle/workflows/")]
+            if user_home
+            else []
+        ),
         Place(directory=LIBRARY_DIR, origin="library", label="library/"),
     ]
     return list({place.directory.resolve(): place for place in reversed(found)}.values())[::-1]
@@ -131,7 +157,12 @@ def list_workflows(project: Project, *, paths: Sequence[Path] = (), user_home: P
     found: list[Listed] = []
     for entry in finder.entries():
         row = finder.listed(entry)
-        found.append(replace(row, hidden_by=first.setdefault(row.name, row.shown) if first.get(row.name, row.shown) != row.shown else ""))
+        found.append(
+            replace(
+                row,
+                hidden_by=first.setdefault(row.name, row.shown) if first.get(row.name, row.shown) != row.shown else "",
+            )
+        )
         first.setdefault(row.name, row.shown)
     return found
 
@@ -149,7 +180,9 @@ def load(
     return finder.load(entry, finder.document(entry))
 
 
-def load_text(project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None) -> Loaded:
+def load_text(
+    project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None
+) -> Loaded:
     """Load a workflow from a text that is in no file yet, as an editor or a test has it."""
     finder = Finder(project, paths, user_home)
     entry = Entry(name="", path=project.root / shown, origin="path", shown=shown, place=project.root)
@@ -160,7 +193,11 @@ class Finder:
     """Finds, reads and loads the files of one project; each is read once."""
 
     def __init__(
-        self, project: Project, paths: Sequence[Path] = (), user_home: Path | None = None, tool_effects: Map[str, str] | None = None
+        self,
+        project: Project,
+        paths: Sequence[Path] = (),
+        user_home: Path | None = None,
+        tool_effects: Map[str, str] | None = None,
     ) -> None:
         """Look in the project's places."""
         self.project = project
@@ -186,7 +223,9 @@ class Finder:
             return found[0]
         if found:
             raise RequestError(
-                f"{written!r} could be: {listed(entry.shown for entry in found)}", code="ambiguous_name", hint="rename one, or give its path"
+                f"{written!r} could be: {listed(entry.shown for entry in found)}",
+                code="ambiguous_name",
+                hint="rename one, or give its path",
             )
         names = list(self.names())
         raise RequestError(
@@ -195,16 +234,32 @@ class Finder:
         )  # fmt: skip
 
     def _by_path(self, path: Path) -> Entry:
-        full = path if path.is_absolute() else next((p for p in (Path.cwd() / path, self.project.root / path) if p.is_file()), self.project.root / path)
+        full = (
+            path
+            if path.is_absolute()
+            else next(
+                (p for p in (Path.cwd() / path, self.project.root / path) if p.is_file()), self.project.root / path
+            )
+        )
         if not full.is_file():
-            raise RequestError(f"there is no file {path}", code="unknown_workflow", hint="`treadle list` shows the workflows that were found")
+            raise RequestError(
+                f"there is no file {path}",
+                code="unknown_workflow",
+                hint="`treadle list` shows the workflows that were found",
+            )
         for entry in self.entries():
             if entry.path.resolve() == full.resolve():
                 return entry
-        return Entry(name="", path=full, origin="path", shown=_label(full, self.project.root).rstrip("/"), place=full.parent)
+        return Entry(
+            name="", path=full, origin="path", shown=_label(full, self.project.root).rstrip("/"), place=full.parent
+        )
 
     def _candidates(self, name: str) -> list[Entry]:
-        for matches in (lambda e: e.name == name and not e.foreign, lambda e: e.stem == name and not e.foreign, lambda e: e.stem == name):
+        for matches in (
+            lambda e: e.name == name and not e.foreign,
+            lambda e: e.stem == name and not e.foreign,
+            lambda e: e.stem == name,
+        ):
             for place in self.places:
                 found = [entry for entry in self.entries() if entry.place == place.directory and matches(entry)]
                 if found:

@@ -8,10 +8,10 @@ skips, one backward adds nothing that the first visit did not know. What is wron
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from treadle.authoring.reads import Read, place_of, reads_of
-from treadle.authoring.scopes import Scope
-from treadle.authoring.tree import FileTree, StepTree, Use
 from treadle.authoring.nodes import Node
+from treadle.authoring.reads import Read, reads_of
+from treadle.authoring.scopes import Scope
+from treadle.authoring.tree import StepTree, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,9 @@ class Known:
 class Reporter(Protocol):
     """Takes what is found."""
 
-    tree: FileTree
+    def place_of(self, read: Read, use: Use) -> Node:
+        """Find where a read stands."""
+        ...
 
     def warning(self, code: str, node: Node, message: str, suggestion: str = "") -> None:
         """Record a warning at a node."""
@@ -61,7 +63,12 @@ class _Walk:
                 known = _meet(known, skip)
             if known is None:
                 if not told:
-                    self.reporter.warning("unreachable_step", step.node, f"nothing leads to the step `{step.id}`", "move it up, or delete it")
+                    self.reporter.warning(
+                        "unreachable_step",
+                        step.node,
+                        f"nothing leads to the step `{step.id}`",
+                        "move it up, or delete it",
+                    )
                 told = True
                 # It is followed all the same, so that one mistake hides no other.
                 self._step(step, Known(frozenset(self.scope.written), frozenset(self.scope.steps)))
@@ -79,7 +86,9 @@ class _Walk:
             if use.key == "updates":
                 own |= {use.field.split(".", 1)[1]}
         done = self._body(step, known)
-        after = None if done is None else Known(done.written | _written_by(step), done.ran | {step.id.replace("-", "_")})
+        after = (
+            None if done is None else Known(done.written | _written_by(step), done.ran | {step.id.replace("-", "_")})
+        )
         after = self._policies(step, known, after)
         if "when" in step.places and not _is_true(step):
             after = _meet(after, Known(known.written, known.ran | {step.id.replace("-", "_")}))
@@ -141,16 +150,26 @@ class _Walk:
 
     def reads(self, use: Use, known: Known, who: str) -> None:
         for read in reads_of(use):
-            if read.root == "state" and read.keys and read.keys[0] in self.scope.written and read.keys[0] not in known.written:
+            if (
+                read.root == "state"
+                and read.keys
+                and read.keys[0] in self.scope.written
+                and read.keys[0] not in known.written
+            ):
                 message = f"{who} reads `state.{read.keys[0]}`, which is not written yet on every path to it"
                 self._warn("maybe_unset", read, use, message, f"declare it in `initial_state`: `{read.keys[0]}: null`")
             elif read.root == "steps" and read.keys:
                 name = read.keys[0].replace("-", "_")
                 if name in self.scope.steps and name not in known.ran and not self.scope.steps[name].step.implicit:
-                    self._warn("step_not_yet", read, use, f"{who} reads the step `{read.keys[0]}`, which runs on no path before it")
+                    self._warn(
+                        "step_not_yet",
+                        read,
+                        use,
+                        f"{who} reads the step `{read.keys[0]}`, which runs on no path before it",
+                    )
 
     def _warn(self, code: str, read: Read, use: Use, message: str, suggestion: str = "") -> None:
-        self.reporter.warning(code, place_of(read, use, self.reporter.tree.document.source), message, suggestion)
+        self.reporter.warning(code, self.reporter.place_of(read, use), message, suggestion)
 
 
 def _meet(a: Known | None, b: Known | None) -> Known | None:
@@ -182,4 +201,9 @@ def _unused(scope: Scope, reporter: Reporter) -> None:
             continue
         name = step.fields["output_to"]
         if name not in read:
-            reporter.warning("unused_output", step.place("output_to"), f"nobody reads `state.{name}`, which `{step.id}` writes", "delete `output_to`, or return it")
+            reporter.warning(
+                "unused_output",
+                step.place("output_to"),
+                f"nobody reads `state.{name}`, which `{step.id}` writes",
+                "delete `output_to`, or return it",
+            )

@@ -6,7 +6,8 @@ Comments, positions and the form of the file leave no trace: the same meaning gi
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping as Map
+from collections.abc import Callable
+from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
@@ -14,7 +15,21 @@ from treadle.authoring.check import effect_of, inferred_reads, is_repeatable
 from treadle.authoring.tree import FileTree, StepTree, TaskTree
 from treadle.core.codec import from_data, to_data
 from treadle.core.definition import (
-    Approve, Condition, Definition, Delegate, Effect, Foreach, McpCall, OnError, Performer, Prompt, Retry, Return, SetState, Spec, Step,
+    Approve,
+    Condition,
+    Definition,
+    Delegate,
+    Effect,
+    Foreach,
+    McpCall,
+    OnError,
+    Performer,
+    Prompt,
+    Retry,
+    Return,
+    SetState,
+    Spec,
+    Step,
     Task,
 )  # fmt: skip
 from treadle.core.errors import RETRY_DEFAULT
@@ -159,7 +174,7 @@ def _retry(written: dict[str, Any] | None) -> Retry | None:
     )  # fmt: skip
 
 
-def _prompt(_: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
+def _prompt(_: _Freezer, _step: StepTree, fields: dict[str, Any]) -> Spec:
     names = ("format", "options", "multiple", "fields", "default", "pattern", "min_length", "max_length")
     return Prompt(message=fields["message"], **{name: fields[name] for name in names if name in fields})
 
@@ -176,23 +191,28 @@ def _approve(freezer: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
     )
 
 
-def _delegate(_: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
+def _delegate(_: _Freezer, _step: StepTree, fields: dict[str, Any]) -> Spec:
     return Delegate(
-        instructions=fields["instructions"], agent=fields.get("agent"), output=fields.get("output"), repair=fields.get("repair", 2)
+        instructions=fields["instructions"],
+        agent=fields.get("agent"),
+        output=fields.get("output"),
+        repair=fields.get("repair", 2),
     )
 
 
-def _mcp_call(_: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
+def _mcp_call(_: _Freezer, _step: StepTree, fields: dict[str, Any]) -> Spec:
     return McpCall(tool=fields["tool"], parameters=fields.get("parameters", const({})))
 
 
-def _set_state(_: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
+def _set_state(_: _Freezer, _step: StepTree, fields: dict[str, Any]) -> Spec:
     return SetState(updates=tuple(fields["updates"]), let=tuple(fields.get("let", ())))
 
 
 def _condition(freezer: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
     return Condition(
-        test=fields["if"], then=freezer.steps(step.lists.get("then", [])), otherwise=freezer.steps(step.lists.get("else", []))
+        test=fields["if"],
+        then=freezer.steps(step.lists.get("then", [])),
+        otherwise=freezer.steps(step.lists.get("else", [])),
     )
 
 
@@ -208,7 +228,7 @@ def _foreach(freezer: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
     )
 
 
-def _return(_: _Freezer, step: StepTree, fields: dict[str, Any]) -> Spec:
+def _return(_: _Freezer, _step: StepTree, fields: dict[str, Any]) -> Spec:
     return Return(value=fields["value"])
 
 

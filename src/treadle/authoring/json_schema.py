@@ -6,11 +6,8 @@ editor accepts may still have problems, and never the other way round.
 
 from typing import Final
 
+from treadle.authoring import kinds as k
 from treadle.authoring import model
-from treadle.authoring.kinds import (
-    Amount, Anything, Condition, Duration, Either, Entries, Exprs, Field, Flag, Items, Kind, ListOf, MapOf, Record, Schema, Steps,
-    StepType, Template, Text, Value, Whole, Words,
-)  # fmt: skip
 from treadle.core.values import Json
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -32,17 +29,26 @@ def file_schema() -> dict[str, Json]:
 
 
 def _step() -> dict[str, Json]:
-    typed: list[Json] = []
-    for name in model.TYPES:
-        typed.append({"if": {"properties": {"type": {"const": name}}, "required": ["type"]}, "then": {"$ref": f"#/$defs/step_{name}"}})
+    typed: list[Json] = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": {"$ref": f"#/$defs/step_{name}"},
+        }
+        for name in model.TYPES
+    ]
     for key, name in model.SHORTHANDS.items():
         untyped: Json = {"required": [key], "not": {"required": ["type"]}}
         # A key such as `function` or `continue` may be a field of another step that says its type by another shorthand.
         typed.append({"if": untyped, "then": {"$ref": f"#/$defs/step_{name}"}})
-    return {"type": "object", "properties": {"type": {"enum": list(model.TYPES)}}, "allOf": typed, "anyOf": [{"required": [key]} for key in ("type", *model.SHORTHANDS)]}
+    return {
+        "type": "object",
+        "properties": {"type": {"enum": list(model.TYPES)}},
+        "allOf": typed,
+        "anyOf": [{"required": [key]} for key in ("type", *model.SHORTHANDS)],
+    }
 
 
-def _step_type(name: str, spec: StepType) -> dict[str, Json]:
+def _step_type(name: str, spec: k.StepType) -> dict[str, Json]:
     fields = {key: field for key, field in {**model.COMMON, **spec.fields}.items() if key not in spec.without}
     found = _object(fields)
     properties = found["properties"]
@@ -56,56 +62,56 @@ def _step_type(name: str, spec: StepType) -> dict[str, Json]:
     return {"description": spec.doc, **found}
 
 
-def _required(fields: dict[str, Field]) -> list[Json]:
+def _required(fields: dict[str, k.Field]) -> list[Json]:
     return [name for name, field in fields.items() if field.required]
 
 
-def _object(fields: dict[str, Field]) -> dict[str, Json]:
+def _object(fields: dict[str, k.Field]) -> dict[str, Json]:
     properties: dict[str, Json] = {name: _field(field) for name, field in fields.items()}
     return {"type": "object", "properties": properties, "required": _required(fields), "additionalProperties": False}
 
 
-def _field(field: Field) -> Json:
+def _field(field: k.Field) -> Json:
     found = _kind(field.kind)
     doc = field.doc + (" (checked; not carried out yet)" if field.later else "")
     return {"description": doc, **found} if isinstance(found, dict) else found
 
 
-def _kind(kind: Kind) -> dict[str, Json]:
+def _kind(kind: k.Kind) -> dict[str, Json]:
     match kind:
-        case Text():
+        case k.Text():
             return _text(kind)
-        case Template():
+        case k.Template():
             return {"type": "string"}
-        case Value(shape="any") | Anything():
+        case k.Value(shape="any") | k.Anything():
             return {}
-        case Value(shape=shape):
+        case k.Value(shape=shape):
             return {"anyOf": [{"type": "object" if shape == "map" else "array"}, _TEMPLATE]}
-        case Items():
+        case k.Items():
             return {"anyOf": [{"type": "array"}, _TEMPLATE]}
-        case Condition():
+        case k.Condition():
             return {"anyOf": [{"type": "boolean"}, _TEMPLATE]}
-        case Flag():
+        case k.Flag():
             return {"type": "boolean"}
-        case Whole(minimum=minimum, maximum=maximum):
+        case k.Whole(minimum=minimum, maximum=maximum):
             return {"type": "integer", "minimum": minimum} | ({"maximum": maximum} if maximum is not None else {})
-        case Amount():
+        case k.Amount():
             return {"type": ["number", "string"]}
-        case Duration():
+        case k.Duration():
             return dict(_DURATION) if isinstance(_DURATION, dict) else {}
-        case Words(words=words):
+        case k.Words(words=words):
             return {"enum": list(words)}
-        case Schema():
+        case k.Schema():
             return {"type": ["object", "boolean"]}
-        case Entries():
+        case k.Entries():
             return {"type": "object", "additionalProperties": {"type": "object"}}
-        case Exprs():
+        case k.Exprs():
             return {"type": "object"}
         case _:
             return _compound(kind)
 
 
-def _text(kind: Text) -> dict[str, Json]:
+def _text(kind: k.Text) -> dict[str, Json]:
     found: dict[str, Json] = {"type": "string"}
     if kind.pattern:
         found["pattern"] = f"^(?:{kind.pattern})$"
@@ -114,20 +120,20 @@ def _text(kind: Text) -> dict[str, Json]:
     return found
 
 
-def _compound(kind: Kind) -> dict[str, Json]:
+def _compound(kind: k.Kind) -> dict[str, Json]:
     match kind:
-        case Steps():
+        case k.Steps():
             return {"type": "array", "items": {"$ref": "#/$defs/step"}}
-        case ListOf(kind=inner, alone=alone, count_min=count_min):
+        case k.ListOf(kind=inner, alone=alone, count_min=count_min):
             found: dict[str, Json] = {"type": "array", "items": _kind(inner)}
             if count_min:
                 found["minItems"] = count_min
             return {"anyOf": [found, _kind(inner)]} if alone else found
-        case MapOf(kind=inner):
+        case k.MapOf(kind=inner):
             return {"type": "object", "additionalProperties": _kind(inner)}
-        case Record(fields=fields, one_of=one_of):
+        case k.Record(fields=fields, one_of=one_of):
             return _object(fields) | ({"minProperties": 1, "maxProperties": 1} if one_of else {})
-        case Either(kinds=kinds):
+        case k.Either(kinds=kinds):
             return {"anyOf": [_kind(inner) for inner in kinds]}
         case _:
             raise TypeError(type(kind).__name__)

@@ -6,17 +6,14 @@ whoever misses what it would have said.
 
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
-from typing import Final
 
 from treadle.authoring import model
 from treadle.authoring.kinds import StepType
+from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence
 from treadle.authoring.problems import did_you_mean, listed, nearest
 from treadle.authoring.reading import Owner, Reader
 from treadle.authoring.tree import FileTree, NotYet, StepTree, TaskTree
-from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence
 from treadle.functions import FunctionInfo
-
-STEPS_DEPTH_MAX: Final = 32
 
 
 def parse(document: Document, functions: Map[str, FunctionInfo] | None = None) -> FileTree:
@@ -38,7 +35,6 @@ class _Parser(Reader):
     def __init__(self, document: Document, functions: Map[str, FunctionInfo]) -> None:
         super().__init__(document, functions)
         self.ids = _Ids()
-        self.depth = 0
         self.defaults: dict[str, dict[str, Node]] = {}
 
     def file(self) -> FileTree:
@@ -65,14 +61,8 @@ class _Parser(Reader):
         """Read a list of steps into its owner's lists."""
         if not isinstance(node, Sequence):
             hint = "put `- ` before the step" if isinstance(node, Mapping) else ""
-            raise self.unread("wrong_type", node, f"`{name.split('.')[-1]}` is a list of steps", hint)
-        self.depth += 1
-        try:
-            if self.depth > STEPS_DEPTH_MAX:
-                raise self.unread("steps_too_deep", node, f"steps are nested deeper than {STEPS_DEPTH_MAX} lists")
-            found = [step for item in node.items if (step := self._step(item)) is not None]
-        finally:
-            self.depth -= 1
+            raise self.unread("wrong_type", node, f"`{name.rsplit('.', maxsplit=1)[-1]}` is a list of steps", hint)
+        found = [step for item in node.items if (step := self._step(item)) is not None]
         if not node.items and name == "steps":
             raise self.unread("no_steps", node, "`steps` is empty; a workflow has at least one step")
         if isinstance(owner, StepTree):
@@ -85,7 +75,9 @@ class _Parser(Reader):
 
     def _step(self, node: Node) -> StepTree | None:
         if not isinstance(node, Mapping):
-            hint = "write `- type: …`" + (f" or `- {node.text}: …`" if isinstance(node, Scalar) and node.text in model.SHORTHANDS else "")
+            hint = "write `- type: …`" + (
+                f" or `- {node.text}: …`" if isinstance(node, Scalar) and node.text in model.SHORTHANDS else ""
+            )
             self.error("wrong_type", node, "a step is a map", hint)
             return None
         step = StepTree(id="", type="", node=node)
@@ -110,7 +102,12 @@ class _Parser(Reader):
             node = Mapping(node.line, node.column, node.start, node.path, node.end, dict(node.entries), dict(node.keys))
             del node.entries[shorthand]
             if spec.main and spec.main in node.entries:
-                self.error("two_types", node.keys[spec.main], f"`{shorthand}:` says what `{spec.main}:` says; here both stand", f"delete `{spec.main}:`")
+                self.error(
+                    "two_types",
+                    node.keys[spec.main],
+                    f"`{shorthand}:` says what `{spec.main}:` says; here both stand",
+                    f"delete `{spec.main}:`",
+                )
             if spec.main:
                 node.entries = {spec.main: value, **{k: v for k, v in node.entries.items() if k != spec.main}}
                 node.keys[spec.main] = step.node.keys[shorthand]
@@ -119,10 +116,17 @@ class _Parser(Reader):
         node = self._with_defaults(step.type, node)
         for name, why in spec.without.items():
             if name in node.entries:
-                self.error("field_not_allowed", node.keys[name], f"`{name}` may not stand on `{step.type}`: it {why}", self._instead(name, spec))
+                self.error(
+                    "field_not_allowed",
+                    node.keys[name],
+                    f"`{name}` may not stand on `{step.type}`: it {why}",
+                    self._instead(name, spec),
+                )
                 node.entries = {k: v for k, v in node.entries.items() if k != name}
         own = {k: v for k, v in fields.items() if k not in spec.without}
-        self.read_fields(node, own, step, f"`{step.type}`", also={"type", *(k for k in node.entries if k in model.SHORTHANDS)})
+        self.read_fields(
+            node, own, step, f"`{step.type}`", also={"type", *(k for k in node.entries if k in model.SHORTHANDS)}
+        )
 
     def _instead(self, name: str, spec: StepType) -> str:
         if name == "timeout" and "within" not in spec.without:
@@ -150,7 +154,12 @@ class _Parser(Reader):
         if written not in model.TYPES:
             meant = model.OTHER_NAMES.get(written) or nearest(written, model.TYPES)
             message = f"there is no step type `{written}`" if written else "`type` is the name of a step type"
-            self.error("unknown_step_type", value, message, f"did you mean `{meant}`?" if meant else f"types: {listed(model.TYPES, most=40)}")
+            self.error(
+                "unknown_step_type",
+                value,
+                message,
+                f"did you mean `{meant}`?" if meant else f"types: {listed(model.TYPES, most=40)}",
+            )
             return None
         spec = model.TYPES[written]
         for key in keys:
@@ -167,7 +176,9 @@ class _Parser(Reader):
             meant = model.OTHER_NAMES.get(key, "") if key not in model.COMMON else ""
             meant = meant or ("" if key in model.COMMON else nearest(key, model.SHORTHANDS))
             if meant:
-                self.error("missing_type", at, f"this step has no `type`, and `{key}` is none", f"did you mean `{meant}`?")
+                self.error(
+                    "missing_type", at, f"this step has no `type`, and `{key}` is none", f"did you mean `{meant}`?"
+                )
                 return
         self.error("missing_type", node, "this step has no `type`", f"types: {listed(model.TYPES, most=40)}")
 
@@ -195,7 +206,10 @@ class _Parser(Reader):
         first = self.ids.written.get(name)
         if first is not None:
             self.error(
-                "duplicate_id", node, f"the id `{name}` stands twice: first at line {first.line}, column {first.column}", "give one of them another id"
+                "duplicate_id",
+                node,
+                f"the id `{name}` stands twice: first at line {first.line}, column {first.column}",
+                "give one of them another id",
             )
             return
         self.ids.written[name] = node
@@ -226,9 +240,18 @@ class _Parser(Reader):
             return
         for name, entry in node.entries.items():
             if name not in model.TYPES:
-                self.error("unknown_step_type", node.keys[name], f"there is no step type `{name}`", did_you_mean(name, model.TYPES))
+                self.error(
+                    "unknown_step_type",
+                    node.keys[name],
+                    f"there is no step type `{name}`",
+                    did_you_mean(name, model.TYPES),
+                )
             elif name in model.WITHOUT_DEFAULTS:
-                self.error("field_not_allowed", node.keys[name], f"`{name}` takes no defaults: it is written out where it stands")
+                self.error(
+                    "field_not_allowed",
+                    node.keys[name],
+                    f"`{name}` takes no defaults: it is written out where it stands",
+                )
             elif not isinstance(entry, Mapping):
                 self.error("wrong_type", entry, f"the defaults of `{name}` are a map of fields")
             else:
@@ -237,12 +260,31 @@ class _Parser(Reader):
     def _allowed_defaults(self, type_name: str, entry: Mapping) -> dict[str, Node]:
         spec = model.TYPES[type_name]
         known = {**model.COMMON, **spec.fields}
-        allowed = [k for k, f in known.items() if k not in model.DEFAULTS_WITHOUT and k not in spec.without and not f.required]
+        allowed = [
+            k for k, f in known.items() if k not in model.DEFAULTS_WITHOUT and k not in spec.without and not f.required
+        ]
         on_error = entry.entries.get("on_error")
         if isinstance(on_error, Mapping) and "do" in on_error.entries:
-            self.error("field_not_allowed", on_error.keys["do"], "steps may not stand under `defaults`: each step has its own", "write them on the step")
+            self.error(
+                "field_not_allowed",
+                on_error.keys["do"],
+                "steps may not stand under `defaults`: each step has its own",
+                "write them on the step",
+            )
             allowed.remove("on_error")
-        probe = StepTree(id="", type=type_name, node=Mapping(entry.line, entry.column, entry.start, entry.path, entry.end, {k: v for k, v in entry.entries.items() if k != "on_error" or k in allowed}, entry.keys))
+        probe = StepTree(
+            id="",
+            type=type_name,
+            node=Mapping(
+                entry.line,
+                entry.column,
+                entry.start,
+                entry.path,
+                entry.end,
+                {k: v for k, v in entry.entries.items() if k != "on_error" or k in allowed},
+                entry.keys,
+            ),
+        )
         self.read_fields(probe.node, {name: known[name] for name in allowed}, probe, f"the defaults of `{type_name}`")
         return {name: node for name, node in entry.entries.items() if name in probe.fields}
 
@@ -266,4 +308,3 @@ class _Parser(Reader):
         found = NotYet(feature=feature, path=node.path, line=node.line, file=self.document.source.file)
         if found not in self.not_yet:
             self.not_yet.append(found)
-

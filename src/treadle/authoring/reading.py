@@ -6,15 +6,13 @@ from collections.abc import Mapping as Map
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
-from treadle.authoring.kinds import (
-    NAME, NAME_CHARACTERS_MAX, Amount, Anything, Condition, Duration, Either, Entries, Exprs, Field, Flag, Items, Kind, ListOf, MapOf, Record, Schema,
-    Steps, Template, Text, Value, Whole, Words, form_of,
-)  # fmt: skip
-from treadle.authoring.problems import Problem, did_you_mean, listed
-from treadle.authoring.templates import Templates, has_template, is_single
-from treadle.authoring.tree import NotYet, StepTree, TaskTree, Use
+from treadle.authoring import kinds as k
+from treadle.authoring.blanks import has_invisible
+from treadle.authoring.expressions import has_template
 from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of
-from treadle.authoring.yaml_reader import has_invisible
+from treadle.authoring.problems import Problem, did_you_mean, listed
+from treadle.authoring.templates import Templates, is_single
+from treadle.authoring.tree import NotYet, StepTree, TaskTree, Use
 from treadle.core.durations import parse_duration_ms
 from treadle.core.expr import Expr, const
 from treadle.core.schema import check, check_schema
@@ -61,7 +59,14 @@ class Reader:
         self.error(code, node, message, suggestion)
         return Unread()
 
-    def read_fields(self, node: Mapping, table: dict[str, Field], owner: Owner, what: str, also: set[str] | frozenset[str] = frozenset()) -> None:
+    def read_fields(
+        self,
+        node: Mapping,
+        table: dict[str, k.Field],
+        owner: Owner,
+        what: str,
+        also: set[str] | frozenset[str] = frozenset(),
+    ) -> None:
         """Read the fields of a step, task or file into its owner; unknown and missing ones are errors."""
         for name, child in node.entries.items():
             spec = table.get(name)
@@ -87,36 +92,40 @@ class Reader:
         if isinstance(owner, StepTree):
             owner.broken = True
 
-    def _unknown(self, name: str, node: Mapping, table: dict[str, Field], what: str) -> None:
+    def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str) -> None:
         hint = did_you_mean(name, table) or f"fields: {listed(table, most=60)}"
         self.error("unknown_field", node.keys[name], f"{what} has no field `{name}`", hint)
 
-    def value(self, kind: Kind, node: Node, owner: Owner, name: str) -> object:
+    def value(self, kind: k.Kind, node: Node, owner: Owner, name: str) -> object:
         """Read a value by its kind. Raises Unread after recording why not."""
         match kind:
-            case Template() | Value() | Items() | Condition():
+            case k.Template() | k.Value() | k.Items() | k.Condition():
                 return self._expression(kind, node, owner, name)
-            case Exprs():
+            case k.Exprs():
                 return self._exprs(node, owner, name)
-            case Steps():
-                return self.steps(node, owner, name if not name.endswith(".do") or isinstance(owner, TaskTree) else name[:-3])
-            case Text() | Words() | Duration() | Flag() | Whole() | Amount():
+            case k.Steps():
+                return self.steps(
+                    node, owner, name if not name.endswith(".do") or isinstance(owner, TaskTree) else name[:-3]
+                )
+            case k.Text() | k.Words() | k.Duration() | k.Flag() | k.Whole() | k.Amount():
                 return self._scalar(kind, node, name)
-            case Schema():
+            case k.Schema():
                 return self._schema(node)
-            case Entries():
+            case k.Entries():
                 return self._entries(node)
-            case ListOf() | MapOf() | Record() | Either():
+            case k.ListOf() | k.MapOf() | k.Record() | k.Either():
                 return self._compound(kind, node, owner, name)
-            case Anything():
+            case k.Anything():
                 return data_of(node)
 
     # Expressions
 
-    def _expression(self, kind: Template | Value | Items | Condition, node: Node, owner: Owner, name: str) -> Expr:
-        if isinstance(kind, Condition):
+    def _expression(
+        self, kind: k.Template | k.Value | k.Items | k.Condition, node: Node, owner: Owner, name: str
+    ) -> Expr:
+        if isinstance(kind, k.Condition):
             expr = self._condition(node, name)
-        elif isinstance(kind, Template):
+        elif isinstance(kind, k.Template):
             expr = self._template(node, name)
         else:
             self._shape(kind, node, name)
@@ -131,26 +140,42 @@ class Reader:
             return const(node.value)
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return self.templates.condition(node)
-        raise self.unread("wrong_type", node, f"`{name}` is one `{{{{ … }}}}`, not {form_of(data_of(node))}")
+        raise self.unread("wrong_type", node, f"`{name}` is one `{{{{ … }}}}`, not {k.form_of(data_of(node))}")
 
     def _template(self, node: Node, name: str) -> Expr | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            found = form_of(data_of(node))
-            raise self.unread("wrong_type", node, f"`{name}` is text, not {found}", "quote it" if isinstance(node, Scalar) and node.text else "")
+            found = k.form_of(data_of(node))
+            raise self.unread(
+                "wrong_type",
+                node,
+                f"`{name}` is text, not {found}",
+                "quote it" if isinstance(node, Scalar) and node.text else "",
+            )
         return self.templates.text(node)
 
-    def _shape(self, kind: Value | Items, node: Node, name: str) -> None:
-        wanted = "list" if isinstance(kind, Items) else kind.shape
+    def _shape(self, kind: k.Value | k.Items, node: Node, name: str) -> None:
+        wanted = "list" if isinstance(kind, k.Items) else kind.shape
         if wanted == "any" or isinstance(node, Mapping if wanted == "map" else Sequence):
             return
         if isinstance(node, Scalar) and isinstance(node.value, str) and is_single(node.text):
             return
-        hint = f'to read it from the state: "{{{{ {node.text} }}}}"' if isinstance(node, Scalar) and _BARE_NAME.match(node.text) else ""
-        raise self.unread("wrong_type", node, f"`{name}` is a {wanted}, or one `{{{{ … }}}}` that gives one, not {form_of(data_of(node))}", hint)
+        hint = (
+            f'to read it from the state: "{{{{ {node.text} }}}}"'
+            if isinstance(node, Scalar) and _BARE_NAME.match(node.text)
+            else ""
+        )
+        raise self.unread(
+            "wrong_type",
+            node,
+            f"`{name}` is a {wanted}, or one `{{{{ … }}}}` that gives one, not {k.form_of(data_of(node))}",
+            hint,
+        )
 
     def _exprs(self, node: Node, owner: Owner, name: str) -> list[tuple[str, Expr]]:
         if not isinstance(node, Mapping):
-            raise self.unread("wrong_type", node, f"`{name}` is a map of names and values, not {form_of(data_of(node))}")
+            raise self.unread(
+                "wrong_type", node, f"`{name}` is a map of names and values, not {k.form_of(data_of(node))}"
+            )
         if not node.entries and name == "updates":
             raise self.unread("wrong_type", node, "`updates` is empty; it names at least one field")
         found: list[tuple[str, Expr]] = []
@@ -168,112 +193,142 @@ class Reader:
         return found
 
     def _state_key(self, key: str, node: Node, name: str) -> None:
-        if (re.fullmatch(NAME, key) and len(key) <= NAME_CHARACTERS_MAX) or has_invisible(key):
+        if (re.fullmatch(k.NAME, key) and len(key) <= k.NAME_CHARACTERS_MAX) or has_invisible(key):
             return
         if key.startswith("state."):
-            self.error("bad_name", node, f"the names under `{name}` stand without `state.`", f"write `{key.removeprefix('state.')}`")
+            self.error(
+                "bad_name",
+                node,
+                f"the names under `{name}` stand without `state.`",
+                f"write `{key.removeprefix('state.')}`",
+            )
         elif "." in key:
-            self.error("bad_name", node, f"`{key}` is a path; only whole fields are written", f"write `{key.split('.')[0]}` with its new value")
+            self.error(
+                "bad_name",
+                node,
+                f"`{key}` is a path; only whole fields are written",
+                f"write `{key.split('.', maxsplit=1)[0]}` with its new value",
+            )
         else:
             self.error("bad_name", node, f"`{key}` is no name: letters, digits and `_`, at most 64", "rename it")
 
     # Scalars
 
-    def _scalar(self, kind: Text | Words | Duration | Flag | Whole | Amount, node: Node, name: str) -> object:
+    def _scalar(
+        self, kind: k.Text | k.Words | k.Duration | k.Flag | k.Whole | k.Amount, node: Node, name: str
+    ) -> object:
         if not isinstance(node, Scalar):
-            raise self.unread("wrong_type", node, f"`{name}` is {_wanted(kind)}, not {form_of(data_of(node))}")
-        if isinstance(node.value, str) and has_template(node.text) and not (isinstance(kind, Text) and kind.braces):
+            raise self.unread("wrong_type", node, f"`{name}` is {_wanted(kind)}, not {k.form_of(data_of(node))}")
+        if isinstance(node.value, str) and has_template(node.text) and not (isinstance(kind, k.Text) and kind.braces):
             raise self.unread("template_not_allowed", node, f"`{name}` is {_wanted(kind)}; templates do not stand here")
         match kind:
-            case Text():
+            case k.Text():
                 return self._text(kind, node, name)
-            case Words():
+            case k.Words():
                 return self._word(kind, node, name)
-            case Duration():
+            case k.Duration():
                 return self._duration(node, name)
-            case Flag():
+            case k.Flag():
                 return self._flag(node, name)
-            case Whole():
+            case k.Whole():
                 return self._whole(kind, node, name)
-            case Amount():
+            case k.Amount():
                 return self._amount(node, name)
 
-    def _text(self, kind: Text, node: Scalar, name: str) -> str:
+    def _text(self, kind: k.Text, node: Scalar, name: str) -> str:
         if not isinstance(node.value, str):
             hint = f'quote it: "{node.text}"' if node.value is not None else ""
-            raise self.unread("wrong_type", node, f"`{name}` is {kind.what}, not {form_of(node.value)}", hint)
+            raise self.unread("wrong_type", node, f"`{name}` is {kind.what}, not {k.form_of(node.value)}", hint)
         if kind.pattern and not re.fullmatch(kind.pattern, node.text):
             raise self.unread("bad_name", node, f"`{node.text[:80]}` is not {kind.what}", _name_hint(node.text, kind))
         if kind.characters_max and len(node.text) > kind.characters_max:
-            raise self.unread("bad_name", node, f"`{name}` has {len(node.text)} characters; at most {kind.characters_max} are allowed")
+            raise self.unread(
+                "bad_name", node, f"`{name}` has {len(node.text)} characters; at most {kind.characters_max} are allowed"
+            )
         return node.text
 
-    def _word(self, kind: Words, node: Scalar, name: str) -> str:
+    def _word(self, kind: k.Words, node: Scalar, name: str) -> str:
         if node.text not in kind.words or not isinstance(node.value, str):
             hint = did_you_mean(node.text, kind.words) or f"one of: {listed(kind.words)}"
-            raise self.unread("bad_value", node, f"`{name}` cannot be {form_of(node.value)}", hint)
+            raise self.unread("bad_value", node, f"`{name}` cannot be {k.form_of(node.value)}", hint)
         if node.text in kind.later:
             self.later(f"`{name}: {node.text}`", node)
         return node.text
 
     def _duration(self, node: Scalar, name: str) -> int:
         if not isinstance(node.value, str):
-            hint = f'write "{node.text}s" for seconds, "{node.text}ms" for milliseconds' if isinstance(node.value, int) else ""
-            raise self.unread("bad_duration", node, f"`{name}` is a duration with its unit, not {form_of(node.value)}", hint)
+            hint = (
+                f'write "{node.text}s" for seconds, "{node.text}ms" for milliseconds'
+                if isinstance(node.value, int)
+                else ""
+            )
+            raise self.unread(
+                "bad_duration", node, f"`{name}` is a duration with its unit, not {k.form_of(node.value)}", hint
+            )
         try:
             return parse_duration_ms(node.text)
         except ValueError as error:
-            raise self.unread("bad_duration", node, f"`{name}`: {error}", "write it like 500ms, 30s, 1h30m, 2d") from error
+            raise self.unread(
+                "bad_duration", node, f"`{name}`: {error}", "write it like 500ms, 30s, 1h30m, 2d"
+            ) from error
 
     def _flag(self, node: Scalar, name: str) -> bool:
         if isinstance(node.value, bool):
             return node.value
         meant = _OTHER_FLAGS.get(node.text.lower(), node.text.lower() if node.text.lower() in {"true", "false"} else "")
         hint = f"write `{meant}`, without quotes" if meant else ""
-        raise self.unread("wrong_type", node, f"`{name}` is `true` or `false`, not {form_of(node.value)}", hint)
+        raise self.unread("wrong_type", node, f"`{name}` is `true` or `false`, not {k.form_of(node.value)}", hint)
 
-    def _whole(self, kind: Whole, node: Scalar, name: str) -> int:
+    def _whole(self, kind: k.Whole, node: Scalar, name: str) -> int:
         if not isinstance(node.value, int) or isinstance(node.value, bool):
             hint = f"write {node.text}, without quotes" if node.text.isdigit() else ""
-            raise self.unread("wrong_type", node, f"`{name}` is a whole number, not {form_of(node.value)}", hint)
+            raise self.unread("wrong_type", node, f"`{name}` is a whole number, not {k.form_of(node.value)}", hint)
         if node.value < kind.minimum or (kind.maximum is not None and node.value > kind.maximum):
-            bounds = f"at least {kind.minimum:,}" + (f" and at most {kind.maximum:,}" if kind.maximum is not None else "")
+            bounds = f"at least {kind.minimum:,}" + (
+                f" and at most {kind.maximum:,}" if kind.maximum is not None else ""
+            )
             raise self.unread("out_of_range", node, f"`{name}` is {bounds}, not {node.value:,}")
         return node.value
 
     def _amount(self, node: Scalar, name: str) -> str:
         try:
-            amount = Decimal(node.text) if isinstance(node.value, str | int | float) and not isinstance(node.value, bool) else Decimal("NaN")
+            amount = (
+                Decimal(node.text)
+                if isinstance(node.value, str | int | float) and not isinstance(node.value, bool)
+                else Decimal("NaN")
+            )
         except InvalidOperation:
             amount = Decimal("NaN")
         if not amount.is_finite() or amount < 0:
-            raise self.unread("wrong_type", node, f"`{name}` is an amount such as 2.50, not {form_of(node.value)}")
+            raise self.unread("wrong_type", node, f"`{name}` is an amount such as 2.50, not {k.form_of(node.value)}")
         return str(amount)
 
     # Compounds
 
-    def _compound(self, kind: ListOf | MapOf | Record | Either, node: Node, owner: Owner, name: str) -> object:
+    def _compound(self, kind: k.ListOf | k.MapOf | k.Record | k.Either, node: Node, owner: Owner, name: str) -> object:
         match kind:
-            case Either(kinds=kinds):
-                chosen = next((k for k in kinds if _fits(k, node)), kinds[0] if isinstance(node, Scalar) else kinds[-1])
+            case k.Either(kinds=kinds):
+                chosen = next(
+                    (one for one in kinds if _fits(one, node)), kinds[0] if isinstance(node, Scalar) else kinds[-1]
+                )
                 return self.value(chosen, node, owner, name)
-            case ListOf():
+            case k.ListOf():
                 return self._list(kind, node, owner, name)
-            case MapOf():
+            case k.MapOf():
                 return self._map(kind, node, owner, name)
-            case Record():
+            case k.Record():
                 return self._record(kind, node, owner, name)
 
-    def _list(self, kind: ListOf, node: Node, owner: Owner, name: str) -> list[object]:
+    def _list(self, kind: k.ListOf, node: Node, owner: Owner, name: str) -> list[object]:
         if not isinstance(node, Sequence):
             if kind.alone:
                 return [self.value(kind.kind, node, owner, name)]
-            raise self.unread("wrong_type", node, f"`{name}` is a list, not {form_of(data_of(node))}", "write `[…]`")
+            raise self.unread("wrong_type", node, f"`{name}` is a list, not {k.form_of(data_of(node))}", "write `[…]`")
         if len(node.items) < kind.count_min:
             raise self.unread("wrong_type", node, f"`{name}` is empty")
         return self._each([(kind.kind, child, name) for child in node.items], owner)
 
-    def _each(self, parts: list[tuple[Kind, Node, str]], owner: Owner) -> list[object]:
+    def _each(self, parts: list[tuple[k.Kind, Node, str]], owner: Owner) -> list[object]:
         """Read all parts before giving up on one of them."""
         found: list[object] = []
         failed = False
@@ -286,15 +341,15 @@ class Reader:
             raise Unread
         return found
 
-    def _map(self, kind: MapOf, node: Node, owner: Owner, name: str) -> dict[str, object]:
+    def _map(self, kind: k.MapOf, node: Node, owner: Owner, name: str) -> dict[str, object]:
         if not isinstance(node, Mapping):
-            raise self.unread("wrong_type", node, f"`{name}` is a map, not {form_of(data_of(node))}")
+            raise self.unread("wrong_type", node, f"`{name}` is a map, not {k.form_of(data_of(node))}")
         if len(node.entries) < kind.count_min:
             raise self.unread("wrong_type", node, f"`{name}` is empty")
         for key, at in node.keys.items():
             if kind.key and not re.fullmatch(kind.key, key):
                 self.error("bad_name", at, f"`{key}` under `{name}` is no name: letters, digits, `_` and `-`")
-        if isinstance(kind.kind, Record) and name == "tasks":
+        if isinstance(kind.kind, k.Record) and name == "tasks":
             return self._tasks(node)
         parts = [(kind.kind, child, f"{name}.{key}") for key, child in node.entries.items()]
         return dict(zip(node.entries, self._each(parts, owner), strict=True))
@@ -305,12 +360,18 @@ class Reader:
             if isinstance(child, Mapping):
                 found[key] = self.task(key, child)
             else:
-                self.error("wrong_type", child, f"the task `{key}` is a map with `steps`, not {form_of(data_of(child))}")
+                self.error(
+                    "wrong_type", child, f"the task `{key}` is a map with `steps`, not {k.form_of(data_of(child))}"
+                )
         return found
 
-    def _record(self, kind: Record, node: Node, owner: Owner, name: str) -> dict[str, object]:
+    def _record(self, kind: k.Record, node: Node, owner: Owner, name: str) -> dict[str, object]:
         if not isinstance(node, Mapping):
-            raise self.unread("wrong_type", node, f"`{name}` is a map with {listed(kind.fields, most=60)}, not {form_of(data_of(node))}")
+            raise self.unread(
+                "wrong_type",
+                node,
+                f"`{name}` is a map with {listed(kind.fields, most=60)}, not {k.form_of(data_of(node))}",
+            )
         found: dict[str, object] = {}
         failed = False
         for key, child in node.entries.items():
@@ -343,7 +404,7 @@ class Reader:
     def _schema(self, node: Node) -> Json:
         schema = data_of(node)
         if not isinstance(node, Mapping) and not isinstance(schema, bool):
-            raise self.unread("wrong_type", node, f"a JSON Schema is a map, not {form_of(schema)}")
+            raise self.unread("wrong_type", node, f"a JSON Schema is a map, not {k.form_of(schema)}")
         self._check_schema(schema, node)
         return schema
 
@@ -356,7 +417,9 @@ class Reader:
 
     def _entries(self, node: Node) -> dict[str, object]:
         if not isinstance(node, Mapping):
-            raise self.unread("wrong_type", node, f"inputs and fields are a map of names, not {form_of(data_of(node))}")
+            raise self.unread(
+                "wrong_type", node, f"inputs and fields are a map of names, not {k.form_of(data_of(node))}"
+            )
         found: dict[str, object] = {}
         failed = False
         for key, child in node.entries.items():
@@ -373,25 +436,51 @@ class Reader:
         data = data_of(node)
         if not isinstance(node, Mapping) or not isinstance(data, dict):
             hint = f"write `{{type: {data}}}`" if isinstance(data, str) else ""
-            raise self.unread("wrong_type", node, f"`{name}` is a map such as `{{type: string, required: true}}`, not {form_of(data)}", hint)
+            raise self.unread(
+                "wrong_type",
+                node,
+                f"`{name}` is a map such as `{{type: string, required: true}}`, not {k.form_of(data)}",
+                hint,
+            )
         required = data.get("required")
         if required is not None and not isinstance(required, bool | list):
             raise self.unread("wrong_type", node.entries["required"], f"`required` of `{name}` is `true` or `false`")
-        plain = {key: value for key, value in data.items() if key != "default" and not (key == "required" and isinstance(value, bool))}
+        plain = {
+            key: value
+            for key, value in data.items()
+            if key != "default" and not (key == "required" and isinstance(value, bool))
+        }
         for key in plain:
             if key in _OLD_RULES:
-                raise self.unread("unknown_field", node.keys[key], f"inputs use JSON Schema's names; `{key}` is none", f"did you mean `{_OLD_RULES[key]}`?")
+                raise self.unread(
+                    "unknown_field",
+                    node.keys[key],
+                    f"inputs use JSON Schema's names; `{key}` is none",
+                    f"did you mean `{_OLD_RULES[key]}`?",
+                )
         self._check_schema(plain, node)
         if "default" in data:
             for fault in check(plain, data["default"]):
-                self.error("bad_default", self.node_at(node.entries["default"], fault.path), f"the default of `{name}`: {fault.message}")
+                self.error(
+                    "bad_default",
+                    self.node_at(node.entries["default"], fault.path),
+                    f"the default of `{name}`: {fault.message}",
+                )
                 raise Unread
             if required is True:
-                self.error("required_with_default", node.entries["default"], f"`{name}` is required and has a default, which is never used", "delete one of them")
+                self.error(
+                    "required_with_default",
+                    node.entries["default"],
+                    f"`{name}` is required and has a default, which is never used",
+                    "delete one of them",
+                )
         if isinstance(required, list):
             # On an entry `required` is ours and says whether it must be given; of an object's keys it is said one level down.
             also = data.get("allOf")
-            return {**{k: v for k, v in data.items() if k != "required"}, "allOf": [*(also if isinstance(also, list) else []), {"required": required}]}
+            return {
+                **{key: value for key, value in data.items() if key != "required"},
+                "allOf": [*(also if isinstance(also, list) else []), {"required": required}],
+            }
         return data
 
     def node_at(self, node: Node, path: str) -> Node:
@@ -412,23 +501,23 @@ _OLD_RULES: Final = {
 }  # fmt: skip
 
 
-def _wanted(kind: Text | Words | Duration | Flag | Whole | Amount) -> str:
+def _wanted(kind: k.Text | k.Words | k.Duration | k.Flag | k.Whole | k.Amount) -> str:
     match kind:
-        case Text(what=what):
+        case k.Text(what=what):
             return what
-        case Words(words=words):
+        case k.Words(words=words):
             return "one of " + listed(words)
-        case Duration():
+        case k.Duration():
             return "a duration such as 30s"
-        case Flag():
+        case k.Flag():
             return "`true` or `false`"
-        case Whole():
+        case k.Whole():
             return "a whole number"
-        case Amount():
+        case k.Amount():
             return "an amount"
 
 
-def _name_hint(text: str, kind: Text) -> str:
+def _name_hint(text: str, kind: k.Text) -> str:
     if text.startswith("state.") and re.fullmatch(kind.pattern, text.removeprefix("state.")):
         return f"write `{text.removeprefix('state.')}`"
     folded = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")
@@ -439,18 +528,18 @@ def _name_hint(text: str, kind: Text) -> str:
     return ""
 
 
-def _fits(kind: Kind, node: Node) -> bool:
+def _fits(kind: k.Kind, node: Node) -> bool:
     """Tell whether the form of a node fits a kind, for choosing among several."""
     match kind:
-        case ListOf():
+        case k.ListOf():
             return isinstance(node, Sequence)
-        case Record() | MapOf() | Schema():
+        case k.Record() | k.MapOf() | k.Schema():
             return isinstance(node, Mapping)
-        case Flag():
+        case k.Flag():
             return isinstance(node, Scalar) and isinstance(node.value, bool)
-        case Whole():
+        case k.Whole():
             return isinstance(node, Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool)
-        case Words() | Text() | Template():
+        case k.Words() | k.Text() | k.Template():
             return isinstance(node, Scalar) and isinstance(node.value, str)
         case _:
             return True

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from treadle.authoring.nodes import Node, Scalar, scalars
 from treadle.authoring.places import Source
 from treadle.authoring.templates import SECRETS_STAND_IN
 from treadle.authoring.tree import Use
-from treadle.authoring.nodes import Node, Scalar, scalars
 
 
 class Read(NamedTuple):

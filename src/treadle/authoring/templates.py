@@ -3,11 +3,17 @@
 import re
 from collections.abc import Mapping as Map
 
-from treadle.authoring.expressions import ExpressionProblem, ExpressionProblemsError, compile_condition, compile_data, compile_text
-from treadle.authoring.expressions import has_template as has_template
+from treadle.authoring.expressions import (
+    ExpressionProblem,
+    ExpressionProblemsError,
+    compile_condition,
+    compile_data,
+    compile_text,
+    has_template,
+)  # fmt: skip
+from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence, data_of
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
-from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence, data_of
 from treadle.core.expr import Expr
 from treadle.core.values import Json
 from treadle.functions import FunctionInfo

@@ -6,8 +6,8 @@ Unlike a Definition it can hold every step type, also those that nothing carries
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from treadle.authoring.problems import Problem
 from treadle.authoring.nodes import Document, Mapping, Node
+from treadle.authoring.problems import Problem
 from treadle.core.expr import Expr
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import yaml
 
+from treadle.authoring.blanks import Blanks, has_blanks
 from treadle.authoring.nodes import Alias, Document, Mapping, Node, Scalar, Sequence, Style, path_below, unfold
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
@@ -26,8 +27,14 @@ EXPANDED_CHARACTERS_MAX: Final = 4 << 20
 DEPTH_MAX: Final = 64
 # Whoever makes more mistakes than this has sent something that is no workflow.
 PROBLEMS_MAX: Final = 1_000
-_STYLES: Final[dict[str | None, Style]] = {None: "plain", "": "plain", "'": "single", '"': "double", "|": "literal", ">": "folded"}
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_STYLES: Final[dict[str | None, Style]] = {
+    None: "plain",
+    "": "plain",
+    "'": "single",
+    '"': "double",
+    "|": "literal",
+    ">": "folded",
+}
 # What libyaml's reader would refuse without saying where in a way an author understands; NUL first of all.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -50,7 +57,9 @@ def read_bytes(data: bytes, shown: str) -> Document:
     if len(data) > FILE_BYTES_MAX:
         return _too_large(shown, len(data))
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or data[:4] == b"\x00\x00\xfe\xff":
-        return _refused(Source(shown, ""), "not_utf8", "the file is UTF-16 or UTF-32; Treadle reads UTF-8", "save it as UTF-8")
+        return _refused(
+            Source(shown, ""), "not_utf8", "the file is UTF-16 or UTF-32; Treadle reads UTF-8", "save it as UTF-8"
+        )
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         text = data.decode("utf-8")
@@ -71,11 +80,6 @@ def read_text(text: str, shown: str) -> Document:
     reader = _Reader(source)
     root = reader.read()
     return Document(source=source, root=None if root is None else unfold(root, ""), problems=reader.problems)
-
-
-def has_invisible(text: str) -> bool:
-    """Tell whether a text holds characters that are not shown, which the reader reports."""
-    return _INVISIBLE.search(text) is not None
 
 
 class _StopReading(Exception):  # noqa: N818 - control flow within this module
@@ -115,7 +119,7 @@ class _Reader:
         self.nodes = 0
         self.characters = 0
         # Only a file with tabs or invisible characters pays for looking where they stand.
-        self.spans: list[tuple[int, int, str]] | None = [] if "\t" in source.text or _INVISIBLE.search(source.text) else None
+        self.blanks = Blanks(source.text) if has_blanks(source.text) else None
 
     def read(self) -> Node | None:
         parser = yaml.CLoader(_joined_surrogates(self.source))
@@ -129,7 +133,10 @@ class _Reader:
                 handler = handlers.get(type(event))
                 if handler is not None:
                     handler(event)
-            self._after()
+            for found in self.blanks.findings() if self.blanks is not None else ():
+                self._fault(
+                    found.code, found.at, found.message, found.suggestion, "error" if found.is_error else "warning"
+                )
         except yaml.MarkedYAMLError as error:
             self._syntax(error)
             return None
@@ -147,10 +154,19 @@ class _Reader:
     def _document(self, event: Any) -> None:
         at = self._place(event.start_mark)[2]
         if self.root is not None:
-            self._fault("several_documents", at, "a file holds one document; here a second one begins", "put it into a file of its own")
+            self._fault(
+                "several_documents",
+                at,
+                "a file holds one document; here a second one begins",
+                "put it into a file of its own",
+            )
             raise _StopReading
         if event.version not in {None, (1, 2)}:
-            self._fault("yaml_directive", at, f"`%YAML {event.version[0]}.{event.version[1]}` is not understood; files are YAML 1.2")
+            self._fault(
+                "yaml_directive",
+                at,
+                f"`%YAML {event.version[0]}.{event.version[1]}` is not understood; files are YAML 1.2",
+            )
         if event.tags:
             self._fault("yaml_directive", at, "`%TAG` is not allowed; there are no tags here", "delete the line")
 
@@ -168,8 +184,8 @@ class _Reader:
                 value = resolve(text)
             except ScalarError as error:
                 self._fault(error.code, start, error.message)
-        if self.spans is not None:
-            self.spans.append((start, end, "key" if self._wants_key() else "text"))
+        if self.blanks is not None:
+            self.blanks.scalars.append((start, end, self._wants_key()))
         self._put(Scalar(line, column, start, "", end, value, text, style), event.anchor, 1, len(text), 0)
 
     def _open(self, event: Any) -> None:
@@ -194,8 +210,8 @@ class _Reader:
         done.node.end = self.source.original(event.end_mark.index)
         if done.anchor is not None:
             self.open_anchors.discard(done.anchor)
-        if self.spans is not None and done.flow:
-            self.spans.append((done.node.start, done.node.end, "flow"))
+        if self.blanks is not None and done.flow and not any(level.flow for level in self.stack):
+            self.blanks.flows.append((done.node.start, done.node.end))
         self._put(done.node, done.anchor, self.nodes - done.nodes, self.characters - done.characters, done.height + 1)
 
     def _alias(self, event: Any) -> None:
@@ -230,7 +246,12 @@ class _Reader:
         self.characters += characters
         if self.nodes > NODES_MAX or self.characters > EXPANDED_CHARACTERS_MAX:
             size = f"{NODES_MAX:,} values or {EXPANDED_CHARACTERS_MAX >> 20} MiB"
-            self._fault("too_many_values", at, f"the file unfolds to more than {size}", "divide it; aliases count as what they repeat")
+            self._fault(
+                "too_many_values",
+                at,
+                f"the file unfolds to more than {size}",
+                "divide it; aliases count as what they repeat",
+            )
             raise _StopReading
 
     def _wants_key(self) -> bool:
@@ -243,8 +264,7 @@ class _Reader:
             self.root = node
             return
         top = self.stack[-1]
-        if height > top.height:
-            top.height = height
+        top.height = max(top.height, height)
         holder = top.node
         if isinstance(holder, Sequence):
             holder.items.append(node)
@@ -268,9 +288,19 @@ class _Reader:
             self._fault("merge_key", node.start, "`<<` does not merge here", "repeat the fields, or use `defaults:`")
         elif not isinstance(node.value, str):
             shown = node.text or "an empty key"
-            self._fault("key_not_text", node.start, f"a key must be text; `{shown}` is {_kind(node.value)}", f'quote it: "{node.text}"')
+            self._fault(
+                "key_not_text",
+                node.start,
+                f"a key must be text; `{shown}` is {_kind(node.value)}",
+                f'quote it: "{node.text}"',
+            )
         elif node.text.startswith(RESERVED):
-            self._fault("reserved_key", node.start, f"the key `{node.text}` is reserved: no key may start with `{RESERVED}`", "rename it")
+            self._fault(
+                "reserved_key",
+                node.start,
+                f"the key `{node.text}` is reserved: no key may start with `{RESERVED}`",
+                "rename it",
+            )
         elif node.text in top.node.keys:
             first = top.node.keys[node.text]
             self._fault(
@@ -288,7 +318,9 @@ class _Reader:
                     'write "{{ … }}" in double quotes')  # fmt: skip
         raise _StopReading
 
-    def _fault(self, code: str, at: int, message: str, suggestion: str = "", severity: Literal["error", "warning"] = "error") -> None:
+    def _fault(
+        self, code: str, at: int, message: str, suggestion: str = "", severity: Literal["error", "warning"] = "error"
+    ) -> None:
         if len(self.problems) >= PROBLEMS_MAX:
             raise _StopReading
         line, column = self.source.place(at)
@@ -330,35 +362,6 @@ class _Reader:
         context = f" {error.context}" if error.context else ""
         self._fault("yaml_syntax", at, f"this is not YAML: {problem}{context}", hint)
 
-    def _after(self) -> None:
-        """Look where tabs and invisible characters stand, once all scalars are known."""
-        if self.spans is None:
-            return
-        self.spans.sort()
-        for found in _INVISIBLE.finditer(self.source.text):
-            kind = self._span_of(found.start())
-            name = f"the invisible character U+{ord(found[0]):04X}"
-            if kind == "key":
-                self._fault("invisible_character", found.start(), f"{name} stands in a name", "delete it")
-            else:
-                self._fault("invisible_text", found.start(), f"{name} stands in text: what is read may not be what is shown", severity="warning")
-        for found in re.finditer("\t+", self.source.text):
-            if not self._span_of(found.start()) and not self._in_comment(found.start()):
-                self._fault("tab", found.start(), "a tab stands where YAML wants spaces", "use spaces")
-
-    def _span_of(self, at: int) -> str:
-        # Innermost last: a scalar inside a flow collection starts later than the collection.
-        return next((kind for start, end, kind in reversed(self.spans or []) if start <= at < end), "")
-
-    def _in_comment(self, at: int) -> bool:
-        start = self.source.text.rfind("\n", 0, at) + 1
-        marks = (i for i in range(start, at) if self.source.text[i] == "#" and not self._span_of(i))
-        return any(i == start or self.source.text[i - 1] in " \t" for i in marks) or self._rest_is_comment(at)
-
-    def _rest_is_comment(self, at: int) -> bool:
-        rest = self.source.text[at : self.source.text.find("\n", at) if "\n" in self.source.text[at:] else None].strip()
-        return not rest or rest.startswith("#")
-
 
 def _kind(value: Json) -> str:
     return "null" if value is None else "a boolean" if isinstance(value, bool) else "a number"
@@ -379,7 +382,16 @@ def _joined_surrogates(source: Source) -> str:
 
 def _refused(source: Source, code: str, message: str, suggestion: str = "", at: int = 0) -> Document:
     line, column = source.place(at)
-    problem = Problem(code=code, severity="error", file=source.file, line=line, column=column, path="", message=message, suggestion=suggestion)
+    problem = Problem(
+        code=code,
+        severity="error",
+        file=source.file,
+        line=line,
+        column=column,
+        path="",
+        message=message,
+        suggestion=suggestion,
+    )
     return Document(source=source, root=None, problems=[problem])
 
 

@@ -84,7 +84,7 @@ def _clean(text: str) -> str:
 
 
 @function(version="1", pure=True)
-def merge_plan_with_feedback(plan: str, feedback: dict | str | None) -> str:  # pyright: ignore[reportMissingTypeArgument]
+def merge_plan_with_feedback(plan: str, feedback: dict | str | None) -> str:
     """Write a review's changes into a plan: under the heading that a point names, the others in a closing section.
 
     `feedback` is `{feedback: [{point, change}], verdict}`; a text is taken as one change. Nothing of the plan is removed, and a change that
@@ -92,7 +92,9 @@ def merge_plan_with_feedback(plan: str, feedback: dict | str | None) -> str:  # 
     """
     changes = _changes(feedback)
     lines = plan.rstrip().splitlines()
-    headings = [(index, found[2]) for index, line in enumerate(lines) if (found := _HEADING.fullmatch(line)) is not None]
+    headings = [
+        (index, found[2]) for index, line in enumerate(lines) if (found := _HEADING.fullmatch(line)) is not None
+    ]
     inserts: dict[int, list[str]] = {}
     closing: list[str] = []
     for point, change in changes:
@@ -115,14 +117,13 @@ def merge_plan_with_feedback(plan: str, feedback: dict | str | None) -> str:  # 
 
 def _changes(feedback: object) -> list[tuple[str, str]]:
     if isinstance(feedback, str):
-        return [("", _clean_line(feedback))] if feedback.strip() else []
+        return [("", _clean_line(feedback))] if _clean_line(feedback) else []
     rows = feedback.get("feedback", []) if isinstance(feedback, dict) else []
     found: list[tuple[str, str]] = []
     for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, str):
-            found.append(("", _clean_line(row)))
-        elif isinstance(row, dict) and row.get("change"):
-            found.append((_clean_line(str(row.get("point", ""))), _clean_line(str(row["change"]))))
+        point, change = (row.get("point", ""), row.get("change", "")) if isinstance(row, dict) else ("", row)
+        if isinstance(change, str) and _clean_line(change):
+            found.append((_clean_line(str(point)), _clean_line(change)))
     return found
 
 
@@ -132,7 +133,9 @@ def _clean_line(text: str) -> str:
 
 def _end_of_section(lines: list[str], headings: list[tuple[int, str]], point: str) -> int | None:
     """Give the line before which a change to the section that `point` names belongs; the longest heading that it names wins."""
-    named = [(len(title), index) for index, title in headings if re.search(rf"\b{re.escape(title)}\b", point, re.IGNORECASE)]
+    named = [
+        (len(title), index) for index, title in headings if re.search(rf"\b{re.escape(title)}\b", point, re.IGNORECASE)
+    ]
     if not named:
         return None
     start = max(named, key=lambda row: (row[0], -row[1]))[1]
@@ -143,7 +146,7 @@ def _end_of_section(lines: list[str], headings: list[tuple[int, str]], point: st
 
 
 @function(version="1", pure=True)
-def analyze_search_results(search_results: dict, reading: dict | None = None) -> dict:  # pyright: ignore[reportMissingTypeArgument]
+def analyze_search_results(search_results: dict, reading: dict | None = None) -> dict:
     """Match findings with the sources that were found: `{findings, unsupported, sources, unused, confidence}`.
 
     `search_results` is what `web.search` gives, `reading` is `{findings: [{statement, sources}], confidence}`. A finding that cites none of the
@@ -152,7 +155,9 @@ def analyze_search_results(search_results: dict, reading: dict | None = None) ->
     """
     sources = _distinct_sources(search_results)
     if reading is None:
-        findings = [{"statement": row["snippet"], "sources": [row["url"]]} for row in sources.values() if row["snippet"]]
+        findings = [
+            {"statement": row["snippet"], "sources": [row["url"]]} for row in sources.values() if row["snippet"]
+        ]
         return _analysis(findings, [], sources, "low")
     supported: list[dict[str, object]] = []
     unsupported: list[str] = []
@@ -160,7 +165,11 @@ def analyze_search_results(search_results: dict, reading: dict | None = None) ->
     for row in rows if isinstance(rows, list) else []:
         statement = _clean_line(str(row.get("statement", "") if isinstance(row, dict) else row))
         cited = row.get("sources", []) if isinstance(row, dict) else []
-        keys = [key for key in dict.fromkeys(map(_address, map(str, cited if isinstance(cited, list) else []))) if key in sources]
+        keys = [
+            key
+            for key in dict.fromkeys(map(_address, map(str, cited if isinstance(cited, list) else [])))
+            if key in sources
+        ]
         if statement and keys:
             supported.append({"statement": statement, "sources": [sources[key]["url"] for key in keys]})
         elif statement:
