@@ -98,9 +98,20 @@ class OpenProject:
         """List the living processes that perform server steps of this project."""
         return [each for each in presence.living(self.live_dir) if each.serves]
 
-    def shown_status(self, status: str) -> str:
-        """Give the word to show for a run: `running` with nobody at work is `stalled` (ruling 46)."""
-        return "stalled" if status == "running" and not presence.living(self.live_dir) else status
+    def shown_status(self, run_id: str, status: str) -> str:
+        """Give the status to show for a run: `running` with nobody at work on it is `stalled` (ruling 46)."""
+        if status not in {"running", "cancelling"}:
+            return status
+        present = presence.living(self.live_dir)
+        if any(each.serves for each in present):
+            return status
+        names, now_ms = {each.holder for each in present}, self.clock.now_ms()
+        for lease in self.storage.leases(run_id):
+            process = presence.process_of(lease.holder)
+            # A holder that cannot be judged is believed for as long as its lease runs.
+            if lease.until_ms > now_ms and (process is None or process in names):
+                return status
+        return "stalled"
 
     async def let_go(self, process: str) -> int:
         """End every lease of a process and of the performers in it; gives how many there were."""
@@ -218,6 +229,21 @@ def list_workflows(settings: Settings) -> "list[Listed]":
     from treadle.authoring import find
 
     return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home())
+
+
+def branch_of(root: Path) -> str:
+    """Give the git branch that a directory is on; empty outside of git or on no branch. Git is not started for this."""
+    for top in (root, *root.parents):
+        marker = top / ".git"
+        if not marker.exists():
+            continue
+        try:
+            named = marker.read_text(encoding="utf-8").removeprefix("gitdir:").strip() if marker.is_file() else ".git"
+            head = (top / named / "HEAD").read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):  # not a repository after all
+            return ""
+        return head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else ""
+    return ""
 
 
 def _wire(

@@ -53,6 +53,8 @@ class Teller:
                 self._attempts[note.path] = _number(data["attempt"])
                 again = f", attempt {data['attempt']}" if data["attempt"] != 1 else ""
                 return "running", f"taken by {holder_name(data['holder'])}{again}", str(data["holder"]).startswith("treadle-") and not again
+            case "action_completed" if self._opened.get(note.path, ("", 0))[0] == "approve":
+                return "note", "", True  # the decision was told
             case "action_completed":
                 return "completed", self._completed(note.path, moment), False
             case "step_completed" if note.path in self._opened:

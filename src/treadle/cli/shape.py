@@ -4,6 +4,7 @@ Branch tokens are not shown: who has one can work that branch.
 """
 
 import datetime
+import re
 from typing import Any
 
 from treadle.cli.exits import exit_code
@@ -58,9 +59,14 @@ async def action_json(service: Service, action: ActionView) -> dict[str, Any]:
 def step_json(step: StepView) -> dict[str, Any]:
     """Give a step of the outline."""
     return {
-        "path": step.path, "type": step.type, "status": step.status, "description": step.description, "done": step.done,
+        "path": step.path, "type": type_word(step.type), "status": step.status, "description": step.description, "done": step.done,
         "total": step.total, "failed": step.failed, "steps": [step_json(child) for child in step.children],
     }  # fmt: skip
+
+
+def type_word(name: str) -> str:
+    """Give the language's word for a type of step."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def failure_json(failure: Failure | None) -> dict[str, Any] | None:

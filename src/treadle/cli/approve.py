@@ -1,0 +1,89 @@
+"""`treadle approve`: show exactly what a run asks approval for, with its digest, and take a person's decision."""
+
+import click
+from rich.rule import Rule
+from rich.text import Text
+
+from treadle.cli import asking, screen, values
+from treadle.cli.answer import tell_next
+from treadle.cli.exits import WAITING
+from treadle.cli.frame import Frame, command, find_run, person
+from treadle.cli.values import NotFittingError
+from treadle.compose import OpenProject
+from treadle.core.errors import RequestError
+from treadle.core.view import ActionView, RunView
+
+
+@command(
+    examples="""\
+treadle approve last
+treadle approve run_7k2m request-approval --note "as discussed"
+treadle approve last --reject --note "the second step is missing"
+treadle approve last --yes""",
+    keys="run, action, attempt, duplicate, status, next {kind, message, action, command, due_at, others}",
+)
+@click.argument("named", metavar="RUN")
+@click.argument("action", required=False)
+@click.option("--yes", "-y", is_flag=True, help="Approve without being asked; what is approved is shown all the same.")
+@click.option("--reject", is_flag=True, help="Reject.")
+@click.option("--note", default="", help="A note that is kept with the decision.")
+async def approve(frame: Frame, named: str, action: str | None, *, yes: bool, reject: bool, note: str) -> int:
+    """Decide what RUN (an id, the beginning of one, or `last`) asks approval for.
+
+    The decision is bound to the digest of exactly what is shown, and is of level `local`: it tells who the operating system says you are.
+    """
+    if yes and reject:
+        raise RequestError("--yes and --reject exclude each other", code="usage", hint="give one of them")
+    async with frame.open(what="approve") as opened:
+        row = await find_run(opened.service, named)
+        view = await opened.service.look(row.id)
+        gate = _gate(view, action)
+        show = await opened.service.filled(gate.params.get("show"))
+        if not frame.json:
+            _show(gate, asking.shown_thing(show, gate.digest))
+        decided = _decided(yes=yes, reject=reject)
+        if decided is None:
+            return WAITING
+        return await _decide(frame, opened, view, gate, approved=decided, note=note)
+
+
+async def _decide(frame: Frame, opened: OpenProject, view: RunView, gate: ActionView, *, approved: bool, note: str) -> int:
+    offer = await opened.service.decide(view.run_id, gate.id, gate.digest or "", person(), approved=approved, note=note)
+    if offer.refusal is not None:
+        raise RequestError(offer.refusal.message, code=offer.refusal.code, hint=offer.refusal.hint, details=offer.refusal.details)
+    await tell_next(frame, opened, offer, gate)
+    return 0
+
+
+def _gate(view: RunView, action: str | None) -> ActionView:
+    gates = [a for a in view.actions if a.kind == "approve" and action in {None, a.id}]
+    if len(gates) == 1:
+        return gates[0]
+    if not gates:
+        what = f"`{action}` is no open approval" if action else f"nothing in {view.run_id} waits for approval"
+        raise RequestError(f"{what}; the run is {view.status}", code="not_open", hint=f"treadle why {view.run_id}")
+    names = ", ".join(gate.id for gate in gates)
+    raise RequestError("several approvals are open", code="which_action", hint=f"name one: {names}")
+
+
+def _show(gate: ActionView, thing: Text) -> None:
+    out = screen.console()
+    out.print(Rule(Text.assemble(("to be approved: ", "cyan"), (gate.id, "bold cyan")), align="left", style="cyan"))
+    if gate.description:
+        screen.say(screen.clean(gate.description), style="bright_black")
+    screen.say(thing)
+
+
+def _decided(*, yes: bool, reject: bool) -> bool | None:
+    if yes or reject:
+        return yes
+    if not screen.is_terminal():
+        raise RequestError("nobody is there to decide", code="no_decision", hint="say --yes or --reject; what is shown above is what is decided")
+    while True:
+        try:
+            typed = input("approve? [y/n] ")
+            return values.read_yes(typed)
+        except NotFittingError as error:
+            screen.say(f"  {error}; Ctrl-C leaves it undecided", style="yellow")
+        except EOFError:
+            return None

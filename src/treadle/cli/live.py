@@ -1,0 +1,146 @@
+"""What is seen while a run is carried on: facts above, a line each and for good; below, on a terminal, what is in flight, redrawn.
+
+Without a terminal there are only the facts. While a person is being asked nothing is drawn, and facts wait until the answer was given.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from treadle.cli import facts, screen
+from treadle.cli.keyboard import Keyboard
+from treadle.core.view import ActionView, RunView, StepView
+from treadle.engine.why import Wait
+
+REDRAWN_PER_S = 4
+LINES_BESIDE = 6
+
+
+class Show:
+    """The view of one run. Made on a terminal if a keyboard is given, else plain; `quiet` shows nothing."""
+
+    def __init__(self, keyboard: Keyboard | None, *, quiet: bool = False, to_errors: bool = False) -> None:
+        """Show nothing yet."""
+        self._keyboard, self._quiet, self._to_errors = keyboard, quiet, to_errors
+        self._view: RunView | None = None
+        self._wait: Wait | None = None
+        self._live: Live | None = None
+        self._waiting_facts: list[Text] = []
+        self._asking = False
+        self._stack = contextlib.ExitStack()
+
+    def tell(self, told: Sequence[facts.Fact]) -> None:
+        """Print facts."""
+        lines = [facts.line(fact) for fact in told if not fact.minor]
+        if self._quiet:
+            return
+        if self._asking:
+            self._waiting_facts += lines
+            return
+        out = screen.errors() if self._to_errors else screen.console()
+        for line in lines:
+            out.print(line, soft_wrap=not out.is_terminal)
+
+    def look(self, view: RunView, wait: Wait) -> None:
+        """Show how the run is now."""
+        self._view, self._wait = view, wait
+        if self._keyboard is not None and self._live is None and not self._asking and not self._quiet:
+            self._begin()
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Leave the terminal to a question."""
+        self._end()
+        self._asking = True
+        try:
+            yield
+        finally:
+            self._asking = False
+            lines, self._waiting_facts = self._waiting_facts, []
+            for line in lines:
+                screen.console().print(line, soft_wrap=not screen.console().is_terminal)
+            if self._view is not None and self._keyboard is not None:
+                self._begin()
+
+    def close(self) -> None:
+        """Show nothing any more, and give the terminal back."""
+        self._end()
+        self._keyboard = None
+
+    def _begin(self) -> None:
+        if self._keyboard is None:
+            return
+        self._stack.enter_context(self._keyboard.quiet())
+        self._live = Live(
+            console=screen.console(), get_renderable=self._frame, refresh_per_second=REDRAWN_PER_S, transient=True, redirect_stdout=False,
+            redirect_stderr=False,
+        )  # fmt: skip
+        self._stack.enter_context(self._live)
+
+    def _end(self) -> None:
+        self._live = None
+        self._stack.close()
+
+    def _frame(self) -> Group:
+        view, wait = self._view, self._wait
+        if view is None or wait is None:
+            return Group()
+        now_ms = time.time_ns() // 1_000_000
+        out = screen.console()
+        room = max(3, out.height - LINES_BESIDE)
+        done = sum(step.status in {"completed", "skipped", "failed"} for step in view.steps)
+        head = Text.assemble(
+            (view.workflow, "bold"), "  ", screen.worded(view.status), f"  {done} of {len(view.steps)} steps  ",
+            (screen.duration(now_ms - view.started_at_ms), "bright_black"), f"  {view.run_id}",
+        )  # fmt: skip
+        rows = list(_open_lines(view.steps, {action.id: action for action in view.actions}, now_ms))
+        if len(rows) > room:
+            rows = [*rows[: room - 1], Text(f"  … and {len(rows) - room + 1} more", style="bright_black")]
+        waits = Text(f"{wait.message}", style="cyan" if wait.kind in {"answer", "approval", "agent", "outcome"} else "default")
+        lines = [Text(), head, *rows, waits, Text("Ctrl-C leaves the run as it is", style="bright_black")]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        return Group(*lines)
+
+
+def _open_lines(steps: Sequence[StepView], actions: dict[str, ActionView], now_ms: int, depth: int = 1) -> Iterator[Text]:
+    for step in steps:
+        if step.status not in {"running", "waiting", "handling"}:
+            continue
+        action = actions.get(step.path)
+        line = Text("  " * depth)
+        line.append_text(screen.mark("unknown" if action is not None and action.status == "unknown" else step.status))
+        line.append(f" {_own_name(step.path)}", style="bold" if depth == 1 else "default")
+        if step.total is not None:
+            failed = f", {step.failed} failed" if step.failed else ""
+            line.append(f"  {step.done} of {step.total} done{failed}")
+        if action is not None:
+            line.append(f"  {doing(action)}  ", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default")
+            line.append(screen.duration(now_ms - action.opened_at_ms), style="bright_black")
+        yield line
+        yield from _open_lines(step.children, actions, now_ms, depth + 1)
+
+
+def _own_name(path: str) -> str:
+    """Give the last part of a path: a step's id, or the number of a round."""
+    last = path.rpartition("/")[2]
+    return last[last.rfind("[") :] if last.endswith("]") else last
+
+
+def doing(action: ActionView) -> str:
+    """Say in a few words who an open action waits for."""
+    match action.waits_for:
+        case "outcome":
+            return "nobody knows whether it was done: you decide"
+        case "person":
+            return "needs you"
+        case "time":
+            return "is tried again soon" if action.status == "backoff" else "is being stopped"
+        case "server":
+            return "Treadle performs it"
+        case "agent":
+            return f"held by {facts.holder_name(action.holder)}" if action.holder is not None else "waits for an agent, or you"

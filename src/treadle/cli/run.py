@@ -1,0 +1,207 @@
+"""`treadle run`: start a workflow, or go on with an unfinished run of it, and carry it on in this terminal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import orjson
+from rich.text import Text
+
+from treadle.authoring.problems import DefinitionError, render
+from treadle.cli import screen, shape, values
+from treadle.cli.asking import Asker
+from treadle.cli.exits import WAITING, exit_code
+from treadle.cli.frame import Frame, command, person
+from treadle.cli.keyboard import Keyboard
+from treadle.cli.live import Show
+from treadle.cli.performing import Acks, Carried, Nobody, Performer, Person, Watch, carry_on, kept_and_open, listed, waits_for
+from treadle.cli.script import Script, ScriptPerformer, read_script
+from treadle.compose import OpenProject, branch_of
+from treadle.core.definition import Definition
+from treadle.core.errors import RequestError
+from treadle.core.state import ENDED
+from treadle.core.values import Json
+from treadle.core.view import RunView
+from treadle.ports import RunMeta, RunQuery, RunRow
+
+TITLE_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How a run is to be carried on."""
+
+    script: Script | None = None
+    record: Path | None = None
+    quiet: bool = False
+    json: bool = False
+
+
+@command(
+    examples="""\
+treadle run hello
+treadle run planning:interactive -i task_description="Move to Python 3.13"
+treadle run workflows/review.yaml --inputs inputs.yaml --script answers.yaml --json
+treadle run nightly --detach
+treadle run planning:interactive -i task_description="Move to Python 3.13" --resume""",
+    keys=shape.RUN_KEYS,
+)
+@click.argument("workflow")
+@click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=VALUE", help="An input; may be repeated.")
+@click.option("--inputs", "file", metavar="FILE", help="Inputs from a JSON or YAML file; - is standard input.")
+@click.option("--script", "script", metavar="FILE", help="Answers written down before, instead of a person.")
+@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this workflow and these inputs, if there is one.")
+@click.option("--new", is_flag=True, help="Start a new run, without asking about an unfinished one.")
+@click.option("--detach", is_flag=True, help="Start the run and leave it.")
+@click.option("--title", default="", help="What to call the run in lists.")
+@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Append a JSON line for each acknowledged answer.")
+@click.option("--quiet", "-q", is_flag=True, help="Show nothing but the end.")
+async def run(
+    frame: Frame, workflow: str, inputs: tuple[str, ...], file: str | None, script: str | None, *, resume: bool, new: bool, detach: bool,
+    title: str, record: Path | None, quiet: bool,
+) -> int:  # fmt: skip
+    """Start WORKFLOW (a name or a file) and carry it on in this terminal.
+
+    On a terminal you are asked for what the run needs; elsewhere it goes on until only a person or an agent can move it (exit code 3).
+    """
+    if resume and new:
+        raise RequestError("--resume and --new exclude each other", code="usage", hint="give one of them")
+    how = How(script=read_script(script) if script is not None else None, record=record, quiet=quiet, json=frame.json)
+    async with frame.open(serve=not detach, what="run", create=True) as opened:
+        definition = _definition(opened, workflow)
+        given = values.read_inputs(inputs, file, definition.main.inputs)
+        opened.check_ready(definition)
+        found = None if new else await _unfinished(opened, definition, given)
+        if found is not None and (resume or _wants_to_resume(found[1])):
+            return await go_on(frame, opened, found[0].id, how, detach=detach)
+        if resume:
+            screen.errors().print("there is no unfinished run of this workflow with these inputs; a new one is started")
+        run_id = await _start(opened, definition, given, title, how)
+        if detach:
+            return await _leave(frame, opened, run_id)
+        return await _carry(frame, opened, run_id, how, Watch(opened, run_id, _show(how)))
+
+
+async def go_on(frame: Frame, opened: OpenProject, run_id: str, how: How, *, detach: bool) -> int:
+    """Go on with a run that was started before: what is kept is said, then it is carried on."""
+    service, who = opened.service, person()
+    view = await service.look(run_id)
+    if view.parked is not None:
+        offer = await service.resume(run_id, who)
+        view = await service.look(run_id) if offer.refusal is None else view
+    if not how.json and not how.quiet and view.status not in ENDED:
+        kept, rest = kept_and_open(view)
+        screen.say(Text.assemble(("going on with ", "bold"), run_id, f" ({view.workflow}), at revision {view.revision}"))
+        screen.say(f"  kept:     {listed(kept)}")
+        screen.say(f"  will run: {listed(rest)}")
+    if detach or view.status in ENDED:
+        return await _leave(frame, opened, run_id)
+    watch = Watch(opened, run_id, _show(how))
+    await watch.skip()
+    return await _carry(frame, opened, run_id, how, watch)
+
+
+async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch: Watch) -> int:
+    acks = Acks(how.record)
+    performer: Performer
+    if how.script is not None:
+        performer = ScriptPerformer(opened, run_id, how.script, person(), acks)
+    elif screen.is_terminal() and not how.json:
+        performer = Person(opened, run_id, watch.show, Asker(Keyboard()), person(), acks)
+    else:
+        performer = Nobody(opened, run_id)
+    try:
+        carried = await carry_on(watch, performer)
+    except RequestError as error:
+        if error.code != "script_has_no_answer":
+            raise
+        view = await opened.service.look(run_id)
+        carried = Carried(view=view, wait=waits_for(opened, view), left=False)
+        screen.errors().print(Text.assemble((f"error[{error.code}]", "bold red"), f": {screen.clean(error.message)}"), soft_wrap=True)
+    if how.script is not None and (unused := how.script.unused()) and carried.view.status in ENDED and not how.quiet:
+        screen.errors().print(f"the script answered nothing that matches: {listed(unused)}", soft_wrap=True)
+    await _tell_end(frame, opened, carried)
+    return exit_code(carried.view.status)
+
+
+async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None:
+    view, wait = carried.view, carried.wait
+    if frame.json:
+        frame.print_json(await shape.run_json(opened.service, view))
+        return
+    screen.say()
+    if view.status in ENDED:
+        screen.say(Text.assemble(screen.mark(view.status), " ", (view.run_id, "bold"), " ", screen.worded(view.status)))
+        if view.failure is not None:
+            screen.say(f"  {screen.clean(view.failure.error_class)} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red")
+        result = await opened.service.filled(view.result)
+        if result is not None:
+            screen.say(screen.clean(result if isinstance(result, str) else orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()))
+        return
+    lead = "left as it is" if carried.left else str(view.status)
+    screen.say(Text.assemble(screen.mark(view.status), " ", (view.run_id, "bold"), f" {lead}; {wait.message}"))
+    if wait.command and not wait.command.startswith("treadle resume"):
+        screen.say(f"  now:       {wait.command}")
+    screen.say(f"  come back: treadle resume {view.run_id}")
+
+
+async def _leave(frame: Frame, opened: OpenProject, run_id: str) -> int:
+    view = await opened.service.look(run_id)
+    await _tell_end(frame, opened, Carried(view=view, wait=waits_for(opened, view), left=view.status not in ENDED))
+    return exit_code(view.status) if view.status in ENDED else WAITING
+
+
+def _definition(opened: OpenProject, workflow: str) -> Definition:
+    loaded = opened.load(workflow)
+    try:
+        return loaded.require()
+    except DefinitionError as error:
+        text = render([p for p in error.problems if p.severity == "error"], dict(loaded.sources))
+        raise RequestError(
+            f"{error.message.splitlines()[0]}\n\n{text}", code=error.code, hint="mend what is shown; nothing was started", details=error.details
+        ) from error
+
+
+async def _start(opened: OpenProject, definition: Definition, given: Mapping[str, Json], title: str, how: How) -> str:
+    project, who = opened.settings.project, person()
+    called = title or next((value for value in given.values() if isinstance(value, str)), "")
+    meta = RunMeta(
+        workflow=definition.name, title=screen.short(called, TITLE_CHARS), directory=str(project.root), branch=branch_of(project.root),
+        started_by=who.name,
+    )  # fmt: skip
+    offer = await opened.service.start(definition, given, who, meta)
+    if offer.refusal is not None:
+        raise RequestError(offer.refusal.message, code=offer.refusal.code, hint=offer.refusal.hint, details=offer.refusal.details)
+    Acks(how.record).note("start", offer)
+    return offer.run.run_id
+
+
+async def _unfinished(opened: OpenProject, definition: Definition, given: Mapping[str, Json]) -> tuple[RunRow, RunView] | None:
+    """Find the newest unfinished run of a workflow with the same inputs."""
+    wanted = {name: rule["default"] for name, rule in definition.main.inputs.items() if "default" in rule} | dict(given)
+    for row in await opened.engine.runs(RunQuery(words=definition.name, open_only=True)):
+        if row.meta.workflow != definition.name:
+            continue
+        view = await opened.service.look(row.id)
+        inputs = {name: value for name, value in view.inputs.items() if value is not None or name in wanted}
+        if inputs == wanted:
+            return row, view
+    return None
+
+
+def _wants_to_resume(view: RunView) -> bool:
+    """Ask on a terminal; elsewhere say that there is an unfinished run, and start a new one."""
+    kept, _ = kept_and_open(view)
+    about = f"{view.run_id} is unfinished ({view.status}, {len(kept)} of {len(view.steps)} steps kept), with the same inputs"
+    if not screen.is_terminal():
+        screen.errors().print(f"{about}; a new run is started. `--resume` goes on with it, `--new` says that you know", soft_wrap=True)
+        return False
+    screen.say(f"{about}.")
+    return click.confirm("Go on with it?", default=True)
+
+
+def _show(how: How) -> Show:
+    on_terminal = screen.is_terminal() and not how.json
+    return Show(Keyboard() if on_terminal else None, quiet=how.quiet, to_errors=how.json)
+

@@ -1,0 +1,81 @@
+"""`treadle runs`: which runs there are, newest first."""
+
+import time
+
+import click
+from rich.text import Text
+
+from treadle.cli import screen, shape
+from treadle.cli.frame import Frame, command
+from treadle.cli.performing import waits_for
+from treadle.compose import OpenProject
+from treadle.core.state import ENDED
+from treadle.ports import RunQuery, RunRow
+
+
+@command(
+    examples="""\
+treadle runs
+treadle runs --all
+treadle runs planning release
+treadle runs --status failed --limit 5 --json""",
+    keys="runs [{" + shape.ROW_KEYS + "}]",
+)
+@click.argument("words", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Ended runs too, however old.")
+@click.option("--status", "statuses", multiple=True, metavar="WORD", help="Only runs of this status; may be repeated.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+async def runs(frame: Frame, words: tuple[str, ...], *, everything: bool, statuses: tuple[str, ...], limit: int) -> None:
+    """List unfinished runs, and those that ended within a day. WORDS are looked for in id, workflow, title, branch and directory."""
+    async with frame.open() as opened:
+        query = RunQuery(words=" ".join(words), statuses=statuses, limit=limit)
+        rows = await opened.engine.runs(query)
+        now_ms = opened.clock.now_ms()
+        if not (everything or statuses or words):
+            rows = [row for row in rows if row.status not in ENDED or now_ms - row.updated_ms < 86_400_000]
+        shown = {row.id: opened.shown_status(row.id, row.status) for row in rows}
+        if frame.json:
+            frame.print_json({"runs": [shape.row_json(row, shown[row.id]) for row in rows]})
+            return
+        if not rows:
+            await _nothing(opened, everything=everything or bool(words) or bool(statuses))
+            return
+        needs = {row.id: await _need(opened, row, shown[row.id]) for row in rows}
+        screen.say(_table(rows, shown, needs))
+
+
+def _table(rows: list[RunRow], shown: dict[str, str], needs: dict[str, str]) -> screen.Table:
+    now_ms = time.time_ns() // 1_000_000
+    narrow = screen.console().width < 90
+    columns = ["run", "status", "workflow", "changed", "what"]
+    cells: list[list[Text]] = []
+    for row in rows:
+        word = shown[row.id]
+        status = Text.assemble(screen.mark(word), " ", screen.worded(word))
+        what = needs[row.id] or row.meta.title
+        cells.append([
+            Text(row.id, style="bold"), status, Text(screen.clean(row.meta.workflow, lines=False)),
+            Text(screen.ago(row.updated_ms, now_ms), style="bright_black"), Text(screen.clean(what, lines=False)),
+        ])  # fmt: skip
+    if narrow:
+        columns, cells = columns[:2] + columns[4:], [[*row[:2], Text.assemble(row[2], " ", row[4])] for row in cells]
+        return screen.table(columns, cells, wide=(2,))
+    return screen.table(columns, cells, wide=(4,))
+
+
+async def _need(opened: OpenProject, row: RunRow, status: str) -> str:
+    """Say what an unfinished run waits for."""
+    if status in ENDED:
+        return ""
+    view = await opened.service.look(row.id)
+    return waits_for(opened, view).message
+
+
+async def _nothing(opened: OpenProject, *, everything: bool) -> None:
+    others = [] if everything else await opened.engine.runs(RunQuery(limit=1))
+    if everything:
+        screen.say("No runs like that. `treadle runs --all` lists all there are.")
+    elif others:
+        screen.say("Nothing is going on. `treadle runs --all` lists what has ended.")
+    else:
+        screen.say("No runs yet. `treadle list` shows the workflows there are; `treadle run NAME` starts one.")

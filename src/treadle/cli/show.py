@@ -1,0 +1,165 @@
+"""`treadle show` and `treadle why`: how a run stands, and the one thing that it waits for. Neither changes anything."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+import orjson
+from rich.text import Text
+
+from treadle.cli import facts, live, screen, shape
+from treadle.cli.frame import Frame, command, find_run
+from treadle.cli.performing import waits_for
+from treadle.compose import OpenProject
+from treadle.core.events import RunStarted
+from treadle.core.state import ENDED
+from treadle.core.values import Value
+from treadle.core.view import ActionView, RunView, StepView
+from treadle.engine.timeline import Moment, Receipt, Timeline, receipts
+from treadle.ports import RunRow
+
+VALUE_LINES = 12
+
+
+@command(
+    examples="treadle show last\ntreadle show run_7k2m --full\ntreadle show last --json",
+    keys=shape.RUN_KEYS + ",\nreceipts [{" + shape.RECEIPT_KEYS + "}]",
+)
+@click.argument("named", metavar="RUN")
+@click.option("--full", is_flag=True, help="Values whole, however long.")
+async def show(frame: Frame, named: str, *, full: bool) -> None:
+    """Show RUN (an id, the beginning of one, or `last`): outline, what is open, inputs, state, result, and who did what."""
+    async with frame.open() as opened:
+        row = await find_run(opened.service, named)
+        view = await opened.service.look(row.id)
+        moments = await Timeline(opened.engine, row.id).more()
+        snapshot = await opened.engine.snapshot(row.id)
+        status = opened.shown_status(row.id, view.status)
+        inputs = view.inputs or _inputs(moments)
+        if frame.json:
+            data = await shape.run_json(opened.service, view, status=status, version=snapshot.definition.version)
+            data["inputs"] = data["inputs"] or inputs
+            data["receipts"] = [shape.receipt_json(receipt) for receipt in receipts(row.id, moments)]
+            frame.print_json(data)
+            return
+        await _print(opened, row, view, status, inputs, receipts(row.id, moments), full=full)
+
+
+async def _print(
+    opened: OpenProject, row: RunRow, view: RunView, status: str, inputs: Mapping[str, Value], proofs: Sequence[Receipt], *, full: bool
+) -> None:
+    now_ms = opened.clock.now_ms()
+    until_ms = row.updated_ms if view.status in ENDED else now_ms
+    screen.say(Text.assemble(screen.mark(status), " ", (view.run_id, "bold"), "  ", view.workflow, "  ", screen.worded(status)))
+    began = f"started by {view.started_by} {screen.ago(view.started_at_ms, now_ms)}, {screen.duration(until_ms - view.started_at_ms)}"
+    screen.say("  " + ", ".join(part for part in (screen.clean(row.meta.title), began, screen.clean(row.meta.branch)) if part), style="bright_black")
+    if view.parked is not None:
+        screen.say(f"  set aside: {screen.clean(view.parked)}", style=screen.STYLES["parked"])
+    _heading("steps")
+    actions = {action.id: action for action in view.actions}
+    for line in outline(view.steps, actions, now_ms):
+        screen.say(line)
+    if view.status not in ENDED:
+        wait = waits_for(opened, view)
+        screen.say(Text.assemble(("waits for  ", "bold"), wait.message))
+        if wait.command:
+            screen.say(f"           {wait.command}")
+    await _values(opened, "inputs", inputs, full=full)
+    await _values(opened, "state", view.state, full=full)
+    if view.failure is not None:
+        _heading("failure")
+        screen.say(f"  {view.failure.error_class} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red")
+    if view.status in ENDED and view.result is not None:
+        _heading("result")
+        screen.say(_cut(await opened.service.filled(view.result), full=full))
+    if proofs:
+        _heading("who did what")
+        screen.say(receipt_table(proofs))
+
+
+def outline(steps: Sequence[StepView], actions: Mapping[str, ActionView], now_ms: int, depth: int = 1) -> Iterator[Text]:
+    """Give the steps of a run, a line each, with marks; what is open in a block stands below it."""
+    for step in steps:
+        name = step.path.rpartition("/")[2]
+        line = Text("  " * depth)
+        line.append_text(screen.mark(step.status))
+        line.append(f" {name if not name.endswith(']') else name[name.rfind('['):]}")
+        line.append(f"  {shape.type_word(step.type)}" if step.type != "Round" else "", style="bright_black")
+        if step.total is not None:
+            line.append(f"  {step.done} of {step.total} done" + (f", {step.failed} failed" if step.failed else ""))
+        action = actions.get(step.path)
+        if action is not None:
+            line.append(f"  {live.doing(action)}", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default")
+            line.append(f"  {screen.duration(now_ms - action.opened_at_ms)}", style="bright_black")
+        yield line
+        yield from outline(step.children, actions, now_ms, depth + 1)
+
+
+def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:
+    """Give who did each action, in how many attempts, and what is done or only claimed."""
+    rows: list[list[Text]] = []
+    for proof in proofs:
+        word = "failed" if proof.standing in {"failed", "rejected"} else "unknown" if proof.standing == "unknown" else "completed"
+        word = "waiting" if proof.standing == "open" else "handling" if proof.standing == "claimed" else word
+        took = screen.duration(proof.ended_at_ms - proof.opened_at_ms) if proof.ended_at_ms is not None else ""
+        rows.append([
+            Text(proof.action), Text(proof.effect, style="bright_black"), Text(proof.standing, style=screen.STYLES.get(word, "")),
+            Text(facts.holder_name(proof.by) if proof.by else ""), Text(str(proof.attempts), justify="right"), Text(took, style="bright_black"),
+        ])  # fmt: skip
+    return screen.table(["action", "effect", "standing", "by", "tries", "took"], rows, wide=(0, 3))
+
+
+@command(
+    examples="treadle why last\ntreadle why run_7k2m --json",
+    keys=shape.WAIT_KEYS,
+)
+@click.argument("named", metavar="RUN")
+async def why(frame: Frame, named: str) -> None:
+    """Name the one thing that RUN waits for, and the command that moves it."""
+    async with frame.open() as opened:
+        row = await find_run(opened.service, named)
+        view = await opened.service.look(row.id)
+        wait = waits_for(opened, view)
+        status = opened.shown_status(row.id, view.status)
+        if frame.json:
+            frame.print_json(shape.wait_json(view, wait, status))
+            return
+        screen.say(Text.assemble(screen.mark(status), " ", (view.run_id, "bold"), " is ", screen.worded(status), f": {wait.message}"))
+        if view.failure is not None:
+            screen.say(f"  {view.failure.error_class} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red")
+        if wait.due_ms is not None:
+            screen.say(f"  time moves it {screen.ago(wait.due_ms, time.time_ns() // 1_000_000)}, if a process is at work then")
+        if wait.command:
+            screen.say(f"  {wait.command}")
+        if wait.others:
+            screen.say(f"  {wait.others} more open: treadle show {view.run_id}", style="bright_black")
+
+
+def _inputs(moments: Sequence[Moment]) -> dict[str, Value]:
+    """Give the inputs as they were given, for a run that has ended and holds nothing open."""
+    first = moments[0].event if moments else None
+    return dict(first.inputs) if isinstance(first, RunStarted) else {}
+
+
+async def _values(opened: OpenProject, title: str, fields: Mapping[str, Value], *, full: bool) -> None:
+    if not fields:
+        return
+    _heading(title)
+    for name, value in fields.items():
+        whole = await opened.service.filled(value)
+        text = _cut(whole, full=full)
+        if "\n" in text:
+            text = "\n" + "\n".join(f"    {line}" for line in text.splitlines())
+        screen.say(Text.assemble((f"  {name}: ", "bold"), text))
+
+
+def _cut(value: Value, *, full: bool) -> str:
+    text = screen.clean(value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    lines = text.splitlines() or [""]
+    if full or len(lines) <= VALUE_LINES:
+        return text if full or len(text) <= 80 * VALUE_LINES else text[: 80 * VALUE_LINES] + "… (--full shows all)"
+    return "\n".join([*lines[:VALUE_LINES], f"… {len(lines) - VALUE_LINES} more lines (--full shows them)"])
+
+
+def _heading(text: str) -> None:
+    screen.say(text, style="bold")
