@@ -106,10 +106,7 @@ class Compiler(Applier):
             case nodes.Not():
                 return ("not", self.expr(node.node, scope))
             case nodes.Compare():
-                rest = [
-                    part for operand in node.ops for part in (_COMPARISONS[operand.op], self.expr(operand.expr, scope))
-                ]
-                return ("cmp", self.expr(node.expr, scope), *rest)
+                return self._compare(node, scope)
             case nodes.Concat():
                 return ("cat", *(self.expr(part, scope) for part in node.nodes))
             case nodes.Neg() | nodes.Pos():
@@ -163,6 +160,12 @@ class Compiler(Applier):
             self.fault("reserved_key", f"no key may start with `{RESERVED}`", offset)
         seen.add(key)
 
+    def _compare(self, node: nodes.Compare, scope: Scope) -> Node:
+        first = self.expr(node.expr, scope)
+        rest = [part for operand in node.ops for part in (_COMPARISONS[operand.op], self.expr(operand.expr, scope))]
+        # Jinja places a comparison behind its end.
+        return self.placed(("cmp", first, *rest), self.columns[id(first)])
+
     def _arithmetic(self, node: nodes.BinExpr, scope: Scope) -> Node:
         parts: list[tuple[str, nodes.Node, int]] = []
         left: nodes.Node = node
@@ -171,10 +174,11 @@ class Compiler(Applier):
                 return self._dashed(left)
             parts.append((_OPERATORS[type(left)], left.right, left.lineno))
             left = left.left
-        out: list[Tree] = ["arith", self.expr(left, scope)]
+        first = self.expr(left, scope)
+        out: list[Tree] = ["arith", first]
         for op, right, _ in reversed(parts):
             out += [op, self.expr(right, scope)]
-        return tuple(out)
+        return self.placed(tuple(out), self.columns[id(first)])
 
     def _dashed(self, node: nodes.Sub) -> Node:
         """Explain `steps.a-b`, which is a subtraction (language.md §3)."""

@@ -4,7 +4,6 @@ A text that is exactly one `{{ … }}` keeps the value's type, everything else i
 told at once, each with its place in the text.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
@@ -39,7 +38,7 @@ __all__ = [
     "has_template",
 ]
 NO_FUNCTIONS: Final[Functions] = {}
-_BRACES: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_CANDIDATES_MAX: Final = 50
 _TEXT_OPS: Final = frozenset({"text", "cat"})
 
 
@@ -227,12 +226,17 @@ class _Text:
 
     def _each_candidate(self) -> None:
         """After a fault that the lexer cannot pass: look into whatever stands between braces."""
-        for found in _BRACES.finditer(self.source):
+        end = 0
+        for _ in range(_CANDIDATES_MAX):
+            begin = self.source.find("{{", end)
+            end = self.source.find("}}", begin) + 2
+            if begin < 0 or end < 2:
+                return
             try:
-                raws = [replace(raw, offset=raw.offset + found.start()) for raw in scan(found[0])]
+                raws = [replace(raw, offset=raw.offset + begin) for raw in scan(self.source[begin:end])]
                 self._each_expression(raws)
             except SourceFault as fault:
-                fault.offset += found.start()
+                fault.offset += begin
                 self._add(fault)
 
     def _add(self, fault: SourceFault) -> None:

@@ -4,7 +4,7 @@ A keyword that is not carried out is a fault, never ignored: a schema that seems
 only describe (`title`, `examples`, …) may stand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, cast
 
 from treadle.core.expr.regex import Regex
@@ -34,6 +34,8 @@ def check_schema(schema: Json) -> tuple[Fault, ...]:
     """Check a schema; `path` of a fault leads through the schema (`properties.a.minimum`)."""
     form = _Form(schema)
     form.schema(schema, "", 0)
+    if not form.faults:
+        form.loops()
     return tuple(form.faults[:FAULTS_MAX])
 
 
@@ -42,6 +44,7 @@ class _Form:
         self.root = root
         self.faults: list[Fault] = []
         self.count = 0
+        self.references: dict[str, str] = {}
 
     def fault(self, path: str, rule: str, message: str) -> None:
         self.faults.append(Fault(path=path, rule=rule, message=message))
@@ -161,6 +164,7 @@ class _Form:
         if not isinstance(argument, str):
             self.fault(path, keyword, f"`$ref` is text, not {shown(argument)}")
             return
+        self.references.setdefault(argument, path)
         try:
             resolved(self.root, argument)
         except KeyError:
@@ -171,8 +175,36 @@ class _Form:
             )
             self.fault(path, keyword, f"`$ref` leads to {shown(argument)}: {hint}")
 
+    def loops(self) -> None:
+        """Find references that lead back to themselves without a step into the data."""
+        for reference, path in self.references.items():
+            seen: set[str] = set()
+            todo = [reference]
+            while todo:
+                for further in _in_place(resolved(self.root, todo.pop())):
+                    if further == reference:
+                        self.fault(path, "$ref", f"`$ref` {shown(reference)} leads back to itself at the same value")
+                        todo.clear()
+                        break
+                    if further not in seen:
+                        seen.add(further)
+                        todo.append(further)
+
     def anything(self, _keyword: str, _argument: Json, _path: str, _depth: int) -> None:
         """Take any argument, as `const` does."""
+
+
+def _in_place(schema: Json) -> Iterator[str]:
+    """Give the references of a schema that speak of the very same value."""
+    if not isinstance(schema, dict):
+        return
+    if isinstance(schema.get("$ref"), str):
+        yield cast(str, schema["$ref"])
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for inner in cast("list[Json]", schema.get(keyword, [])):
+            yield from _in_place(inner)
+    for keyword in ("not", "if", "then", "else"):
+        yield from _in_place(schema.get(keyword))
 
 
 _OTHER_NAMES: Final = {

@@ -104,7 +104,7 @@ class Checker:
         """Count moves down; out of them, the check ends with a fault."""
         self.left -= moves
         if self.left < 0:
-            message = f"the data is too large to be checked in {MOVES_MAX:,} moves"
+            message = f"the data is too large, or its schema nested too deeply, to be checked in {MOVES_MAX:,} moves"
             self.faults = [*self.faults[: FAULTS_MAX - 1], Fault(path="", rule="budget", message=message)]
             raise Exhausted
 
@@ -124,9 +124,8 @@ class Checker:
             return
         self.depth += 1
         if self.depth > NESTING_MAX:
-            self.fault(path, "budget", "the schema leads back to itself, or is nested too deeply")
-            self.depth -= 1
-            return
+            self.left = 0
+            self.charge(1)
         kind = type_of(value)
         set_aside = isinstance(value, BlobRef | Chunks | Holed)
         for rule, argument in schema.items():

@@ -31,7 +31,7 @@ def from_json(ev: Evaluation, value: V) -> V:
     value = opened(ev, value)
     if not isinstance(value, str):
         raise ExprError("types", "`fromjson` reads text; this value is data already", suggestion="leave the filter out")
-    ev.charge(len(value) >> 3)
+    ev.charge((len(value) >> 4) + value.count(","))
     try:
         return cast(V, parse_json(value))
     except ValueProblem as problem:

@@ -144,6 +144,7 @@ def sort(ev: Evaluation, value: V, reverse: V = False, case_sensitive: V = False
 def unique(ev: Evaluation, value: V, case_sensitive: V = False, attribute: V = None) -> V:  # noqa: FBT002
     """Keep the first of those that are equal."""
     items = items_of(ev, value, "unique")
+    ev.charge(2 * len(items))
     seen: set[object] = set()
     out: list[V] = []
     for item, key in zip(items, _keys(ev, "unique", items, attribute, case_sensitive), strict=True):

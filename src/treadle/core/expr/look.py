@@ -268,24 +268,33 @@ class Plain:
 
     def value(self, value: V, depth: int) -> Value:
         """Give the plain form of one value."""
-        value = opened(self.ev, value) if isinstance(value, BlobRef | Chunks | Holed) else value
-        if isinstance(value, str):
-            self._count(len(value) + 3)
-            self.ev.charge(len(value) >> MOVE_BITS)
-            return value
-        if isinstance(value, list):
-            self._enter(len(value), depth)
-            return [self.value(item, depth + 1) for item in value]
-        if isinstance(value, dict):
-            self._enter(len(value), depth)
-            self._count(sum(map(len, value)) + 4 * len(value))
-            return {key: self.value(item, depth + 1) for key, item in value.items()}
-        self._count(2)
-        return text_of_scalar(value) if isinstance(value, Decimal) else cast(Value, value)
+        kind = type(value)
+        if kind is int or kind is bool or value is None or kind is float:
+            self.size += 2
+            return cast(Value, value)
+        if kind is str:
+            text = cast(str, value)
+            self._count(len(text) + 3)
+            self.ev.charge(len(text) >> MOVE_BITS)
+            return text
+        if kind is list:
+            return self._list(cast("list[V]", value), depth)
+        if kind is dict:
+            return self._dict(cast("dict[str, V]", value), depth)
+        return text_of_scalar(value) if isinstance(value, Decimal) else self.value(opened(self.ev, value), depth)
+
+    def _list(self, items: list[V], depth: int) -> Value:
+        self._enter(len(items), depth)
+        return [self.value(item, depth + 1) for item in items]
+
+    def _dict(self, data: dict[str, V], depth: int) -> Value:
+        self._enter(len(data), depth)
+        self._count(sum(map(len, data)) + 4 * len(data))
+        return {key: self.value(item, depth + 1) for key, item in data.items()}
 
     def _enter(self, count: int, depth: int) -> None:
         self.ev.charge(1 + count)
-        self._count(2)
+        self._count(2 + count)
         if depth >= _DEPTH_MAX:
             raise too_deep()
 

@@ -14,8 +14,8 @@ from treadle.core.expr.build_table import SOFT_TABLE_MAKERS, TABLE_MAKERS
 from treadle.core.expr.build_text import TEXT_MAKERS
 from treadle.core.expr.evaluation import Env, Evaluation, ExprError, V
 from treadle.core.expr.look import shown, text_of_scalar, too_deep, truth
-from treadle.core.expr.tree import Expr, Node
-from treadle.core.values import DEPTH_MAX, EXACT_FLOAT_MAX, RESERVED, BlobRef, Chunks, Holed, Value
+from treadle.core.expr.tree import Expr, Node, Tree
+from treadle.core.values import DEPTH_MAX, EXACT_FLOAT_MAX, RESERVED, BlobRef, Chunks, Holed, Value, decode
 
 _MAKERS: Final = {**MAKERS, **TABLE_MAKERS, **LOOP_MAKERS, **TEXT_MAKERS}
 _SOFT_MAKERS: Final = {**SOFT_MAKERS, **SOFT_TABLE_MAKERS}
@@ -23,7 +23,7 @@ _SOFT_MAKERS: Final = {**SOFT_MAKERS, **SOFT_TABLE_MAKERS}
 _ORDINALS_PER_CALL: Final = 1 << 20
 _CHOOSING_FILTERS: Final = frozenset({"first", "last", "list", "sort", "reverse", "unique", "min", "max", "random"})
 _CHOOSING: Final[dict[str, tuple[int, ...]]] = {
-    "const": (), "json": (), "name": (), "call": (), "defined": (), "cmp": (), "test": (), "not": (), "text": (), "cat": (),
+    "name": (), "call": (), "defined": (), "cmp": (), "test": (), "not": (), "text": (), "cat": (),
     "path": (1,), "keep": (2,), "if": (2, 3), "default": (1, 2), "let": (3,),
 }  # fmt: skip
 
@@ -56,16 +56,24 @@ def program_of(expr: Expr) -> Program:
     return program
 
 
-def _passive(tree: object) -> bool:
+def _passive(tree: Tree) -> bool:
     if tree is None:
         return True
     node = cast(Node, tree)
     op = node[0]
     if op == "filter":
         return node[1] in _CHOOSING_FILTERS and _passive(node[2])
+    if op in {"const", "json"}:
+        return not _holds_float(node[1] if op == "const" else decode(cast(str, node[1])))
     if op in {"and", "or"}:
         return all(_passive(child) for child in node[1:])
     return op in _CHOOSING and all(_passive(node[index]) for index in _CHOOSING[op])
+
+
+def _holds_float(value: Value | Tree) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_float(item) for item in value.values())
+    return any(_holds_float(item) for item in value) if isinstance(value, list) else isinstance(value, float)
 
 
 def evaluate(expr: Expr, env: Env) -> Value:

@@ -132,8 +132,14 @@ class _Compiler:
             self.code[jump].a = len(self.code)
 
     def _repeat(self, node: Parsed, low: int, high: int | None, *, greedy: bool) -> None:
+        begin = len(self.code)
         for _ in range(low):
+            begin = len(self.code)
             self.node(node)
+        if high is None and low:
+            split = self.emit(Code(SPLIT))
+            self._fork(split, begin, len(self.code), greedy=greedy)
+            return
         if high is None:
             split = self.emit(Code(SPLIT))
             self.node(node)
