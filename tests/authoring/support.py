@@ -25,6 +25,20 @@ class Case:
         return f"{self.code}-{abs(hash(self.bad)) % 10_000}"
 
 
+def corpus(name: str) -> list[Case]:
+    """Read the cases of `faulty/NAME.txt`; its head says how they are written."""
+    parts = (Path(__file__).parent / "faulty" / f"{name}.txt").read_text(encoding="utf-8").split("\n### ")[1:]
+    return [_case(bad, near) for bad, near in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def _case(bad: str, near: str) -> Case:
+    head, _, text = bad.partition("\n\n")
+    first, _, says = head.partition("\nsays: ")
+    code, _, severity = first.partition(" ")
+    assert near.startswith("near\n\n"), near
+    return Case(code=code, bad=text, near=near.removeprefix("near\n\n"), severity=severity or "error", says=says)
+
+
 def unmarked(text: str) -> tuple[str, int, int]:
     """Give the text without its mark, and the line and column that it marked."""
     clean = dedent(text).lstrip("\n")

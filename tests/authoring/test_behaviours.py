@@ -36,7 +36,7 @@ def test_behaviour_02_all_faults_are_told_at_once_with_path_line_code_and_sugges
         version: 1.0
         inputs: {n: {type: integer, min: 1}}
         steps:
-          - {id: x, type: promt, message: hi}
+          - {id: x, type: prompti, message: hi}
           - {id: x, prompt: "{{ state.nothing }}", within: 90}
           - {id: y, if: state.n, then: []}
           - {foreach: [1], task: nowhere}

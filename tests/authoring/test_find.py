@@ -53,7 +53,7 @@ def test_two_files_of_one_name_in_one_place_are_listed_and_neither_is_taken(tmp_
 
 def test_an_unknown_name_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as error:
-        find.load(project_at(tmp_path), "planning:interactiv")
+        find.load(project_at(tmp_path), "planning:interactivee")
     assert (error.value.code, error.value.hint) == ("unknown_workflow", "did you mean `planning:interactive`?")
 
 

@@ -12,8 +12,8 @@ from typing import get_args
 import jsonschema
 import pytest
 
-from tests.authoring import test_faults_of_fields, test_faults_of_meaning, test_faults_of_reading
-from tests.authoring.support import Case, load, unmarked
+from tests.authoring.support import Case, corpus, load, unmarked
+from tests.authoring.test_faults_of_reading import CASES as READING
 from treadle.authoring import model
 from treadle.authoring.codes import CODES
 from treadle.authoring.json_schema import file_schema
@@ -22,7 +22,8 @@ from treadle.authoring.yaml_reader import read_text
 from treadle.core import definition
 
 AUTHORING = Path(model.__file__).parent
-CASES: list[Case] = [*test_faults_of_fields.CASES, *test_faults_of_meaning.CASES, *test_faults_of_reading.CASES]
+FIELDS = corpus("fields")
+CASES: list[Case] = [*FIELDS, *corpus("meaning"), *READING]
 # Codes whose faults need more than one text in memory: tested in test_hostile_files, test_find and test_problems.
 ELSEWHERE = {
     "file_too_large",
@@ -95,7 +96,7 @@ FORM = {
 }
 OF_FORM = [
     case
-    for case in test_faults_of_fields.CASES
+    for case in FIELDS
     if case.code in FORM and not any(words in case.bad for words in ("min_length", "inputs:", "set_state: {«"))
 ]
 

@@ -1,0 +1,15 @@
+"""One faulty file per kind of fault (`faulty/*.txt`), told at its exact place, and a near-miss that must be silent."""
+
+import pytest
+
+from tests.authoring.support import Case, assert_case, corpus
+
+
+@pytest.mark.parametrize("case", corpus("fields"), ids=lambda case: case.code)
+def test_a_faulty_field_is_told_at_its_place_and_its_near_miss_is_silent(case: Case) -> None:
+    assert_case(case)
+
+
+@pytest.mark.parametrize("case", corpus("meaning"), ids=lambda case: case.code)
+def test_a_fault_of_meaning_is_told_at_its_place_and_its_near_miss_is_silent(case: Case) -> None:
+    assert_case(case)
