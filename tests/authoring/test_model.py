@@ -20,6 +20,7 @@ from treadle.authoring.json_schema import file_schema
 from treadle.authoring.nodes import data_of
 from treadle.authoring.yaml_reader import read_text
 from treadle.core import definition
+from treadle.core.durations import parse_duration_ms
 
 AUTHORING = Path(model.__file__).parent
 FIELDS = corpus("fields")
@@ -66,6 +67,31 @@ def test_what_a_step_of_the_core_can_say_is_in_the_table() -> None:
 def test_the_words_of_the_core_are_the_words_of_the_table() -> None:
     assert model.COMMON["effect"].kind.words == definition.EFFECTS  # type: ignore[union-attr]
     assert set(model.TYPES["prompt"].fields["format"].kind.words) == set(get_args(definition.PromptFormat))  # type: ignore[union-attr]
+
+
+def test_the_defaults_of_the_table_are_those_of_the_core() -> None:
+    ours = {
+        (step, name): field.default_written
+        for step, spec in model.TYPES.items()
+        for name, field in spec.fields.items()
+        if not spec.later
+    }
+    specs = {
+        "prompt": definition.Prompt,
+        "delegate": definition.Delegate,
+        "foreach": definition.Foreach,
+        "approve": definition.Approve,
+    }
+    for step, spec in specs.items():
+        theirs = {field.name: field.default for field in fields(spec) if isinstance(field.default, str | int)}
+        for name, default in theirs.items():
+            if (step, name) in ours and ours[step, name] is not None:
+                assert ours[step, name] == default, f"{step}.{name}"
+    retry = definition.Retry(attempts=1)
+    record = model.COMMON["retry"].kind.fields  # type: ignore[union-attr]
+    assert parse_duration_ms(record["backoff"].default) == retry.backoff_ms
+    assert parse_duration_ms(record["max_backoff"].default) == retry.max_backoff_ms
+    assert tuple(record["on"].default) == retry.on
 
 
 @pytest.fixture(scope="module")

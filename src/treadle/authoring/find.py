@@ -15,13 +15,14 @@ from typing import Final, Literal
 
 from treadle.authoring.check import check
 from treadle.authoring.closure import Closure
-from treadle.authoring.freeze import digest_of, freeze
+from treadle.authoring.freeze import freeze
 from treadle.authoring.nodes import Document, Mapping, Scalar
 from treadle.authoring.parse import parse
 from treadle.authoring.problems import DefinitionError, Problem, did_you_mean, has_errors, listed, ordered
 from treadle.authoring.tree import FileTree, NotYet
 from treadle.authoring.yaml_reader import read_file, read_text
 from treadle.config.project import Project
+from treadle.core.codec import digest_of
 from treadle.core.definition import Definition
 from treadle.core.errors import RequestError
 from treadle.functions import Catalog, catalog

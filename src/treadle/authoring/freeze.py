@@ -4,8 +4,6 @@ Only what the core carries out can be frozen; `find` calls this when a tree has 
 Comments, positions and the form of the file leave no trace: the same meaning gives the same digest.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 from treadle.authoring.check import effect_of, inferred_reads, is_repeatable
 from treadle.authoring.tree import FileTree, StepTree, TaskTree
-from treadle.core.codec import from_data, to_data
+from treadle.core.codec import digest_of
 from treadle.core.definition import (
     Approve,
     Condition,
@@ -37,6 +35,7 @@ from treadle.core.expr import Expr, const
 from treadle.core.semantics import SEMANTICS
 from treadle.core.values import Json
 
+__all__ = ["Part", "TaskKeys", "digest_of", "freeze", "functions_of"]
 _PERFORMERS: Final[dict[str, Performer]] = {"prompt": "human", "approve": "human", "delegate": "agent"}
 
 
@@ -83,23 +82,6 @@ def functions_of(parts: list[Part]) -> dict[str, str]:
             for call in use.expr.calls:
                 found[call.function] = call.version
     return found
-
-
-def digest_of(definition: Definition) -> str:
-    """Name a definition by its meaning: form, language, semantics, closure and versions of functions; never comments or places."""
-    body = {"language": definition.language, "semantics": definition.semantics, "definition": definition}
-    text = json.dumps(body, default=to_data, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def definition_to_json(definition: Definition) -> str:
-    """Write a definition as it is stored; `definition_from_json` reads it back equal."""
-    return json.dumps(definition, default=to_data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def definition_from_json(text: str) -> Definition:
-    """Read a stored definition. Raises HistoryMismatchError where it is of a newer Treadle."""
-    return from_data(Definition, json.loads(text))
 
 
 def _all_steps(task: TaskTree) -> list[StepTree]:

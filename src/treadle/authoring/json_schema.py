@@ -74,7 +74,8 @@ def _object(fields: dict[str, k.Field]) -> dict[str, Json]:
 def _field(field: k.Field) -> Json:
     found = _kind(field.kind)
     doc = field.doc + (" (checked; not carried out yet)" if field.later else "")
-    return {"description": doc, **found} if isinstance(found, dict) else found
+    default: dict[str, Json] = {"default": field.default_written} if field.default_written is not None else {}
+    return {"description": doc, **default, **found}
 
 
 def _kind(kind: k.Kind) -> dict[str, Json]:

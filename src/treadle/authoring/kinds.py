@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from treadle.core.values import Json
+
 ID: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
 # A state field and a name in an expression: no `-`, which would be a subtraction there.
 NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -78,6 +80,8 @@ class Words:
 
     words: tuple[str, ...]
     later: tuple[str, ...] = ()
+    # False where leaving it out means none of them, or what the step's type says.
+    first_is_default: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,16 @@ class Field:
     doc: str
     required: bool = False
     later: bool = False
+    # What holds where it is left out, as it would be written; None where nothing does. Of words, the first is the default.
+    default: Json = None
+
+    @property
+    def default_written(self) -> Json:
+        """Give what holds where the field is left out."""
+        words = self.kind if isinstance(self.kind, Words) else None
+        if words is not None and words.first_is_default and self.default is None and not self.required:
+            return words.words[0]
+        return self.default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,16 @@
 
 Reading, checking, JSON Schema and the reference page walk this table; a field that is not here is an error in every file. What is marked
 `later` is read and checked like all else, and keeps its workflow from being started, by name (ruling 62).
+
+It is data rather than pydantic models: places of faults, words about where templates may stand and "not yet" would all have to be put beside
+the models, importing pydantic costs more time than checking a large file, and JSON Schema is short to write out.
 """
 
 from typing import Final
 
 from treadle.authoring import kinds as k
+from treadle.core.errors import RETRY_DEFAULT
+from treadle.core.values import Json
 
 _STEP_ID = k.Text(what="the id of a step", pattern=k.ID, characters_max=k.NAME_CHARACTERS_MAX)
 _STATE_NAME = k.Text(what="the name of a state field", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)
@@ -22,8 +27,8 @@ _AGENT = k.Text(
 _TEXTS = k.ListOf(kind=k.Text(), alone=True)
 
 
-def _field(kind: k.Kind, doc: str, *, required: bool = False, later: bool = False) -> k.Field:
-    return k.Field(kind=kind, doc=doc, required=required, later=later)
+def _field(kind: k.Kind, doc: str, *, required: bool = False, later: bool = False, default: Json = None) -> k.Field:
+    return k.Field(kind=kind, doc=doc, required=required, later=later, default=default)
 
 
 # One row per field reads better than one line per argument.
@@ -51,9 +56,9 @@ _PEOPLE: Final[dict[str, k.Field]] = {
 _BY = k.Record(fields=_PEOPLE)
 _RETRY = k.Record(fields={
     "attempts": _field(k.Whole(minimum=1, maximum=100), "tries in all", required=True),
-    "backoff": _field(k.Duration(), "longest wait before the second try; doubled for each further one"),
-    "max_backoff": _field(k.Duration(), "bound of that wait"),
-    "on": _field(k.ListOf(kind=k.Text(what="a class of failure", pattern=r"[a-z][a-z0-9_]*"), alone=True, count_min=1), "classes of failure that are retried"),
+    "backoff": _field(k.Duration(), "longest wait before the second try; doubled for each further one", default="1s"),
+    "max_backoff": _field(k.Duration(), "bound of that wait", default="1m"),
+    "on": _field(k.ListOf(kind=k.Text(what="a class of failure", pattern=r"[a-z][a-z0-9_]*"), alone=True, count_min=1), "classes of failure that are retried", default=list(RETRY_DEFAULT)),
 })
 _ON_ERROR = k.Either(kinds=(
     k.Words(words=("fail", "continue")),
@@ -80,7 +85,7 @@ COMMON: Final[dict[str, k.Field]] = {
     "within": _field(k.Duration(), "bound of the step, from its opening"),
     "retry": _field(_RETRY, "tries again after failures; nothing is retried without it"),
     "on_error": _field(_ON_ERROR, "what a failure that is not retried does"),
-    "effect": _field(k.Words(words=("none", "read", "write", "send", "pay", "destroy")), "what it may do to the world"),
+    "effect": _field(k.Words(words=("none", "read", "write", "send", "pay", "destroy"), first_is_default=False), "what it may do to the world"),
     "repeatable": _field(k.Flag(), "doing it again at worst wastes work"),
     "idempotency_key": _field(k.Template(), "`auto`, or text by which the callee knows a repeated call", later=True),
     "read_back": _field(k.Steps(), "steps that find out whether an attempt whose answer was lost was done", later=True),
@@ -95,7 +100,7 @@ COMMON: Final[dict[str, k.Field]] = {
     }))), "uses an earlier result of the same work", later=True),
     "budget": _field(_BUDGET, "what it may cost", later=True),
     "tools": _field(_TOOLS, "which tools an agent may use in it", later=True),
-    "isolation": _field(k.Words(words=("worktree",)), "a git worktree of its own", later=True),
+    "isolation": _field(k.Words(words=("worktree",), first_is_default=False), "a git worktree of its own", later=True),
     "finally": _field(k.Steps(), "steps that run whatever happened", later=True),
     "undo": _field(k.Steps(), "steps that take it back when the run fails later", later=True),
 }
@@ -128,7 +133,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "message": _field(k.Template(), "what is asked", required=True),
         "format": _field(k.Words(words=("text", "info", "confirm", "choice", "form")), "form of the answer"),
         "options": _field(k.Items(), "what can be chosen, with format `choice`"),
-        "multiple": _field(k.Flag(), "several may be chosen"),
+        "multiple": _field(k.Flag(), "several may be chosen", default=False),
         "fields": _field(k.Entries(), "what is asked for, with format `form`"),
         "default": _field(k.Value(), "answer that is offered"),
         "pattern": _field(k.Text(what="a regular expression", braces=True), "what a text must match"),
@@ -150,7 +155,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "output": _field(k.Schema(), "JSON k.Schema of the answer"),
         "reads": _field(_TEXTS, "files that it reads", later=True),
         "writes": _field(_TEXTS, "files that it may write", later=True),
-        "repair": _field(k.Whole(maximum=20), "refused answers that may be mended"),
+        "repair": _field(k.Whole(maximum=20), "refused answers that may be mended", default=2),
         "model": _field(k.Text(what="the name of a model"), "model that does it headless", later=True),
         "performer": _field(k.Words(words=("agent", "headless"), later=("headless",)), "an agent that asks for its steps, or one that Treadle starts"),
     }),
@@ -173,7 +178,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "command": _field(k.Either(kinds=(k.ListOf(kind=k.Template(), count_min=1), k.Template())), "a list runs without a shell, a text in one", required=True),
         "env": _field(k.Value(shape="map", secrets=True), "environment variables"),
         "working_dir": _field(k.Template(), "where it runs, below the project"),
-        "ok_exit": _field(k.ListOf(kind=k.Whole(maximum=255), alone=True, count_min=1), "exit codes that are no failure"),
+        "ok_exit": _field(k.ListOf(kind=k.Whole(maximum=255), alone=True, count_min=1), "exit codes that are no failure", default=[0]),
         "parse": _field(k.Words(words=("text", "json", "lines")), "what its output is read as"),
         "performer": _HERE_OR_AGENT,
     }, later=True),
@@ -202,8 +207,8 @@ TYPES: Final[dict[str, k.StepType]] = {
         "inputs": _field(k.Exprs(), "inputs of the task, from `item` and `loop`"),
         "as": _field(_NAME, "another name for `item`"),
         "agent": _field(_AGENT, "agent that works each item; `@task` is a fresh general sub-agent"),
-        "max_parallel": _field(k.Whole(minimum=1, maximum=256), "items at once"),
-        "sequential": _field(k.Flag(), "one after the other"),
+        "max_parallel": _field(k.Whole(minimum=1, maximum=256), "items at once", default=10),
+        "sequential": _field(k.Flag(), "one after the other", default=False),
         "on_item_error": _field(k.Words(words=("fail", "collect")), "what a failed item does"),
         "min_success": _field(k.Either(kinds=(k.Whole(minimum=1), k.Text(what='a number, or a share such as "60%"', pattern=r"(100|[1-9]?[0-9])%"))), "how many items must succeed", later=True),
         "output": _field(k.Value(), "result of a round of `do`"),
@@ -241,7 +246,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "version": _field(k.Text(what="a version of three parts", pattern=r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?"), "which version of it"),
         "inputs": _field(k.Exprs(), "its inputs"),
         "close_policy": _field(k.Words(words=("cancel", "wait", "abandon")), "what becomes of it when this run ends"),
-        "detach": _field(k.Flag(), "do not wait for it"),
+        "detach": _field(k.Flag(), "do not wait for it", default=False),
     }, later=True),
     "merge": _type("Merge the worktree of a step.", "from", {
         "from": _field(_STEP_ID, "step whose worktree it is", required=True),
@@ -280,13 +285,13 @@ TASK: Final[dict[str, k.Field]] = {
 }
 FILE: Final[dict[str, k.Field]] = {
     "name": _field(k.Text(what="a workflow's name: lower case, parts joined by `:`", pattern=k.WORKFLOW_NAME, characters_max=k.NAME_CHARACTERS_MAX), "name of the workflow", required=True),
-    "version": _field(_VERSION, "version of three parts"),
+    "version": _field(_VERSION, "version of three parts", default="0.0.0"),
     **TASK,
     "tasks": _field(k.MapOf(kind=k.Record(fields=TASK), key=rf"{k.ID}(:{k.ID})*", count_min=0), "tasks of this file"),
     "defaults": _field(k.Anything(), "fields per step type that its steps have where they do not say otherwise"),
     "tools": _field(_TOOLS, "which tools agents may use", later=True),
     "finally": _field(k.Steps(), "steps that run whatever happened", later=True),
-    "undo_on": _field(k.ListOf(kind=k.Words(words=("failed", "cancelled"))), "ends of the run after which `undo` runs", later=True),
+    "undo_on": _field(k.ListOf(kind=k.Words(words=("failed", "cancelled"))), "ends of the run after which `undo` runs", later=True, default=["failed", "cancelled"]),
     "limits": _field(k.Record(fields={
         "max_depth": _field(k.Whole(minimum=1, maximum=10), "depth of child runs"),
         "max_open_items": _field(k.Whole(minimum=1, maximum=256), "items open at once"),
