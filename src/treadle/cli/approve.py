@@ -1,7 +1,6 @@
 """`treadle approve`: show exactly what a run asks approval for, with its digest, and take a person's decision."""
 
 import click
-from rich.rule import Rule
 from rich.text import Text
 
 from treadle.cli import asking, screen, values
@@ -67,8 +66,7 @@ def _gate(view: RunView, action: str | None) -> ActionView:
 
 
 def _show(gate: ActionView, thing: Text) -> None:
-    out = screen.console()
-    out.print(Rule(Text.assemble(("to be approved: ", "cyan"), (gate.id, "bold cyan")), align="left", style="cyan"))
+    screen.heading(Text.assemble(("to be approved: ", "cyan"), (gate.id, "bold cyan")))
     if gate.description:
         screen.say(screen.clean(gate.description), style="bright_black")
     screen.say(thing)

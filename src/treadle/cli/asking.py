@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import orjson
-from rich.markdown import Markdown
 from rich.padding import Padding
-from rich.rule import Rule
 from rich.text import Text
 
 from treadle.cli import screen, values
@@ -246,15 +244,14 @@ class Asker:
 
 
 def _show(action: ActionView, where: str) -> None:
-    out = screen.console()
     title = {"prompt": "you are asked", "approve": "your decision", "delegate": "to be done", "mcp_call": "to be done"}.get(action.kind, "")
     if action.waits_for == "outcome":
         title = "outcome unknown"
-    out.print()
-    out.print(Rule(Text.assemble((f"{title}: ", "cyan"), (action.id, "bold cyan"), (where, "bright_black")), align="left", style="cyan"))
+    screen.say()
+    screen.heading(Text.assemble((f"{title}: ", "cyan"), (action.id, "bold cyan"), (where, "bright_black")))
     if action.description:
         screen.say(screen.clean(action.description), style="bright_black")
-    out.print(Padding(what_it_is_about(action), (0, 0, 0, 2)))
+    screen.console().print(Padding(what_it_is_about(action), (0, 0, 0, 2)))
     if action.redo:
         screen.say("  somebody began this before and fell silent; look at what is there already", style="yellow")
     if action.problem is not None:
@@ -264,7 +261,7 @@ def _show(action: ActionView, where: str) -> None:
         screen.say(hint, style="bright_black")
 
 
-def what_it_is_about(action: ActionView) -> Text | Markdown:
+def what_it_is_about(action: ActionView) -> Text:
     """Give what a person must see to answer: message, instructions, what is to be approved, or the call."""
     if action.kind == "approve":
         return shown_thing(action.params.get("show"), action.digest)

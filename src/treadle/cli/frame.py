@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Frame:
 
     directory: Path
     json: bool
+    given_directory: Path | None = None
     _settings: Settings | None = None
 
     @property
@@ -41,6 +42,10 @@ class Frame:
             for warning in self._settings.warnings:
                 click.echo(f"warning: {warning}", err=True)
         return self._settings
+
+    def with_flags(self, flags: Mapping[str, object]) -> Settings:
+        """Read the settings with what the command line says."""
+        return locate(self.directory, os.environ, flags)
 
     @contextlib.asynccontextmanager
     async def open(self, *, serve: bool = False, what: str = "cli", create: bool = False) -> AsyncIterator[OpenProject]:
@@ -65,7 +70,7 @@ def command(*, examples: str = "", keys: str = "", name: str | None = None, as_j
     def decorate(target: Callable[..., Any]) -> Command:
         @functools.wraps(target)
         def call(project: Path | None, json: bool = False, **given: Any) -> int | None:  # noqa: FBT001, FBT002 - click hands them over
-            frame = Frame(directory=project or Path.cwd(), json=json)
+            frame = Frame(directory=project or Path.cwd(), json=json, given_directory=project)
             result = target(frame, **given)
             return asyncio.run(result) if inspect.iscoroutine(result) else result
 

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Final
 
 from rich.console import Console, RenderableType
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -64,7 +65,21 @@ def say(text: RenderableType = "", *, style: str = "", end: str = "\n") -> None:
     out = console()
     if isinstance(text, str):
         text = Text(text, style=style)
-    out.print(text, end=end, soft_wrap=not out.is_terminal)
+    if out.is_terminal or isinstance(text, Text):
+        out.print(text, end=end, soft_wrap=not out.is_terminal)
+        return
+    with out.capture() as captured:
+        out.print(text)
+    for row in captured.get().splitlines():
+        out.print(Text(row.rstrip()), soft_wrap=True)
+
+
+def heading(text: Text) -> None:
+    """Set what follows off: a rule across the terminal, elsewhere a line."""
+    if console().is_terminal:
+        console().print(Rule(text, align="left", style=text.style or "cyan"))
+    else:
+        say(Text.assemble("--- ", text))
 
 
 def mark(word: str) -> Text:

@@ -30,7 +30,7 @@ class Wait:
 def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
     """Name what a run waits for. `served` tells whether some process performs server steps; `alive` are holders known to be at work."""
     if run.status in ENDED:
-        return Wait(kind="ended", message=f"the run has ended: {run.status}")
+        return Wait(kind="ended", message="it has ended")
     if run.parked is not None:
         return Wait(kind="parked", message=f"it is set aside: {run.parked}", command=f"treadle resume {run.run_id}")
     waits = [_wait(run, action, served=served, alive=alive) for action in run.actions]
