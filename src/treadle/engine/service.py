@@ -109,11 +109,13 @@ class Service:
 
         With `wait_ms` the reply waits that long for something to do; otherwise it comes at once.
         """
-        deadline_ms = self.clock.now_ms() + wait_ms
+        # How long somebody waits is no instant of any run: a clock that is set back, or stands, must not lengthen it.
+        elapsed_s = asyncio.get_running_loop().time
+        deadline_s = elapsed_s() + wait_ms / 1000
         self._note_asked(token)
         while True:
             offer = await self._claim(run_id, by, token, action, take_over=take_over)
-            left_ms = deadline_ms - self.clock.now_ms()
+            left_ms = int((deadline_s - elapsed_s()) * 1000)
             if offer.kind != "waiting" or offer.refusal is not None or left_ms <= 0:
                 return offer
             await self.changed(run_id, offer.run.revision, left_ms)
