@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from treadle.clock import SystemClock
-from treadle.core.definition import Definition, Delegate, Step, Task
+from treadle.core.definition import LANGUAGE, Definition, Delegate, Step, Task
 from treadle.core.events import Caller
 from treadle.core.expr import const
 from treadle.core.semantics import SEMANTICS
@@ -26,7 +26,7 @@ AGENT = Caller(kind="agent", name="bench")
 class NoFunctions:
     """A project without registered functions."""
 
-    def call(self, name: str, version: str, args: object, kwargs: object) -> None:
+    def call(self, name: str, *_: object) -> None:
         raise FunctionFailedError(f"there is no function {name}")
 
 
@@ -49,7 +49,7 @@ def definition(steps: int) -> Definition:
         )
         for n in range(steps)
     )
-    return Definition(name="bench:steps", main=Task(steps=rows), semantics=SEMANTICS)
+    return Definition(name="bench:steps", main=Task(steps=rows), language=LANGUAGE, semantics=SEMANTICS)
 
 
 async def walk(path: Path, steps: int, result: object) -> Walk:

@@ -9,12 +9,14 @@
 Registered functions that expressions may call are `double`, `broken` and `make_items` (tests/core/play.py says what they do).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
 from treadle.authoring.expressions import compile_data, compile_text
 from treadle.core.definition import (
+    LANGUAGE,
     Approve,
     Condition,
     Definition,
@@ -45,14 +47,19 @@ def x(value: object) -> Expr:
     """An expression: text is compiled as an author's text, data with templates in it too, everything else is a constant."""
     if isinstance(value, Expr):
         return value
-    return _compiled(value) if isinstance(value, str) else compile_data(value, functions=FUNCTIONS)
+    return _compiled(value) if isinstance(value, str) else _compiled_data(json.dumps(value))
+
+
+@cache
+def _compiled_data(text: str) -> Expr:
+    return compile_data(json.loads(text), functions=FUNCTIONS)
 
 
 def _named(values: Mapping[str, object]) -> tuple[tuple[str, Expr], ...]:
     return tuple((name, x(value)) for name, value in values.items())
 
 
-def step(step_id: str, spec, *, when=None, on_error=None, retry=None, fallback=..., **fields) -> Step:  # noqa: A002 - the language's own word
+def step(step_id: str, spec, *, when=None, on_error=None, retry=None, fallback=..., **fields) -> Step:
     """A step; `on_error` is "continue" or a list of steps, `fallback` a value, `retry` a Retry or a number of attempts."""
     if fallback is not ...:
         fields["on_error"] = OnError(policy="fallback", fallback=x(fallback))
@@ -155,7 +162,7 @@ def workflow(*steps: Step, name: str = "test", tasks: Mapping[str, Task] | None 
     return Definition(
         name=name,
         main=task(*steps, **scope),
-        semantics=SEMANTICS,
+        language=LANGUAGE, semantics=SEMANTICS,
         tasks=dict(tasks or {}),
         functions={name: version for name, (version, _) in FUNCTIONS.items()},
     )

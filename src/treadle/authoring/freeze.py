@@ -13,6 +13,7 @@ from treadle.authoring.check import effect_of, inferred_reads, is_repeatable
 from treadle.authoring.tree import FileTree, StepTree, TaskTree
 from treadle.core.codec import digest_of
 from treadle.core.definition import (
+    LANGUAGE,
     Approve,
     Condition,
     Definition,
@@ -68,6 +69,7 @@ def freeze(main: Part, tasks: list[Part], tool_effects: Map[str, str] | None = N
         version=cast(str, fields.get("version", "0.0.0")),
         description=cast(str, fields.get("description", "")),
         main=main_task,
+        language=LANGUAGE,
         semantics=SEMANTICS,
         tasks=frozen,
         functions=dict(sorted(functions_of([main, *tasks]).items())),

@@ -164,10 +164,10 @@ class Definition:
 
     name: str
     main: Task
+    language: int
     semantics: int
     version: str = "0.0.0"
     description: str = ""
-    language: int = LANGUAGE
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
     functions: dict[str, str] = field(default_factory=dict[str, str])
     index: "Index" = field(init=False, repr=False, compare=False)

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any, Final, cast
 
 from treadle.core.definition import (
+    LANGUAGE,
     Approve,
     Condition,
     Definition,
@@ -72,7 +73,7 @@ def workflow(
 ) -> Definition:  # fmt: skip
     """Freeze a workflow; `functions` are called in version 1."""
     return Definition(
-        name=name, main=task(*steps, inputs=inputs, state=state, output=output), semantics=SEMANTICS, tasks=tasks or {},
+        name=name, main=task(*steps, inputs=inputs, state=state, output=output), language=LANGUAGE, semantics=SEMANTICS, tasks=tasks or {},
         functions=dict.fromkeys(functions, "1"),
     )  # fmt: skip
 
