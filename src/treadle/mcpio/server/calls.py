@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from treadle.core.definition import Definition, Delegate, McpCall, Prompt, Step
-from treadle.core.errors import Failure
+from treadle.core.errors import Failure, RequestError
 from treadle.core.ids import address_of
 from treadle.core.render import instant
 from treadle.core.view import RunWord
@@ -85,7 +85,7 @@ class Calls:
 
     async def describe_workflow(self, args: given.DescribeWorkflow, _call: Call) -> Reply:
         """Answer `describe_workflow`."""
-        return described.describe_reply(await asyncio.to_thread(self.workflows.load, args.workflow))
+        return described.describe_reply(await asyncio.to_thread(self._load, args.workflow))
 
     async def start_workflow(self, args: given.StartWorkflow, call: Call) -> Reply:
         """Answer `start_workflow`: a run is created only if it can be carried out as far as can be known before."""
@@ -115,8 +115,14 @@ class Calls:
         data = {**reply.data, "workflow": definition.name, **({"duplicate": True} if first.duplicate else {"started": True})}
         return Reply(text=f"{said}\n{reply.text}", data=data, is_error=reply.is_error)
 
+    def _load(self, name: str) -> "Loaded":
+        """Load what the project, the user or the library offers; an agent's word opens no other file."""
+        if name.startswith("/") or ".." in name.split("/"):
+            raise RequestError(f"{name!r} lies outside of the project", code="unknown_workflow")
+        return self.workflows.load(name)
+
     def _startable(self, name: str) -> Definition:
-        definition = self.workflows.load(name).require()
+        definition = self._load(name).require()
         self.workflows.check_ready(definition)
         return definition
 
@@ -178,7 +184,8 @@ class Calls:
             return error("not_held", said, f"stop working on it; {channel.call('get_next_step')}")
         seconds = (until_ms - self.service.clock.now_ms()) // 1000
         data = {"kind": "held", "run_id": args.run_id, "action": args.action, "lease_seconds": seconds, "lease_until": instant(until_ms)}
-        return Reply(text=f"`{args.action}` is yours for {seconds} s more, until {data['lease_until']}.", data=data)
+        text = f"`{args.action}` of run {args.run_id} is yours for {seconds} s more, until {data['lease_until']}."
+        return Reply(text=text, data=data)
 
     # Runs
 

@@ -67,6 +67,8 @@ async def told(service: Service, offer: Offer, channel: Channel, answered: str =
             reply = await _fan_out(service, offer, channel)
         case "branch_ended":
             reply = await _branch_ended(service, channel)
+        case "ended" if channel.written is not None:
+            reply = await _branch_ended(service, channel)  # how the run ended is not a sub-agent's to tell
         case "ended":
             reply = await _ended(service, offer, channel)
         case "waiting":
@@ -228,7 +230,7 @@ async def _waiting(service: Service, offer: Offer, channel: Channel) -> Reply:
     run = offer.run
     mine = [a for a in run.actions if is_under(a.id, channel.path)] if channel.written is not None else list(run.actions)
     waits = why(replace(run, actions=tuple(mine)), served=True)
-    held = _held(waits, snapshot, service.clock.now_ms())
+    held = _held(waits, snapshot, service.clock.now_ms(), channel)
     on = "another_agent" if held is not None else waiting_on(waits)
     data: dict[str, Any] = {"kind": "waiting", "run_id": channel.run_id, "status": run.status, "waiting_on": on, "why": waits.message}
     text = f"Nothing to do now in run {channel.run_id} ({run.status}), waiting on {on}: {waits.message}."
@@ -252,10 +254,11 @@ def waiting_on(waits: Wait) -> str:
     return {"agent": "agent", "server": "server", "stalled": "server", "nothing": "server", "time": "time", "ended": "nobody"}.get(waits.kind, "person")
 
 
-def _held(waits: Wait, snapshot: Snapshot, now_ms: int) -> str | None:
-    """Say until when another performer holds what is waited for."""
+def _held(waits: Wait, snapshot: Snapshot, now_ms: int, channel: Channel) -> str | None:
+    """Say until when another performer holds what is waited for; to a branch, a question is a person's, through whomever it is asked."""
+    kinds = {"agent"} if channel.written is not None else {"agent", "answer"}
     until_ms = next((lease.until_ms for lease in snapshot.leases if lease.action == waits.action), 0)
-    return instant(until_ms) if waits.kind in {"agent", "answer"} and until_ms > now_ms else None
+    return instant(until_ms) if waits.kind in kinds and until_ms > now_ms else None
 
 
 def _next_of(waits: Wait, channel: Channel, *, in_work: bool, held: bool) -> str:

@@ -51,7 +51,10 @@ def error(code: str, message: str, hint: str = "", details: Mapping[str, Any] | 
 
 def raised(problem: TreadleError) -> Reply:
     """Give a request that could not be done as an error."""
-    return error(problem.code, problem.message, _HINTS.get(problem.code, problem.hint), problem.details)
+    hint = _HINTS.get(problem.code, problem.hint)
+    if problem.code == "unknown_workflow" and problem.hint.startswith("did you mean"):
+        hint = f"{problem.hint} {hint}"
+    return error(problem.code, problem.message, hint, problem.details)
 
 
 def refused(refusal: Refusal, hint: str = "") -> Reply:
