@@ -30,7 +30,7 @@ def test_a_duration_is_milliseconds(text, wanted):
         "1m1m",
         "1w",
         "PT1H",
-        "５s",
+        "\uff15s",
         "1h ",
         "\n1h",
         "1h\n",

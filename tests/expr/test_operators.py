@@ -1,5 +1,7 @@
 """Paths, operators, comparisons, tests, functions and constants of single expressions."""
 
+import uuid
+
 import pytest
 from jinja2 import nodes
 
@@ -184,8 +186,6 @@ def test_chance_is_drawn_from_the_run_the_path_and_the_field():
 
 
 def test_a_uuid_is_of_version_4():
-    import uuid  # noqa: PLC0415 - only to read what was written
-
     assert uuid.UUID(value("{{ uuid() }}")).version == 4
 
 

@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from tests.expr.support import compile_text  # noqa: F401 - keeps the import of Jinja out of the timed part
 from treadle.core.schema import FORMATS, KEYWORDS, check, check_schema
 from treadle.core.schema_rules import RULES
 from treadle.core.values import BlobRef
@@ -111,9 +110,7 @@ def test_all_faults_are_told_with_their_paths():
     faults = check(schema, {"a": [{"name": 1}, {"nmae": "x", "age": "7"}], "odd key": 1})
     assert [(fault.path, fault.rule) for fault in faults] == [
         ("a[0].name", "type"), ("a[1].age", "type"), ("a[1].name", "required"), ("a[1].nmae", "additionalProperties"), ('["odd key"]', "type"), ("z", "required"),
-    ] or sorted((fault.path, fault.rule) for fault in faults) == sorted([
-        ("a[0].name", "type"), ("a[1].age", "type"), ("a[1].name", "required"), ("a[1].nmae", "additionalProperties"), ('["odd key"]', "type"), ("z", "required"),
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.expr.support import FUNCTIONS, NAMES, env, problem, stored
+from tests.expr.support import FUNCTIONS, NAMES, env, problem, problems, stored
 from treadle.authoring.expressions import compile_condition, compile_data, compile_text
 from treadle.core.expr import Call, Env, Expr, ExprError, const, evaluate, evaluate_call_args, from_json, to_json
 from treadle.core.values import encode
@@ -188,8 +188,6 @@ def test_data_shares_slots_and_calls_without_mixing_them():
 
 
 def test_problems_in_data_say_which_text():
-    from tests.expr.support import problems  # noqa: PLC0415 - only here
-
     found = problems({"a": ["{{ 1 | uper }}", "fine"], "b": "{{ x.y() }}"}, compile_=compile_data)
     assert [(one.path, one.code, one.column) for one in found] == [
         (("a", 0), "unknown_filter", 8),
@@ -203,13 +201,11 @@ def test_problems_in_data_say_which_text():
      ("{{ a ~ b }}", "condition_text"), ("", "condition_braces"), ("{{ a | uper }}", "unknown_filter")],
 )  # fmt: skip
 def test_a_condition_is_one_expression(source, code):
-    (found,) = __import__("tests.expr.support", fromlist=["problems"]).problems(source, compile_=compile_condition)
+    (found,) = problems(source, compile_=compile_condition)
     assert found.code == code
 
 
 def test_the_hint_of_a_bare_condition_is_what_to_write():
-    from tests.expr.support import problems  # noqa: PLC0415 - only here
-
     assert problems("state.n > 3", compile_=compile_condition)[0].suggestion == 'write "{{ state.n > 3 }}"'
 
 

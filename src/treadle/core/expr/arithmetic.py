@@ -51,11 +51,6 @@ def checked(number: float) -> float:
     return number
 
 
-def is_number(value: object) -> bool:
-    """Tell whether a value is a number; booleans are none."""
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-
-
 def _numbers(op: str, a: V, b: V) -> tuple[Number, Number]:
     if (
         isinstance(a, int | float | Decimal)

@@ -6,6 +6,7 @@ they stand (`ev.at`) right before they work, so an error finds its column at no 
 the first.
 """
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias, cast
 
@@ -13,7 +14,7 @@ from treadle.core.expr.access import cut, missing_name, missing_step, step_into
 from treadle.core.expr.arithmetic import OPERATORS, negate, plus
 from treadle.core.expr.checks import COMPARE
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, V
-from treadle.core.expr.look import equal, opened, truth
+from treadle.core.expr.look import opened, truth
 from treadle.core.expr.tree import Node, Tree, preorder
 from treadle.core.values import decode
 
@@ -22,6 +23,9 @@ Soft: TypeAlias = Callable[[Evaluation], "V | Missing"]
 Compare: TypeAlias = Callable[[Evaluation, V, V], bool]
 # Texts up to this length are compared without a charge of their own.
 _SHORT: Final = 256
+_SIMPLE: Final[Mapping[str, Callable[..., bool]]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 
 
 class Builder:
@@ -126,7 +130,14 @@ def _soft_name(_b: Builder, node: Node) -> Soft:
 
 def _local(b: Builder, node: Node) -> Run:
     slot = b.use(node[1])
-    return lambda ev: cast(V, ev.locals[slot])
+
+    def read(ev: Evaluation) -> V:
+        value = ev.locals[slot]
+        if value is MISSING:
+            raise ExprError("bad_tree", "a name is read before it is set", suggestion="run `treadle doctor`")
+        return cast(V, value)
+
+    return read
 
 
 def _maybe(b: Builder, node: Node) -> Run:
@@ -154,6 +165,9 @@ def _path(b: Builder, node: Node) -> Run:
     if not all(isinstance(step, str) for step in node[2:]):
         return lambda ev: cast(V, walk(ev, base(ev)))
     keys = cast("tuple[str, ...]", node[2:])
+    root = cast(Node, node[1])
+    if root[0] == "local" and len(keys) == 1:
+        return _field(b.use(root[1]), keys[0], base, walk)
 
     def read(ev: Evaluation) -> V:
         start = value = base(ev)
@@ -162,6 +176,16 @@ def _path(b: Builder, node: Node) -> Run:
                 return cast(V, walk(ev, start))  # inside a blob, or not there: go again with care
             value = value[key]
         return value
+
+    return read
+
+
+def _field(slot: int, key: str, base: Run, walk: "Callable[[Evaluation, V], V | Missing]") -> Run:
+    """Build `it.name`, which loops are made of."""
+
+    def read(ev: Evaluation) -> V:
+        value = ev.locals[slot]
+        return value[key] if type(value) is dict and key in value else cast(V, walk(ev, base(ev)))
 
     return read
 
@@ -265,16 +289,7 @@ def _cmp(b: Builder, node: Node) -> Run:
     first, at = b.run(node[1]), b.at(node)
     pairs = [(COMPARE[cast(str, op)], b.run(right)) for op, right in zip(node[2::2], node[3::2], strict=True)]
     if len(pairs) == 1:
-        compare, second = pairs[0]
-        if node[2] == "==":
-            return _equals(first, second, at)
-
-        def once(ev: Evaluation) -> V:
-            left, right = first(ev), second(ev)
-            ev.at = at
-            return compare(ev, left, right)
-
-        return once
+        return _one_comparison(first, cast(str, node[2]), pairs[0][1], at)
 
     def chain(ev: Evaluation) -> V:
         left = first(ev)
@@ -289,13 +304,19 @@ def _cmp(b: Builder, node: Node) -> Run:
     return chain
 
 
-def _equals(first: Run, second: Run, at: int | None) -> Run:
+def _one_comparison(first: Run, op: str, second: Run, at: int | None) -> Run:
+    compare, simple = COMPARE[op], _SIMPLE.get(op)
+
     def run(ev: Evaluation) -> V:
         left, right = first(ev), second(ev)
-        if type(left) is str and type(right) is str and len(left) < _SHORT:
-            return left == right
+        if simple is not None:
+            # Two whole numbers or two short texts: what is compared in loops, without the ceremony.
+            if type(left) is int and type(right) is int:
+                return simple(left, right)
+            if type(left) is str and type(right) is str and len(left) < _SHORT:
+                return simple(left, right)
         ev.at = at
-        return equal(ev, left, right)
+        return compare(ev, left, right)
 
     return run
 
@@ -306,22 +327,22 @@ def _arith(b: Builder, node: Node) -> Run:
 
     def run(ev: Evaluation) -> V:
         value = first(ev)
-        for operator, second in pairs:
+        for work, second in pairs:
             right = second(ev)
             ev.at = at
-            value = operator(ev, value, right)
+            value = work(ev, value, right)
         return value
 
     return run
 
 
 def _unary(b: Builder, node: Node) -> Run:
-    inner, at, operator = b.run(node[1]), b.at(node), negate if node[0] == "neg" else plus
+    inner, at, work = b.run(node[1]), b.at(node), negate if node[0] == "neg" else plus
 
     def run(ev: Evaluation) -> V:
         value = inner(ev)
         ev.at = at
-        return operator(ev, value)
+        return work(ev, value)
 
     return run
 

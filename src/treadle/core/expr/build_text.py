@@ -133,9 +133,9 @@ def _for(b: Builder, node: Node) -> Write:
     def write(ev: Evaluation, out: Out) -> None:
         items = chosen(ev)
         for index, item in enumerate(items):
-            assign(ev, item)
             for slot in resets:
                 ev.locals[slot] = MISSING
+            assign(ev, item)
             if loop_slot is not None:
                 ev.locals[loop_slot] = _loop(items, index)
             body(ev, out)
