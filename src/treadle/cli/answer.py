@@ -104,7 +104,7 @@ async def _give(opened: OpenProject, view: RunView, action: ActionView, given: G
         failure = Failure(error_class="failed", message=given.cannot, step=action.id)
         return await service.submit(run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False)
     held = await _take(opened, view, action, take_over=given.take_over)
-    said = await _value(opened, held, given)
+    said = await _value(held, given)
     if said.kind == "park":
         return await service.park(run_id, who, said.text)
     failure = Failure(error_class="failed", message=said.text, step=held.id) if said.kind == "cannot" else None
@@ -145,7 +145,7 @@ async def _take(opened: OpenProject, view: RunView, action: ActionView, *, take_
     return offer.action
 
 
-async def _value(opened: OpenProject, action: ActionView, given: Given) -> Said:
+async def _value(action: ActionView, given: Given) -> Said:
     """Read the answer from the command line, or ask for it. Raises RequestError `bad_answer`."""
     try:
         if given.json_text is not None:

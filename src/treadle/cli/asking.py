@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import orjson
 from rich.padding import Padding
@@ -46,17 +46,39 @@ class LeftError(Exception):
     """The person leaves the run as it is."""
 
 
-class Asker:
-    """Asks on this terminal."""
+class _OfferedTakenError(Exception):
+    """The person takes the answer that stands ready."""
 
-    def __init__(self, keyboard: Keyboard) -> None:
+
+class Offered(Protocol):
+    """Somebody who has an answer ready, for a person who says `s`."""
+
+    def said(self, action: ActionView) -> Said:
+        """Give the answer to an action. Raises RequestError where there is none."""
+        ...
+
+
+class Asker:
+    """Asks on this terminal; with `offered`, `s` takes the answer that stands ready there."""
+
+    def __init__(self, keyboard: Keyboard, offered: Offered | None = None) -> None:
         """Use a keyboard."""
-        self.keyboard = keyboard
+        self.keyboard, self._offered = keyboard, offered
 
     async def ask(self, action: ActionView, *, where: str = "") -> Said:
         """Show an action and read an answer that fits. Raises LeftError."""
         _show(action, where)
+        if self._offered is not None:
+            screen.say("`s` lets the script answer this one.", style="bright_black")
         self.keyboard.forget()
+        try:
+            return await self._asked(action)
+        except _OfferedTakenError:
+            if self._offered is None:
+                raise
+            return self._offered.said(action)
+
+    async def _asked(self, action: ActionView) -> Said:
         if action.waits_for == "outcome":
             return await self._outcome(action)
         if action.kind == "approve":
@@ -74,26 +96,21 @@ class Asker:
             try:
                 return Said(kind="value", value=values.read_answer(action.kind, action.params, action.expected, typed or _default(action)))
             except NotFittingError as error:
-                if _may_go_on(action, typed):
-                    said = await self._rest_of_json(action, typed)
-                    if said is not None:
-                        return said
+                if not _may_go_on(action, typed):
+                    _complain(str(error))
                     continue
-                _complain(str(error))
+            said = self._taken(action, await self._rest_of_json(typed))
+            if said is not None:
+                return said
 
-    async def _rest_of_json(self, action: ActionView, begun: str) -> Said | None:
-        """Read lines until they are JSON that fits; an empty one gives up."""
+    async def _rest_of_json(self, begun: str) -> str:
+        """Read lines until they are JSON, or one is empty."""
         text = begun
         while True:
-            try:
-                return Said(kind="value", value=values.read_answer(action.kind, action.params, action.expected, text))
-            except NotFittingError as error:
-                fault = str(error)
             more = await self._read("… ")
-            if not more.strip():
-                _complain(fault)
-                return None
             text += "\n" + more
+            if not more.strip() or _is_json(text):
+                return text
 
     async def _form(self, action: ActionView) -> Said:
         fields = cast(Mapping[str, Mapping[str, Json]], action.params.get("fields") or {})
@@ -174,6 +191,8 @@ class Asker:
         """Read an answer, or carry out a command."""
         while True:
             typed = await self._read(prompt)
+            if self._offered is not None and typed.strip() == "s":
+                raise _OfferedTakenError
             while typed.endswith("\\") and action is not None:
                 typed = typed[:-1] + "\n" + await self._read("… ")
             if not typed.startswith("/") or typed.startswith("//"):
@@ -321,7 +340,16 @@ def _default(action: ActionView) -> str:
 
 def _may_go_on(action: ActionView, typed: str) -> bool:
     """Tell whether what was typed is the beginning of JSON that goes on in the next line."""
-    return not values.takes_text(action.expected) and action.kind != "prompt" and typed.lstrip().startswith(("{", "["))
+    wants_json = not values.takes_text(action.expected) and action.kind != "prompt"
+    return wants_json and typed.lstrip().startswith(("{", "[")) and not _is_json(typed)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        values.read_json(text)
+    except NotFittingError:
+        return False
+    return True
 
 
 def _file_text(path: str) -> str | None:

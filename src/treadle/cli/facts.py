@@ -52,7 +52,8 @@ class Teller:
                 self._began_ms[note.path] = moment.at_ms
                 self._attempts[note.path] = _number(data["attempt"])
                 again = f", attempt {data['attempt']}" if data["attempt"] != 1 else ""
-                return "running", f"taken by {holder_name(data['holder'])}{again}", str(data["holder"]).startswith("treadle-") and not again
+                small = self._opened.get(note.path, ("", 0))[0] != "delegate" and not again
+                return "running", f"taken by {holder_name(data['holder'])}{again}", small
             case "action_completed" if self._opened.get(note.path, ("", 0))[0] == "approve":
                 return "note", "", True  # the decision was told
             case "action_completed":

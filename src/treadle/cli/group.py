@@ -111,8 +111,9 @@ def _tell(code: str, message: str, hint: str, *, as_json: bool, exit_code: int, 
         sys.stderr.write(json.dumps({"error": body}, ensure_ascii=False) + "\n")
         return exit_code
     # rich, for width and colour: only where something is shown.
-    from treadle.cli.screen import clean, errors
     from rich.text import Text
+
+    from treadle.cli.screen import clean, errors
 
     out = errors()
     line = Text.assemble((f"error[{code}]", "bold red"), ": ", clean(message))

@@ -116,7 +116,7 @@ async def carry_on(watch: Watch, performer: Performer) -> Carried:
         following = asyncio.create_task(watch.follow())
         performing = asyncio.create_task(performer.perform())
         stopped = asyncio.create_task(interrupted.wait())
-        tasks: list[asyncio.Task[object]] = [following, performing, stopped]  # type: ignore[list-item] - of what they give nothing is used
+        tasks: list[asyncio.Task[object]] = [following, performing, stopped]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

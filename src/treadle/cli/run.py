@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import orjson
 from rich.text import Text
 
 from treadle.authoring.problems import DefinitionError, render
@@ -15,8 +14,20 @@ from treadle.cli.exits import WAITING, exit_code
 from treadle.cli.frame import Frame, command, person
 from treadle.cli.keyboard import Keyboard
 from treadle.cli.live import Show
-from treadle.cli.performing import Acks, Carried, Nobody, Performer, Person, Watch, carry_on, kept_and_open, listed, waits_for
+from treadle.cli.performing import (
+    Acks,
+    Carried,
+    Nobody,
+    Performer,
+    Person,
+    Watch,
+    carry_on,
+    kept_and_open,
+    listed,
+    waits_for,
+)
 from treadle.cli.script import Script, ScriptPerformer, read_script
+from treadle.cli.show import print_result
 from treadle.compose import OpenProject, branch_of
 from treadle.core.definition import Definition
 from treadle.core.errors import RequestError
@@ -33,6 +44,7 @@ class How:
     """How a run is to be carried on."""
 
     script: Script | None = None
+    offered: Script | None = None
     record: Path | None = None
     quiet: bool = False
     json: bool = False
@@ -57,9 +69,10 @@ treadle run planning:interactive -i task_description="Move to Python 3.13" --res
 @click.option("--title", default="", help="What to call the run in lists.")
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Append a JSON line for each acknowledged answer.")
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but the end.")
+@click.option("--offer-script", "offered", metavar="FILE", hidden=True, help="Let a person say `s` at a question, for the answer of this script.")
 async def run(
     frame: Frame, workflow: str, inputs: tuple[str, ...], file: str | None, script: str | None, *, resume: bool, new: bool, detach: bool,
-    title: str, record: Path | None, quiet: bool,
+    title: str, record: Path | None, quiet: bool, offered: str | None,
 ) -> int:  # fmt: skip
     """Start WORKFLOW (a name or a file) and carry it on in this terminal.
 
@@ -67,7 +80,10 @@ async def run(
     """
     if resume and new:
         raise RequestError("--resume and --new exclude each other", code="usage", hint="give one of them")
-    how = How(script=read_script(script) if script is not None else None, record=record, quiet=quiet, json=frame.json)
+    how = How(
+        script=read_script(script) if script is not None else None, offered=read_script(offered) if offered is not None else None,
+        record=record, quiet=quiet, json=frame.json,
+    )  # fmt: skip
     async with frame.open(serve=not detach, what="run", create=True) as opened:
         definition = _definition(opened, workflow)
         given = values.read_inputs(inputs, file, definition.main.inputs)
@@ -80,7 +96,9 @@ async def run(
         run_id = await _start(opened, definition, given, title, how)
         if detach:
             return await _leave(frame, opened, run_id)
-        return await _carry(frame, opened, run_id, how, Watch(opened, run_id, _show(how)))
+        code = await _carry(frame, opened, run_id, how, Watch(opened, run_id, _show(how)))
+        _tell_unused(how)
+        return code
 
 
 async def go_on(frame: Frame, opened: OpenProject, run_id: str, how: How, *, detach: bool) -> int:
@@ -108,7 +126,7 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
     if how.script is not None:
         performer = ScriptPerformer(opened, run_id, how.script, person(), acks)
     elif screen.is_terminal() and not how.json:
-        performer = Person(opened, run_id, watch.show, Asker(Keyboard()), person(), acks)
+        performer = Person(opened, run_id, watch.show, Asker(Keyboard(), how.offered), person(), acks)
     else:
         performer = Nobody(opened, run_id)
     try:
@@ -119,8 +137,6 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
         view = await opened.service.look(run_id)
         carried = Carried(view=view, wait=waits_for(opened, view), left=False)
         screen.errors().print(Text.assemble((f"error[{error.code}]", "bold red"), f": {screen.clean(error.message)}"), soft_wrap=True)
-    if how.script is not None and (unused := how.script.unused()) and carried.view.status in ENDED and not how.quiet:
-        screen.errors().print(f"the script answered nothing that matches: {listed(unused)}", soft_wrap=True)
     await _tell_end(frame, opened, carried)
     return exit_code(carried.view.status)
 
@@ -135,9 +151,7 @@ async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None
         screen.say(Text.assemble(screen.mark(view.status), " ", (view.run_id, "bold"), " ", screen.worded(view.status)))
         if view.failure is not None:
             screen.say(f"  {screen.clean(view.failure.error_class)} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red")
-        result = await opened.service.filled(view.result)
-        if result is not None:
-            screen.say(screen.clean(result if isinstance(result, str) else orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()))
+        await print_result(opened, view, full=True)
         return
     lead = "left as it is" if carried.left else str(view.status)
     screen.say(Text.assemble(screen.mark(view.status), " ", (view.run_id, "bold"), f" {lead}; {wait.message}"))
@@ -199,6 +213,12 @@ def _wants_to_resume(view: RunView) -> bool:
         return False
     screen.say(f"{about}.")
     return click.confirm("Go on with it?", default=True)
+
+
+def _tell_unused(how: How) -> None:
+    """Name what of a script nothing asked for: a pattern that was mistyped would go unnoticed."""
+    if how.script is not None and (unused := how.script.unused()):
+        screen.errors().print(f"not used of the script: {listed(unused)}", soft_wrap=True)
 
 
 def _show(how: How) -> Show:

@@ -26,8 +26,8 @@ STYLES: Final = {
     "pending": "bright_black", "handling": "yellow", "unknown": "red", "note": "bright_black",
 }  # fmt: skip
 _MARKS: Final = {
-    "completed": "✓", "failed": "✗", "running": "●", "waiting": "?", "pending": "○", "skipped": "–", "handling": "!", "parked": "‖",
-    "unknown": "!", "note": "·", "stalled": "!", "cancelled": "×", "completed_degraded": "✓", "goal_not_met": "✗", "cancelling": "×",
+    "completed": "✓", "failed": "✗", "running": "●", "waiting": "?", "pending": "○", "skipped": "-", "handling": "!", "parked": "‖",
+    "unknown": "!", "note": "·", "stalled": "!", "cancelled": "-", "completed_degraded": "✓", "goal_not_met": "✗", "cancelling": "!",
 }  # fmt: skip
 _PLAIN_MARKS: Final = {
     "completed": "+", "failed": "x", "running": "*", "waiting": "?", "pending": "o", "skipped": "-", "handling": "!", "parked": "=",

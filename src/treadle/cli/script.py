@@ -16,9 +16,11 @@ time. An action that no entry matches stops the script with a message that names
 import asyncio
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal, cast
 
 from treadle.cli import values
+from treadle.cli.asking import Said
 from treadle.cli.performing import LOOK_AGAIN_MS, Acks, PassedBy, asks_somebody, is_over
 from treadle.compose import OpenProject
 from treadle.core.errors import Failure, RequestError
@@ -81,6 +83,23 @@ class Script:
                 code="script_has_no_answer", hint="add an entry whose `match` names it, or answer it yourself: `treadle resume RUN`",
             )  # fmt: skip
         return found
+
+    def said(self, action: ActionView) -> Said:
+        """Give the answer to an action, for a person who takes it over from the script. Raises RequestError."""
+        entry = self.entry(action)
+        given = entry.answer()
+        note = f"from the script {Path(self.name).name}"
+        match entry.verb:
+            case "approve" | "reject":
+                return Said(kind=entry.verb, text=f"{note}: {given}" if isinstance(given, str) else note)
+            case "outcome":
+                return Said(kind=str(given), value=entry.value, text=note)
+            case "cannot":
+                return Said(kind="cannot", text=str(given))
+            case "hold":
+                raise RequestError(f"the script holds `{action.id}` and does not answer it", code="script_has_no_answer")
+            case _:
+                return Said(kind="value", value=given)
 
     def unused(self) -> list[str]:
         """Name the entries that nothing matched."""
@@ -229,8 +248,10 @@ class ScriptPerformer:
     async def _hold(self, action: ActionView, by: Caller) -> None:
         """Keep an action, as a performer that is still at work, for as long as nobody takes it away."""
         service = self._opened.service
-        while await service.heartbeat(self._run_id, action.id, action.attempt, by.name) is not None:
+        held = True
+        while held:
             await asyncio.sleep(service.lease_ms / 3000)
+            held = await service.heartbeat(self._run_id, action.id, action.attempt, by.name) is not None
 
     async def _let_go(self, action: ActionView, by: Caller) -> None:
         now_ms = self._opened.clock.now_ms()
@@ -253,5 +274,5 @@ class ScriptPerformer:
         return Caller(kind="agent", name=f"{self._opened.holder}/script {name}")
 
     def _note(self, note: str) -> str:
-        return f"by the script {self._script.name}" + (f": {note}" if note else "")
+        return f"by the script {Path(self._script.name).name}" + (f": {note}" if note else "")
 

@@ -3,7 +3,7 @@
 Branch tokens are not shown: who has one can work that branch.
 """
 
-import datetime
+import datetime as dt
 import re
 from typing import Any
 
@@ -29,7 +29,7 @@ def instant(at_ms: int | None) -> str | None:
     """Give an instant as text."""
     if at_ms is None:
         return None
-    at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC)
+    at = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

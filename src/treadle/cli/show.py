@@ -64,14 +64,13 @@ async def _print(
         screen.say(Text.assemble(("waits for  ", "bold"), wait.message))
         if wait.command:
             screen.say(f"           {wait.command}")
-    await _values(opened, "inputs", inputs, full=full)
-    await _values(opened, "state", view.state, full=full)
+    await print_fields(opened, "inputs", inputs, full=full)
+    await print_fields(opened, "state", view.state, full=full)
     if view.failure is not None:
         _heading("failure")
         screen.say(f"  {view.failure.error_class} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red")
     if view.status in ENDED and view.result is not None:
-        _heading("result")
-        screen.say(_cut(await opened.service.filled(view.result), full=full))
+        await print_result(opened, view, full=full)
     if proofs:
         _heading("who did what")
         screen.say(receipt_table(proofs))
@@ -104,7 +103,7 @@ def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:
         took = screen.duration(proof.ended_at_ms - proof.opened_at_ms) if proof.ended_at_ms is not None else ""
         rows.append([
             Text(proof.action), Text(proof.effect, style="bright_black"), Text(proof.standing, style=screen.STYLES.get(word, "")),
-            Text(facts.holder_name(proof.by) if proof.by else ""), Text(str(proof.attempts), justify="right"), Text(took, style="bright_black"),
+            Text(_who(proof)), Text(str(proof.attempts), justify="right"), Text(took, style="bright_black"),
         ])  # fmt: skip
     return screen.table(["action", "effect", "standing", "by", "tries", "took"], rows, wide=(0, 3))
 
@@ -135,22 +134,38 @@ async def why(frame: Frame, named: str) -> None:
             screen.say(f"  {wait.others} more open: treadle show {view.run_id}", style="bright_black")
 
 
+def _who(proof: Receipt) -> str:
+    """Say who ended an action; a decision that came from a script says so."""
+    by_script = f", {proof.note.partition(':')[0]}" if proof.note.startswith("by the script ") else ""
+    return (facts.holder_name(proof.by) + by_script) if proof.by else ""
+
+
 def _inputs(moments: Sequence[Moment]) -> dict[str, Value]:
     """Give the inputs as they were given, for a run that has ended and holds nothing open."""
     first = moments[0].event if moments else None
     return dict(first.inputs) if isinstance(first, RunStarted) else {}
 
 
-async def _values(opened: OpenProject, title: str, fields: Mapping[str, Value], *, full: bool) -> None:
+async def print_result(opened: OpenProject, view: RunView, *, full: bool) -> None:
+    """Print what a run gave: a map field by field, all else as it is."""
+    result = await opened.service.filled(view.result)
+    if isinstance(result, dict):
+        await print_fields(opened, "result", result, full=full)
+    elif result is not None:
+        _heading("result")
+        screen.say(_cut(result, full=full))
+
+
+async def print_fields(opened: OpenProject, title: str, fields: Mapping[str, Value], *, full: bool) -> None:
+    """Print named values under a heading; text of several lines stands below its name."""
     if not fields:
         return
     _heading(title)
     for name, value in fields.items():
-        whole = await opened.service.filled(value)
-        text = _cut(whole, full=full)
+        text = _cut(await opened.service.filled(value), full=full).rstrip("\n")
         if "\n" in text:
             text = "\n" + "\n".join(f"    {line}" for line in text.splitlines())
-        screen.say(Text.assemble((f"  {name}: ", "bold"), text))
+        screen.say(Text.assemble((f"  {screen.clean(name, lines=False)}: ", "bold"), text))
 
 
 def _cut(value: Value, *, full: bool) -> str:

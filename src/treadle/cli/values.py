@@ -31,7 +31,7 @@ def read_answer(kind: str, params: Mapping[str, Value], expected: Mapping[str, J
 
 def check_answer(expected: Mapping[str, Json], value: Json) -> None:
     """Compare a value with what is expected. Raises NotFittingError that names every fault."""
-    faults = check(expected, value) if expected else ()
+    faults = check(dict(expected), value) if expected else ()
     if faults:
         raise NotFittingError("; ".join(f"{fault.path or 'the answer'}: {fault.message}" for fault in faults[:5]))
 
@@ -60,11 +60,9 @@ def takes_text(expected: Mapping[str, Json]) -> bool:
     return not expected or expected.get("type") == "string"
 
 
-def read_yes(text: str, default: bool | None = None) -> bool:
+def read_yes(text: str) -> bool:
     """Read yes or no. Raises NotFittingError."""
     word = text.strip().lower()
-    if not word and default is not None:
-        return default
     if word in _YES:
         return True
     if word in _NO:
