@@ -165,6 +165,7 @@ class World:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not test(shown):
+                    _check_is_built(shown)
                     await self._moved(run_id, shown.revision)
                     shown = await self.service.look(run_id)
         except TimeoutError:
@@ -262,6 +263,12 @@ def check_numbers(stored: list[StoredEvent]) -> None:
     """Check that events count from 1 without a gap, in order."""
     assert [each.rev for each in stored] == list(range(1, len(stored) + 1)), "the revisions have a gap"
     assert all(a.seq < b.seq for a, b in pairwise(stored)), "the sequence goes back"
+
+
+def _check_is_built(run: RunView) -> None:
+    """A run that nobody is there to be told of says what is not built by being set aside."""
+    if run.parked is not None and run.parked.startswith("not_yet"):
+        raise RequestError(run.parked, code="not_yet")
 
 
 def failure(error_class: str, message: str = "scripted") -> Failure:
