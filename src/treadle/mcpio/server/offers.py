@@ -264,12 +264,13 @@ def _held(waits: Wait, snapshot: Snapshot, now_ms: int, channel: Channel) -> str
 def _next_of(waits: Wait, channel: Channel, *, in_work: bool, held: bool) -> str:
     run_id, wait = channel.run_id, channel.wait
     if channel.written is not None:
-        return f"Call {wait}"
+        patience = "; if it is still a person that is waited for, stop and report that" if waiting_on(waits) == "person" else ""
+        return f"Call {wait}{patience}"
     match waits.kind:
         case "approval":
-            return f"Show the user what is to be decided: they run `treadle approve {run_id}` in a terminal, you cannot. Then {wait}"
+            return f"Show the user what is to be decided: they run `treadle approve {run_id}` in a terminal, you cannot. After that, {wait}"
         case "outcome":
-            return f"Tell the user: a person says what became of it with `treadle answer {run_id}`, you cannot. Then {wait}"
+            return f"Tell the user: a person says what became of it with `treadle answer {run_id}`, you cannot. After that, {wait}"
         case _ if in_work:
             return f"Wait for your sub-agents, then {channel.call('get_next_step')}"
         case _ if held:
