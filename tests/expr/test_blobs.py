@@ -5,7 +5,7 @@ import pytest
 from tests.expr.support import env, failure
 from treadle.authoring.expressions import compile_data, compile_text
 from treadle.core.expr import NeedBlobs, evaluate
-from treadle.core.values import BlobRef, Chunks, Holed, decode, encode, spill
+from treadle.core.values import BlobRef, Chunks, Holed, as_text, decode, encode, spill
 
 TEXT, TEXT_BODY = spill("long text " * 10)
 LIST, LIST_BODY = spill([{"id": n} for n in range(100)])
@@ -152,6 +152,17 @@ def test_what_a_blob_holds_counts_against_the_output():
     assert evaluate(source, env(holder)) == big
     error = failure("{{ b.rows[0:1500] }}", holder, blobs={big.digest: decode(body.decode())})
     assert error.code == "budget"
+
+
+@pytest.mark.parametrize("whole", ["text", [1, 2.5, None, "é"], {"b": [True], "a": {}}])
+def test_a_hole_is_filled_with_what_the_expression_would_have_written(whole):
+    ref, _ = spill(whole)
+    assert evaluate(compile_text("<{{ v }}>"), env({"v": ref})) == Holed(parts=("<", ref, ">"))
+    assert evaluate(compile_text("<{{ v }}>"), env({"v": whole})) == f"<{as_text(whole)}>"
+    assert (
+        evaluate(compile_text("{{ ('<' ~ v ~ '>') | trim }}"), env({"v": ref}, blobs={ref.digest: whole}))
+        == f"<{as_text(whole)}>"
+    )
 
 
 def test_holed_text_is_stored_and_comes_back():

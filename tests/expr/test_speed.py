@@ -41,6 +41,22 @@ def test_an_expression_is_fast(source, limit_us):
     assert best_us(source, 200) <= limit_us
 
 
+def test_1000_updates_of_a_state_take_20_ms_at_most():
+    sources = [
+        "{{ state.count + 1 }}",
+        "{{ state.user.address.city }}",
+        "{{ state.rows[0].name ~ inputs.n }}",
+        "{{ [state.count, inputs.n] }}",
+    ]
+    exprs = [compile_text(source) for source in sources] * 250
+
+    def update():
+        for expr in exprs:
+            evaluate(expr, Env(names=NAMES))
+
+    assert min(timeit.repeat(update, number=1, repeat=7)) <= 0.020
+
+
 def test_a_300_expression_file_compiles_in_a_moment():
     sources = [
         "Do {{ state.user.address.city }} for {{ inputs.n }}: {% if state.count > 2 %}yes{% endif %}",

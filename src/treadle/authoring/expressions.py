@@ -25,7 +25,7 @@ from treadle.authoring.expression_scan import (
     scan,
 )
 from treadle.core.expr import Expr, const
-from treadle.core.expr.tree import Node, Tree, const_node
+from treadle.core.expr.tree import Node, Tree, const_node, nodes_of
 from treadle.core.values import Json
 
 __all__ = [
@@ -131,8 +131,8 @@ def _holds_template(value: Json) -> bool:
 
 
 def _expr(compiler: Compiler, tree: Node) -> Expr:
-    bare = Expr(tree, tuple(compiler.calls))
-    return Expr(tree, bare.calls, tuple(compiler.columns.get(id(node), 0) for node in bare.nodes()))
+    calls = tuple(compiler.calls)
+    return Expr(tree, calls, tuple(compiler.columns.get(id(node), 0) for node in nodes_of(tree, calls)))
 
 
 def _raise(problems: list[ExpressionProblem]) -> None:

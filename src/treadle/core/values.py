@@ -104,9 +104,15 @@ def untagged(data: dict[str, object]) -> object:
 _compact = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=tagged
 )
+_spaced = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, default=tagged)
 _sorted = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=tagged, sort_keys=True
 )
+
+
+def as_text(value: Value) -> str:
+    """Write plain data as it reads in text (language.md §4): text as it is, all else as JSON text, with spaces, keys in their order."""
+    return value if isinstance(value, str) else _spaced.encode(value)
 
 
 def encode(value: Value) -> str:

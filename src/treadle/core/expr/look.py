@@ -9,9 +9,8 @@ from decimal import Decimal
 from typing import Final, cast
 
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, NeedBlobs, V
-from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, Value
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, Value, as_text
 
-_text_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False)
 # What one of these costs is counted by its size in moves of 64 bytes.
 MOVE_BITS: Final = 6
 _SHOWN_MAX: Final = 40
@@ -249,8 +248,8 @@ def text_of(ev: Evaluation, value: V) -> str:
 def json_text(ev: Evaluation, value: V, indent: int | None = None) -> str:
     """Write a value as JSON text, keys in their order, nothing escaped for HTML."""
     plain = Plain(ev).value(value, 0)
-    if indent is None:
-        text = _text_encoder.encode(plain)
+    if indent is None and not isinstance(plain, str):
+        text = as_text(plain)
     else:
         text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=indent)
     ev.charge(len(text) >> MOVE_BITS)

@@ -14,7 +14,7 @@ from treadle.core.expr.build_table import SOFT_TABLE_MAKERS, TABLE_MAKERS
 from treadle.core.expr.build_text import TEXT_MAKERS
 from treadle.core.expr.evaluation import Env, Evaluation, ExprError, V
 from treadle.core.expr.look import shown, text_of_scalar, too_deep, truth
-from treadle.core.expr.tree import Expr, Node, Tree
+from treadle.core.expr.tree import Expr, Node, Tree, nodes_of
 from treadle.core.values import DEPTH_MAX, EXACT_FLOAT_MAX, RESERVED, BlobRef, Chunks, Holed, Value, decode
 
 _MAKERS: Final = {**MAKERS, **TABLE_MAKERS, **LOOP_MAKERS, **TEXT_MAKERS}
@@ -43,7 +43,7 @@ def program_of(expr: Expr) -> Program:
     """Give the program of an expression, built at the first call."""
     if isinstance(expr.program, Program):
         return expr.program
-    places = {id(node): column for node, column in zip(expr.nodes(), expr.columns, strict=False)}
+    places = {id(node): column for node, column in zip(nodes_of(expr.tree, expr.calls), expr.columns, strict=False)}
     builder = Builder(_MAKERS, _SOFT_MAKERS, places)
     run = builder.run(expr.tree)
     calls = tuple(

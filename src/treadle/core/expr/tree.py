@@ -80,12 +80,13 @@ class Expr:
         """Agree with `__eq__`."""
         return hash((self.tree, self.calls))
 
-    def nodes(self) -> Iterator[Node]:
-        """Give every node in preorder: the tree's, then those of each call's arguments; the order of `columns`."""
-        yield from preorder(self.tree)
-        for call in self.calls:
-            for arg in (*call.args, *(arg for _, arg in call.kwargs)):
-                yield from preorder(arg)
+
+def nodes_of(tree: Node, calls: tuple[Call, ...]) -> Iterator[Node]:
+    """Give every node in preorder: the tree's, then those of each call's arguments; the order of `Expr.columns`."""
+    yield from preorder(tree)
+    for call in calls:
+        for arg in (*call.args, *(arg for _, arg in call.kwargs)):
+            yield from preorder(arg)
 
 
 def const(value: Json) -> Expr:
