@@ -99,19 +99,24 @@ class OpenProject:
         return [each for each in presence.living(self.live_dir) if each.serves]
 
     def shown_status(self, run_id: str, status: str) -> str:
-        """Give the status to show for a run: `running` with nobody at work on it is `stalled` (ruling 46)."""
+        """Give the status to show for a run (ruling 46).
+
+        `running` is believed while somebody is at work. With a holder that died, or a server step and no process, the run is `stalled`; where
+        all that was held has been let go, it is `waiting`.
+        """
         if status not in {"running", "cancelling"}:
             return status
         present = presence.living(self.live_dir)
-        if any(each.serves for each in present):
-            return status
         names, now_ms = {each.holder for each in present}, self.clock.now_ms()
-        for lease in self.storage.leases(run_id):
-            process = presence.process_of(lease.holder)
-            # A holder that cannot be judged is believed for as long as its lease runs.
-            if lease.until_ms > now_ms and (process is None or process in names):
-                return status
-        return "stalled"
+        leases = [lease for lease in self.storage.leases(run_id) if lease.until_ms > now_ms]
+        processes = [presence.process_of(lease.holder) for lease in leases]
+        # A holder that cannot be judged is believed for as long as its lease runs.
+        if any(process is None or process in names for process in processes):
+            return status
+        served = any(each.run_id == run_id for each in self.storage.served())
+        if served and any(each.serves for each in present):
+            return status
+        return "stalled" if leases or served or status == "cancelling" else "waiting"
 
     async def let_go(self, process: str) -> int:
         """End every lease of a process and of the performers in it; gives how many there were."""

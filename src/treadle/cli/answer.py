@@ -10,7 +10,7 @@ from treadle.cli.asking import Asker, LeftError, Said
 from treadle.cli.exits import WAITING
 from treadle.cli.frame import Frame, command, find_run, person
 from treadle.cli.keyboard import Keyboard
-from treadle.cli.performing import asks_somebody, waits_for
+from treadle.cli.performing import asks_somebody, look, waits_for
 from treadle.cli.values import NotFittingError
 from treadle.compose import OpenProject
 from treadle.core.errors import Failure, RequestError
@@ -60,7 +60,7 @@ async def answer(
     """
     async with frame.open(what="answer") as opened:
         row = await find_run(opened.service, named)
-        view = await opened.service.look(row.id)
+        view = await look(opened, row.id)
         chosen, text = _choose(view, action, value)
         given = Given(text=text, json_text=json_value, file=file, cannot=cannot, outcome=outcome, take_over=take_over)
         offer = await _give(opened, view, chosen, given)
@@ -182,7 +182,7 @@ async def _told(frame: Frame, opened: OpenProject, action: ActionView, offer: Of
 
 async def tell_next(frame: Frame, opened: OpenProject, offer: Offer, action: ActionView) -> None:
     """Say that it was taken, and what the run waits for now."""
-    view = await opened.service.look(offer.run.run_id)
+    view = await look(opened, offer.run.run_id)
     wait = waits_for(opened, view)
     if frame.json:
         frame.print_json({

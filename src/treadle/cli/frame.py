@@ -14,6 +14,7 @@ from typing import Any
 import click
 import orjson
 
+from treadle import log
 from treadle.cli.group import Command
 from treadle.compose import OpenProject, locate, open_project
 from treadle.config.settings import Settings
@@ -50,6 +51,10 @@ class Frame:
     @contextlib.asynccontextmanager
     async def open(self, *, serve: bool = False, what: str = "cli", create: bool = False) -> AsyncIterator[OpenProject]:
         """Open the project."""
+        if serve:
+            # Beside a terminal's own lines only what is wrong, unless more was asked for.
+            quiet = self.settings.origins["log.level"].kind == "default"
+            log.configure("warning" if quiet else self.settings.log_level, self.settings.log_format)
         async with open_project(self.settings, serve=serve, environ=os.environ, what=what, create=create or serve) as opened:
             yield opened
 

@@ -56,10 +56,14 @@ class Show:
         """Leave the terminal to a question."""
         self._end()
         self._asking = True
+        answered = False
         try:
             yield
+            answered = True
         finally:
             self._asking = False
+            if not answered:
+                screen.say()  # the line of the question was left open
             lines, self._waiting_facts = self._waiting_facts, []
             for line in lines:
                 screen.console().print(line, soft_wrap=not screen.console().is_terminal)
@@ -111,10 +115,11 @@ def _open_lines(steps: Sequence[StepView], actions: dict[str, ActionView], now_m
     for step in steps:
         if step.status not in {"running", "waiting", "handling"}:
             continue
+        names, step = _only_child(step)  # noqa: PLW2901 - a round with one open step is shown on one line
         action = actions.get(step.path)
         line = Text("  " * depth)
         line.append_text(screen.mark("unknown" if action is not None and action.status == "unknown" else step.status))
-        line.append(f" {_own_name(step.path)}", style="bold" if depth == 1 else "default")
+        line.append(f" {names}", style="bold" if depth == 1 else "default")
         if step.total is not None:
             failed = f", {step.failed} failed" if step.failed else ""
             line.append(f"  {step.done} of {step.total} done{failed}")
@@ -125,7 +130,16 @@ def _open_lines(steps: Sequence[StepView], actions: dict[str, ActionView], now_m
         yield from _open_lines(step.children, actions, now_ms, depth + 1)
 
 
-def _own_name(path: str) -> str:
+def _only_child(step: StepView) -> tuple[str, StepView]:
+    """Give the names to show for a step, and the step itself, or the only one that is open in it."""
+    names = own_name(step.path)
+    while step.total is None and len(open_below := [c for c in step.children if c.status in {"running", "waiting", "handling"}]) == 1:
+        step = open_below[0]
+        names += f" {own_name(step.path)}"
+    return names, step
+
+
+def own_name(path: str) -> str:
     """Give the last part of a path: a step's id, or the number of a round."""
     last = path.rpartition("/")[2]
     return last[last.rfind("[") :] if last.endswith("]") else last

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from treadle.cli import screen, shape
 from treadle.cli.frame import Frame, command, find_run, person
-from treadle.cli.performing import waits_for
+from treadle.cli.live import Show
+from treadle.cli.performing import Nobody, Watch, carry_on, look, waits_for
 from treadle.cli.run import How, go_on
 from treadle.cli.script import read_script
 from treadle.compose import OpenProject
@@ -47,23 +48,32 @@ async def resume(frame: Frame, named: str, *, script: str | None, detach: bool, 
         return await go_on(frame, opened, row.id, how, detach=detach)
 
 
-@command(examples='treadle cancel last\ntreadle cancel run_7k2m --reason "started by mistake" --yes', keys=_KEYS)
+@command(
+    examples='treadle cancel last\ntreadle cancel run_7k2m --reason "started by mistake" --yes\ntreadle cancel last --detach',
+    keys=_KEYS,
+)
 @click.argument("named", metavar="RUN")
 @click.option("--reason", default="", help="Why; it is kept in the run.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-async def cancel(frame: Frame, named: str, *, reason: str, yes: bool) -> None:
+@click.option("--detach", is_flag=True, help="Do not wait until what is open has stopped.")
+async def cancel(frame: Frame, named: str, *, reason: str, yes: bool, detach: bool) -> None:
     """End RUN. What is open is asked to stop and has 10 seconds to answer; asked a second time, it ends at once."""
-    async with frame.open(what="cancel") as opened:
+    async with frame.open(serve=not detach, what="cancel") as opened:
         row = await find_run(opened.service, named)
         if not yes and screen.is_terminal() and not click.confirm(f"End {row.id} ({row.meta.workflow}, {row.status})?"):
             return
-        await _tell(frame, opened, await opened.service.cancel(row.id, person(), reason))
+        offer = await opened.service.cancel(row.id, person(), reason)
+        if offer.refusal is None and not detach:
+            watch = Watch(opened, row.id, Show(None, quiet=frame.json))
+            await watch.skip()
+            await carry_on(watch, Nobody(opened, row.id))
+        await _tell(frame, opened, offer)
 
 
 async def _tell(frame: Frame, opened: OpenProject, offer: Offer) -> None:
     if offer.refusal is not None:
         raise RequestError(offer.refusal.message, code=offer.refusal.code, hint=offer.refusal.hint, details=offer.refusal.details)
-    view = await opened.service.look(offer.run.run_id)
+    view = await look(opened, offer.run.run_id)
     wait = waits_for(opened, view)
     if frame.json:
         frame.print_json({"run": view.run_id, "status": view.status, "next": shape.wait_json(view, wait)})

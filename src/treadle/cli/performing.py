@@ -88,7 +88,7 @@ class Watch:
         """Tell what is new, and show how the run stands."""
         for moment in await self.timeline.more():
             self.show.tell(list(self._teller.tell(moment)))
-        view = await self.opened.service.look(self.run_id)
+        view = await look(self.opened, self.run_id)
         wait = waits_for(self.opened, view)
         self.show.look(view, wait)
         return view, wait
@@ -99,6 +99,15 @@ class Watch:
         async for _seq, run_id in self.opened.engine.changes():
             if run_id == self.run_id:
                 await self.look()
+
+
+async def look(opened: OpenProject, run_id: str) -> RunView:
+    """View a run with what its leases say: whose lease has run out holds nothing any more, although the history still names it."""
+    view = await opened.service.look(run_id)
+    now_ms = opened.clock.now_ms()
+    held = {(lease.action, lease.attempt) for lease in opened.storage.leases(run_id) if lease.until_ms > now_ms}
+    actions = tuple(a if (a.id, a.attempt) in held or a.performer == "server" else replace(a, holder=None) for a in view.actions)
+    return replace(view, actions=actions)
 
 
 def waits_for(opened: OpenProject, view: RunView) -> Wait:

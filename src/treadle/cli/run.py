@@ -24,6 +24,7 @@ from treadle.cli.performing import (
     carry_on,
     kept_and_open,
     listed,
+    look,
     waits_for,
 )
 from treadle.cli.script import Script, ScriptPerformer, read_script
@@ -134,7 +135,7 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
     except RequestError as error:
         if error.code != "script_has_no_answer":
             raise
-        view = await opened.service.look(run_id)
+        view = await look(opened, run_id)
         carried = Carried(view=view, wait=waits_for(opened, view), left=False)
         screen.errors().print(Text.assemble((f"error[{error.code}]", "bold red"), f": {screen.clean(error.message)}"), soft_wrap=True)
     await _tell_end(frame, opened, carried)
@@ -161,7 +162,7 @@ async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None
 
 
 async def _leave(frame: Frame, opened: OpenProject, run_id: str) -> int:
-    view = await opened.service.look(run_id)
+    view = await look(opened, run_id)
     await _tell_end(frame, opened, Carried(view=view, wait=waits_for(opened, view), left=view.status not in ENDED))
     return exit_code(view.status) if view.status in ENDED else WAITING
 

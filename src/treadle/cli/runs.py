@@ -7,7 +7,7 @@ from rich.text import Text
 
 from treadle.cli import screen, shape
 from treadle.cli.frame import Frame, command
-from treadle.cli.performing import waits_for
+from treadle.cli.performing import look, waits_for
 from treadle.compose import OpenProject
 from treadle.core.state import ENDED
 from treadle.ports import RunQuery, RunRow
@@ -67,7 +67,7 @@ async def _need(opened: OpenProject, row: RunRow, status: str) -> str:
     """Say what an unfinished run waits for."""
     if status in ENDED:
         return ""
-    view = await opened.service.look(row.id)
+    view = await look(opened, row.id)
     return waits_for(opened, view).message
 
 

@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -113,12 +113,14 @@ def short(text: str, most: int) -> str:
     return line if len(line) <= most else line[: max(0, most - 1)] + "…"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, wide: Sequence[int] = ()) -> Table:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Text]], *, wide: Sequence[int] = ()) -> Table:
     """Give rows under headings. The columns `wide` give way when the terminal is narrow; the others keep their width."""
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index, name in enumerate(columns):
-        gives_way = index in wide
-        grid.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if gives_way else None, min_width=4 if gives_way else None)
+        if index in wide:
+            grid.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1, min_width=4)
+        else:
+            grid.add_column(name, no_wrap=True, min_width=max([len(name), *(row[index].cell_len for row in rows)]))
     for row in rows:
         grid.add_row(*row)
     return grid

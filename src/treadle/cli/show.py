@@ -9,7 +9,7 @@ from rich.text import Text
 
 from treadle.cli import facts, live, screen, shape
 from treadle.cli.frame import Frame, command, find_run
-from treadle.cli.performing import waits_for
+from treadle.cli.performing import look, waits_for
 from treadle.compose import OpenProject
 from treadle.core.events import RunStarted
 from treadle.core.state import ENDED
@@ -31,7 +31,7 @@ async def show(frame: Frame, named: str, *, full: bool) -> None:
     """Show RUN (an id, the beginning of one, or `last`): outline, what is open, inputs, state, result, and who did what."""
     async with frame.open() as opened:
         row = await find_run(opened.service, named)
-        view = await opened.service.look(row.id)
+        view = await look(opened, row.id)
         moments = await Timeline(opened.engine, row.id).more()
         snapshot = await opened.engine.snapshot(row.id)
         status = opened.shown_status(row.id, view.status)
@@ -79,10 +79,9 @@ async def _print(
 def outline(steps: Sequence[StepView], actions: Mapping[str, ActionView], now_ms: int, depth: int = 1) -> Iterator[Text]:
     """Give the steps of a run, a line each, with marks; what is open in a block stands below it."""
     for step in steps:
-        name = step.path.rpartition("/")[2]
         line = Text("  " * depth)
         line.append_text(screen.mark(step.status))
-        line.append(f" {name if not name.endswith(']') else name[name.rfind('['):]}")
+        line.append(f" {live.own_name(step.path)}")
         line.append(f"  {shape.type_word(step.type)}" if step.type != "Round" else "", style="bright_black")
         if step.total is not None:
             line.append(f"  {step.done} of {step.total} done" + (f", {step.failed} failed" if step.failed else ""))
@@ -117,7 +116,7 @@ async def why(frame: Frame, named: str) -> None:
     """Name the one thing that RUN waits for, and the command that moves it."""
     async with frame.open() as opened:
         row = await find_run(opened.service, named)
-        view = await opened.service.look(row.id)
+        view = await look(opened, row.id)
         wait = waits_for(opened, view)
         status = opened.shown_status(row.id, view.status)
         if frame.json:
