@@ -1,0 +1,15 @@
+"""Temporal gives the same events as memory, but for `at_ms` and the holder (ruling 42)."""
+
+import pytest
+
+from tests.conformance.harnesses import LocalHarness
+from tests.temporal.harness import TemporalHarness
+from treadle.testing.differential import SCRIPTS
+
+pytestmark = [pytest.mark.temporal, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+async def test_temporal_gives_the_same_events(script, temporal_server):
+    events, shown = await script.run(LocalHarness(None))
+    assert await script.run(TemporalHarness(temporal_server)) == (events, shown)
