@@ -187,11 +187,15 @@ def urlencode(ev: Evaluation, value: V) -> V:
         if len(pairs) < len(value):
             raise ExprError("types", "`urlencode` of a list wants pairs of name and value")
     else:
-        return _made(ev, quote(text_given(ev, "urlencode", value), safe="/"))
+        return _made(ev, quote(_escapable(ev, value), safe="/"))
     ev.charge(len(pairs))
-    return _made(
-        ev, "&".join("=".join(quote_plus(text_given(ev, "urlencode", part)) for part in pair) for pair in pairs)
-    )
+    return _made(ev, "&".join("=".join(quote_plus(_escapable(ev, part)) for part in pair) for pair in pairs))
+
+
+def _escapable(ev: Evaluation, value: V) -> str:
+    text = text_given(ev, "urlencode", value)
+    ev.charge(len(text) >> 1)  # escaping goes through it character by character
+    return text
 
 
 def shell_quote(ev: Evaluation, value: V) -> V:
