@@ -161,7 +161,9 @@ class LazyPool:
     ) -> "ToolOutcome":  # fmt: skip
         """Call a tool once; see `ServerPool.call`."""
         pool = await self.pool()
-        return await pool.call(server, tool, arguments, timeout_ms=timeout_ms, idempotency_key=idempotency_key, pinned=pinned)
+        return await pool.call(
+            server, tool, arguments, timeout_ms=timeout_ms, idempotency_key=idempotency_key, pinned=pinned
+        )
 
     async def pool(self) -> "ServerPool":
         """Give the pool itself."""
@@ -259,7 +261,9 @@ def _wire(
     registry = functions.Registry(functions.catalog(project), project, store)
     pool = LazyPool(settings, store, environ)
     path = project.store_dir / FILE
-    storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
+    storage: Storage = (
+        EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
+    )
     runner = Runner(pool) if serve else None
     engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
     return OpenProject(
@@ -319,5 +323,9 @@ def _paths(settings: Settings) -> list[Path]:
 def _servers_called(definition: Definition) -> list[str]:
     tasks = (definition.main, *definition.tasks.values())
     steps = (step for task in tasks for step in walk(task.steps))
-    names = (step.spec.tool.partition(".")[0] for step in steps if isinstance(step.spec, McpCall) and step.performer == "server")
+    names = (
+        step.spec.tool.partition(".")[0]
+        for step in steps
+        if isinstance(step.spec, McpCall) and step.performer == "server"
+    )
     return list(dict.fromkeys(names))

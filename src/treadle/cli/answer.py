@@ -8,7 +8,7 @@ from rich.text import Text
 from treadle.cli import screen, shape, values
 from treadle.cli.asking import Asker, LeftError, Said
 from treadle.cli.exits import WAITING
-from treadle.cli.frame import Frame, command, find_run, person
+from treadle.cli.frame import Frame, command, find_run, person, refused
 from treadle.cli.keyboard import Keyboard
 from treadle.cli.performing import asks_somebody, look, waits_for
 from treadle.cli.values import NotFittingError
@@ -44,10 +44,21 @@ treadle answer last save-to-memory --done""",
 @click.argument("action", required=False)
 @click.argument("value", required=False)
 @click.option("--json-value", metavar="JSON", help="The answer as JSON.")
-@click.option("--file", metavar="FILE", help="The answer from a file: JSON where JSON is expected, else text; - is standard input.")
+@click.option(
+    "--file",
+    metavar="FILE",
+    help="The answer from a file: JSON where JSON is expected, else text; - is standard input.",
+)
 @click.option("--cannot", metavar="REASON", help="It cannot be done; the step fails with this reason.")
-@click.option("--done", "outcome", flag_value="done", help="Outcome unknown: it was done (with VALUE or --json-value, its result).")
-@click.option("--not-done", "outcome", flag_value="not_done", help="Outcome unknown: it was not done, and may be done again.")
+@click.option(
+    "--done",
+    "outcome",
+    flag_value="done",
+    help="Outcome unknown: it was done (with VALUE or --json-value, its result).",
+)
+@click.option(
+    "--not-done", "outcome", flag_value="not_done", help="Outcome unknown: it was not done, and may be done again."
+)
 @click.option("--failed", "outcome", flag_value="failed", help="Outcome unknown: let the step fail.")
 @click.option("--take-over", is_flag=True, help="Take the action from whoever holds it.")
 async def answer(
@@ -77,16 +88,22 @@ def _choose(view: RunView, action: str | None, value: str | None) -> tuple[Actio
         return found, value
     gate = next((a for a in view.actions if a.id == action and a.kind == "approve"), None)
     if gate is not None or (action is None and not open_ones and any(a.kind == "approve" for a in view.actions)):
-        raise RequestError("that is a decision", code="needs_decision", hint=f"`treadle approve {view.run_id}` shows it and takes it")
+        raise RequestError(
+            "that is a decision", code="needs_decision", hint=f"`treadle approve {view.run_id}` shows it and takes it"
+        )
     if len(open_ones) == 1 and (action is None or value is None):
         # One word that names no action is the answer itself.
         return open_ones[0], action
     names = ", ".join(a.id for a in open_ones[:12])
     if action is not None and value is not None:
-        raise RequestError(f"no action {action!r} waits for an answer", code="not_open", hint=f"open: {names or 'none'}")
+        raise RequestError(
+            f"no action {action!r} waits for an answer", code="not_open", hint=f"open: {names or 'none'}"
+        )
     if not open_ones:
         raise RequestError(
-            f"nothing in {view.run_id} waits for an answer; it is {view.status}", code="not_open", hint=f"treadle why {view.run_id}"
+            f"nothing in {view.run_id} waits for an answer; it is {view.status}",
+            code="not_open",
+            hint=f"treadle why {view.run_id}",
         )
     raise RequestError("several actions wait for an answer", code="which_action", hint=f"name one: {names}")
 
@@ -97,18 +114,24 @@ async def _give(opened: OpenProject, view: RunView, action: ActionView, given: G
         return await _resolve(opened, view, action, given)
     if given.outcome is not None:
         raise RequestError(
-            f"the outcome of `{action.id}` is not in doubt", code="not_unknown", hint="answer it, or leave out --done, --not-done, --failed"
+            f"the outcome of `{action.id}` is not in doubt",
+            code="not_unknown",
+            hint="answer it, or leave out --done, --not-done, --failed",
         )
     if given.cannot is not None:
         await _take(opened, view, action, take_over=given.take_over)
         failure = Failure(error_class="failed", message=given.cannot, step=action.id)
-        return await service.submit(run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False)
+        return await service.submit(
+            run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False
+        )
     held = await _take(opened, view, action, take_over=given.take_over)
     said = await _value(held, given)
     if said.kind == "park":
         return await service.park(run_id, who, said.text)
     failure = Failure(error_class="failed", message=said.text, step=held.id) if said.kind == "cannot" else None
-    return await service.submit(run_id, held.id, held.attempt, who, value=said.value, failure=failure, token=held.channel, then_next=False)
+    return await service.submit(
+        run_id, held.id, held.attempt, who, value=said.value, failure=failure, token=held.channel, then_next=False
+    )
 
 
 async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given: Given) -> Offer | None:
@@ -130,16 +153,26 @@ async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given
     if kind not in {"done", "not_done", "failed"}:
         return None
     return await opened.service.resolve(
-        view.run_id, action.id, action.attempt, person(), kind, value=said.value, note=said.text  # type: ignore[arg-type] - checked above
+        view.run_id,
+        action.id,
+        action.attempt,
+        person(),
+        kind,
+        value=said.value,
+        note=said.text,  # type: ignore[arg-type] - checked above
     )
 
 
 async def _take(opened: OpenProject, view: RunView, action: ActionView, *, take_over: bool) -> ActionView:
-    offer = await opened.service.next_step(view.run_id, person(), token=action.channel, action=action.id, take_over=take_over)
+    offer = await opened.service.next_step(
+        view.run_id, person(), token=action.channel, action=action.id, take_over=take_over
+    )
     if offer.action is None:
         refusal = offer.refusal
         if refusal is None:
-            raise RequestError(f"`{action.id}` is not open any more", code="not_open", hint=f"treadle why {view.run_id}")
+            raise RequestError(
+                f"`{action.id}` is not open any more", code="not_open", hint=f"treadle why {view.run_id}"
+            )
         hint = "`--take-over` takes it from whoever holds it" if refusal.code == "held" else refusal.hint
         raise RequestError(refusal.message, code=refusal.code, hint=hint, details=refusal.details)
     return offer.action
@@ -175,7 +208,7 @@ async def _value(action: ActionView, given: Given) -> Said:
 async def _told(frame: Frame, opened: OpenProject, action: ActionView, offer: Offer) -> int:
     refusal = offer.refusal
     if refusal is not None:
-        raise RequestError(refusal.message, code=refusal.code, hint=refusal.hint, details=refusal.details)
+        raise refused(refusal)
     await tell_next(frame, opened, offer, action)
     return 0
 
@@ -192,6 +225,8 @@ async def tell_next(frame: Frame, opened: OpenProject, offer: Offer, action: Act
         return
     again = " (it had been answered so before)" if offer.duplicate else ""
     screen.say(Text.assemble(screen.mark("completed"), f" {action.id} is answered{again}"))
-    screen.say(Text.assemble(screen.mark(view.status), f" {view.run_id} is ", screen.worded(view.status), f": {wait.message}"))
+    screen.say(
+        Text.assemble(screen.mark(view.status), f" {view.run_id} is ", screen.worded(view.status), f": {wait.message}")
+    )
     if wait.command:
         screen.say(f"  next: {wait.command}")

@@ -6,7 +6,7 @@ from rich.text import Text
 from treadle.cli import asking, screen, values
 from treadle.cli.answer import tell_next
 from treadle.cli.exits import WAITING
-from treadle.cli.frame import Frame, command, find_run, person
+from treadle.cli.frame import Frame, command, find_run, person, refused
 from treadle.cli.values import NotFittingError
 from treadle.compose import OpenProject
 from treadle.core.errors import RequestError
@@ -46,10 +46,12 @@ async def approve(frame: Frame, named: str, action: str | None, *, yes: bool, re
         return await _decide(frame, opened, view, gate, approved=decided, note=note)
 
 
-async def _decide(frame: Frame, opened: OpenProject, view: RunView, gate: ActionView, *, approved: bool, note: str) -> int:
+async def _decide(
+    frame: Frame, opened: OpenProject, view: RunView, gate: ActionView, *, approved: bool, note: str
+) -> int:
     offer = await opened.service.decide(view.run_id, gate.id, gate.digest or "", person(), approved=approved, note=note)
     if offer.refusal is not None:
-        raise RequestError(offer.refusal.message, code=offer.refusal.code, hint=offer.refusal.hint, details=offer.refusal.details)
+        raise refused(offer.refusal)
     await tell_next(frame, opened, offer, gate)
     return 0
 
@@ -76,7 +78,11 @@ def _decided(*, yes: bool, reject: bool) -> bool | None:
     if yes or reject:
         return yes
     if not screen.is_terminal():
-        raise RequestError("nobody is there to decide", code="no_decision", hint="say --yes or --reject; what is shown above is what is decided")
+        raise RequestError(
+            "nobody is there to decide",
+            code="no_decision",
+            hint="say --yes or --reject; what is shown above is what is decided",
+        )
     while True:
         try:
             typed = input("approve? [y/n] ")

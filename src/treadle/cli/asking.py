@@ -94,7 +94,10 @@ class Asker:
             if isinstance(typed, Said):
                 return typed
             try:
-                return Said(kind="value", value=values.read_answer(action.kind, action.params, action.expected, typed or _default(action)))
+                return Said(
+                    kind="value",
+                    value=values.read_answer(action.kind, action.params, action.expected, typed or _default(action)),
+                )
             except NotFittingError as error:
                 if not _may_go_on(action, typed):
                     _complain(str(error))
@@ -132,7 +135,13 @@ class Asker:
     async def _field(self, action: ActionView, name: str, rule: Mapping[str, Json]) -> Said | None:
         """Ask for one field; None leaves it out."""
         default = rule.get("default")
-        hint = f" [{values.option_text(default)}]" if default is not None else "" if rule.get("required") else " (may stay empty)"
+        hint = (
+            f" [{values.option_text(default)}]"
+            if default is not None
+            else ""
+            if rule.get("required")
+            else " (may stay empty)"
+        )
         options = rule.get("enum")
         choices = f" ({', '.join(map(values.option_text, options))})" if isinstance(options, list) else ""
         while True:
@@ -232,7 +241,11 @@ class Asker:
     async def _edited(self, action: ActionView) -> str | None:
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
         takes_text = values.takes_text(action.expected)
-        begin = "" if takes_text else orjson.dumps(values.skeleton(action.expected), option=orjson.OPT_INDENT_2).decode() + "\n"
+        begin = (
+            ""
+            if takes_text
+            else orjson.dumps(values.skeleton(action.expected), option=orjson.OPT_INDENT_2).decode() + "\n"
+        )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / ("answer.md" if takes_text else "answer.json")
             path.write_text(begin, encoding="utf-8")
@@ -263,7 +276,12 @@ class Asker:
 
 
 def _show(action: ActionView, where: str) -> None:
-    title = {"prompt": "you are asked", "approve": "your decision", "delegate": "to be done", "mcp_call": "to be done"}.get(action.kind, "")
+    title = {
+        "prompt": "you are asked",
+        "approve": "your decision",
+        "delegate": "to be done",
+        "mcp_call": "to be done",
+    }.get(action.kind, "")
     if action.waits_for == "outcome":
         title = "outcome unknown"
     screen.say()
@@ -306,7 +324,12 @@ def _hint(action: ActionView) -> str:
         case "prompt", "choice":
             options = cast(list[Value], action.params.get("options") or [])
             many = "several, with commas" if action.params.get("multiple") else "one"
-            return "\n".join(f"  {n}  {screen.clean(values.option_text(o), lines=False)}" for n, o in enumerate(options, 1)) + f"\nChoose {many}."
+            return (
+                "\n".join(
+                    f"  {n}  {screen.clean(values.option_text(o), lines=False)}" for n, o in enumerate(options, 1)
+                )
+                + f"\nChoose {many}."
+            )
         case "prompt", "confirm" | "info" | "form":
             return ""
         case "prompt", _:

@@ -93,7 +93,12 @@ class Stage:
     "again [{action, effect, attempts}], effects [{action, key, begun, answered}], memory {research, plans, expected_research, expected_plans},\n"
     "receipts [{action, kind, effect, standing, by, by_kind, attempts, begun, redone, key, opened_at, ended_at, note}], seconds",
 )
-@click.option("--dir", "folder", type=click.Path(file_okay=False, path_type=Path), help="Play in this new or empty directory, and keep it.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Play in this new or empty directory, and keep it.",
+)
 @click.option("--keep", is_flag=True, help="Keep the project afterwards.")
 @click.option("--script", "by_script", is_flag=True, help="Let the shipped script answer, also on a terminal.")
 async def demo(frame: Frame, *, folder: Path | None, keep: bool, by_script: bool) -> int:
@@ -122,7 +127,9 @@ async def demo(frame: Frame, *, folder: Path | None, keep: bool, by_script: bool
 
 
 def _person_answers() -> bool:
-    screen.say("No model is here: whoever sits at this terminal answers and does the delegated steps, or a script that was written for this does.")
+    screen.say(
+        "No model is here: whoever sits at this terminal answers and does the delegated steps, or a script that was written for this does."
+    )
     screen.say("At any question `s` lets the script answer that one.")
     typed = click.prompt("Enter: you answer · s: the script answers everything", default="", show_default=False)
     return typed.strip().lower() != "s"
@@ -140,12 +147,24 @@ async def _play(stage: Stage) -> demo_report.Report:
     code = await second.wait()
     stage.say(f"(the second process ended with exit code {code})", "bright_black")
     async with _beside(stage) as opened:
-        return await demo_report.make(opened, run_id, stage.killed_pid, stage.revision_at_kill, [stage.acks(1), stage.acks(2)])
+        return await demo_report.make(
+            opened, run_id, stage.killed_pid, stage.revision_at_kill, [stage.acks(1), stage.acks(2)]
+        )
 
 
 async def _child(stage: Stage, number: int) -> asyncio.subprocess.Process:
     """Start `treadle run` on the project, as anybody would type it."""
-    command = [sys.executable, "-m", "treadle.cli.main", "run", WORKFLOW, "--project", str(stage.folder), "-i", f"task_description={TASK}"]
+    command = [
+        sys.executable,
+        "-m",
+        "treadle.cli.main",
+        "run",
+        WORKFLOW,
+        "--project",
+        str(stage.folder),
+        "-i",
+        f"task_description={TASK}",
+    ]
     command += ["--new" if number == 1 else "--resume", "--record", str(stage.acks(number))]
     if stage.by_script:
         script = stage.folder / f"script-{number}.yaml"
@@ -153,7 +172,11 @@ async def _child(stage: Stage, number: int) -> asyncio.subprocess.Process:
         command += ["--script", str(script)]
     else:
         command += ["--offer-script", str(SCRIPT)]
-    stage.say(f'$ treadle run {WORKFLOW} -i task_description="{TASK}" {command[9]}' + (" --script …" if stage.by_script else ""), "bold")
+    stage.say(
+        f'$ treadle run {WORKFLOW} -i task_description="{TASK}" {command[9]}'
+        + (" --script …" if stage.by_script else ""),
+        "bold",
+    )
     # The same terminal, so that the person can answer; no group of its own, so that Ctrl-C reaches it.
     out = asyncio.subprocess.DEVNULL if stage.quiet else None
     return await asyncio.create_subprocess_exec(*command, stdout=out)
@@ -192,7 +215,9 @@ async def _middle(stage: Stage, opened: OpenProject) -> str:
         state = timeline.state
         if state is None or finished < wanted or state.status in ENDED:
             continue
-        taken = [action for action in state.actions.values() if action.status == "claimed" and action.performer != "server"]
+        taken = [
+            action for action in state.actions.values() if action.status == "claimed" and action.performer != "server"
+        ]
         under_way = [action for action in state.actions.values() if action.performer == "server"]
         if under_way or not taken or (stage.by_script and len(taken) < len(state.actions)):
             continue
@@ -207,7 +232,10 @@ async def _kill(stage: Stage, child: asyncio.subprocess.Process, run_id: str) ->
         await child.wait()
     stage.killed_pid = child.pid
     stage.title("2. kill -9")
-    stage.say(f"Process {child.pid} was killed with SIGKILL, in the middle of the research (run {run_id}, revision {stage.revision_at_kill}).", "red")
+    stage.say(
+        f"Process {child.pid} was killed with SIGKILL, in the middle of the research (run {run_id}, revision {stage.revision_at_kill}).",
+        "red",
+    )
     stage.say("It could not save, say or clean up anything. What the next process knows stands in the file alone.")
 
 
@@ -237,7 +265,9 @@ def _set_up(stage: Stage) -> None:
     shutil.copytree(docs, stage.folder / "docs", ignore=_only_markdown)
     pages = sum(1 for _ in (stage.folder / "docs").rglob("*.md"))
     stage.title("Treadle, killed and gone on with")
-    stage.say(f"A new project, with two real MCP servers: memory, and web, whose search looks through {pages} pages of Treadle's own docs, not the web.")
+    stage.say(
+        f"A new project, with two real MCP servers: memory, and web, whose search looks through {pages} pages of Treadle's own docs, not the web."
+    )
 
 
 def docs_folder() -> Path:
@@ -246,7 +276,11 @@ def docs_folder() -> Path:
     for folder in (package.parents[1] / "docs", package / "docs"):
         if (folder / "concepts").is_dir():
             return folder
-    raise RequestError("this installation came without Treadle's docs, which the demo searches", code="no_docs", hint="run it from a clone: ./dev demo")
+    raise RequestError(
+        "this installation came without Treadle's docs, which the demo searches",
+        code="no_docs",
+        hint="run it from a clone: ./dev demo",
+    )
 
 
 def _only_markdown(folder: str, names: list[str]) -> set[str]:
@@ -260,7 +294,10 @@ def _trusted(stage: Stage) -> Iterator[None]:
     items = trust.collect(settings.project, settings.servers())
     store.accept(settings.project, items)
     for item in items:
-        stage.say(f"  trusted for this demo: {item.kind} {item.name} ({item.digest[:19]}), {item.text.splitlines()[0]}", "bright_black")
+        stage.say(
+            f"  trusted for this demo: {item.kind} {item.name} ({item.digest[:19]}), {item.text.splitlines()[0]}",
+            "bright_black",
+        )
     try:
         yield
     finally:

@@ -53,7 +53,13 @@ class Report:
     @property
     def ok(self) -> bool:
         """Tell whether the run completed and every comparison holds."""
-        return self.status == "completed" and not self.missing and self.acknowledged[0] > 0 and not self.twice and self.memory == self.expected
+        return (
+            self.status == "completed"
+            and not self.missing
+            and self.acknowledged[0] > 0
+            and not self.twice
+            and self.memory == self.expected
+        )
 
     @property
     def twice(self) -> list[str]:
@@ -96,25 +102,39 @@ class Report:
         _line(not self.twice, f"{len(self.effects)} calls that change something: each begun once and answered once, by its key"
               if not self.twice else f"done or begun more than once: {', '.join(self.twice)}")  # fmt: skip
         (research, plans), (want_research, want_plans) = self.memory, self.expected
-        _line(self.memory == self.expected, f"the memory server's own file holds {research} findings and {plans} plan (by the history: {want_research} and {want_plans})")
+        _line(
+            self.memory == self.expected,
+            f"the memory server's own file holds {research} findings and {plans} plan (by the history: {want_research} and {want_plans})",
+        )
         screen.say()
         screen.heading(Text("5. receipt: who did what, and what is only claimed", style="bold cyan"))
         screen.say(receipt_table(self.receipts))
         screen.say()
-        screen.say("`claimed`: an agent (here: you, or the script) says so, and nothing checked it. `done`: Treadle made the call and recorded the reply.", style="bright_black")
+        screen.say(
+            "`claimed`: an agent (here: you, or the script) says so, and nothing checked it. `done`: Treadle made the call and recorded the reply.",
+            style="bright_black",
+        )
         word = "completed" if self.ok else "failed"
-        verdict = f"the run is {self.status}; " + ("nothing was lost, nothing was done twice" if self.ok else "the proof does not hold")
+        verdict = f"the run is {self.status}; " + (
+            "nothing was lost, nothing was done twice" if self.ok else "the proof does not hold"
+        )
         screen.say(Text.assemble(screen.mark(word), " ", (verdict, screen.STYLES[word]), f"  ({seconds:.1f} s)"))
 
 
-async def make(opened: OpenProject, run_id: str, killed_pid: int, revision_at_kill: int, records: Sequence[Path]) -> Report:
+async def make(
+    opened: OpenProject, run_id: str, killed_pid: int, revision_at_kill: int, records: Sequence[Path]
+) -> Report:
     """Compare everything with everything."""
     view = await opened.service.look(run_id)
     moments = await Timeline(opened.engine, run_id).more()
     proofs = receipts(run_id, moments)
     acks = [_read(path) for path in records]
     missing = [_named(ack) for rows in acks for ack in rows if not _stands(ack, moments)]
-    ended_before = {r.action for r in receipts(run_id, [m for m in moments if m.rev <= revision_at_kill]) if r.ended_at_ms is not None}
+    ended_before = {
+        r.action
+        for r in receipts(run_id, [m for m in moments if m.rev <= revision_at_kill])
+        if r.ended_at_ms is not None
+    }
     return Report(
         run_id=run_id, status=view.status, killed_pid=killed_pid, revision_at_kill=revision_at_kill,
         acknowledged=(len(acks[0]), len(acks[1])), missing=tuple(missing),

@@ -53,7 +53,9 @@ class Finding:
     keys="ok, findings [{check, state (ok, warning, failed, skipped), code, message, hint}]",
 )
 @click.option("--deep", is_flag=True, help="Read every value that was set aside, and check its digest.")
-@click.option("--accept-loss", is_flag=True, help="Go on with a file that lacks acknowledged commits (history_truncated).")
+@click.option(
+    "--accept-loss", is_flag=True, help="Go on with a file that lacks acknowledged commits (history_truncated)."
+)
 async def doctor(frame: Frame, *, deep: bool, accept_loss: bool) -> int:
     """Check this project for real: versions, file, locks, a write, histories, values, servers, clock, disk, trust, workflows."""
     findings: list[Finding] = []
@@ -107,13 +109,21 @@ async def _opened(opened: OpenProject, *, deep: bool) -> AsyncIterator[Finding]:
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
     project = settings.project
-    where = f"{project.root}" + (f" (by {project.marker})" if project.marker else " (nothing marks it: no treadle.toml, .treadle or .git)")
+    where = f"{project.root}" + (
+        f" (by {project.marker})" if project.marker else " (nothing marks it: no treadle.toml, .treadle or .git)"
+    )
     yield Finding(check="project", state="ok", message=where)
     for name, value, origin in settings.shown():
         if origin.kind != "default":
             yield Finding(check="settings", state="ok", message=f"{name} = {value} ({origin})")
     for warning in settings.warnings:
-        yield Finding(check="settings", state="warning", code="unknown_variable", message=warning, hint="unset it, or correct its name")
+        yield Finding(
+            check="settings",
+            state="warning",
+            code="unknown_variable",
+            message=warning,
+            hint="unset it, or correct its name",
+        )
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
@@ -122,9 +132,17 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     state: State = "failed" if free < DISK_OUT_BYTES else "warning" if free < DISK_LOW_BYTES else "ok"
     code = "" if state == "ok" else "disk_low"
-    yield Finding(check="disk", state=state, code=code, message=f"{free >> 20:,} MiB free", hint="make room" if code else "")
+    yield Finding(
+        check="disk", state=state, code=code, message=f"{free >> 20:,} MiB free", hint="make room" if code else ""
+    )
     if not os.access(folder, os.W_OK):
-        yield Finding(check="disk", state="failed", code="read_only", message=f"{folder} cannot be written", hint="give this user write access")
+        yield Finding(
+            check="disk",
+            state="failed",
+            code="read_only",
+            message=f"{folder} cannot be written",
+            hint="give this user write access",
+        )
         return
     began = time.monotonic()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
@@ -144,8 +162,17 @@ async def _file(path: Path, *, accept_loss: bool) -> AsyncIterator[Finding]:
     """Look at the file from outside; `accept_loss` opens it once to move its high-water mark."""
     if accept_loss:
         await EmbeddedStorage.open(path, accept_loss=True).close()
-        yield Finding(check="file", state="warning", code="loss_accepted", message="the file is used as it is; what it lacks is gone")
-    for name, findings in (("place", checks.check_place(path)), ("lock", checks.check_lock(path)), ("file", checks.check_file(path))):
+        yield Finding(
+            check="file",
+            state="warning",
+            code="loss_accepted",
+            message="the file is used as it is; what it lacks is gone",
+        )
+    for name, findings in (
+        ("place", checks.check_place(path)),
+        ("lock", checks.check_lock(path)),
+        ("file", checks.check_file(path)),
+    ):
         well = {"place": "local, private, a good SQLite", "lock": "free", "file": "sound"}[name]
         for finding in _of_store(name, list(findings), well):
             yield finding
@@ -156,7 +183,11 @@ async def _store(opened: OpenProject, storage: EmbeddedStorage, *, deep: bool) -
     # A renewal of what is not there goes the whole way (lock, transaction, commit) and changes nothing.
     now_ms = opened.clock.now_ms()
     await storage.take("run_doctor", Lease(action="none", attempt=1, holder="doctor", until_ms=now_ms), now_ms)
-    yield Finding(check="commit", state="ok", message=f"lock taken and an empty transaction committed in {(time.monotonic() - began) * 1000:.1f} ms")
+    yield Finding(
+        check="commit",
+        state="ok",
+        message=f"lock taken and an empty transaction committed in {(time.monotonic() - began) * 1000:.1f} ms",
+    )
     reader = storage.store.new_reader()
     try:
         chains = await asyncio.to_thread(lambda: list(checks.check_chains(reader)))
@@ -193,10 +224,14 @@ def _processes(opened: OpenProject) -> Iterator[Finding]:
     for each in present:
         does = "performs server steps and keeps time" if each.serves else "is there"
         since = screen.ago(each.since_ms, opened.clock.now_ms())
-        yield Finding(check="processes", state="ok", message=f"treadle {each.what} (pid {each.pid}) {does}, since {since}")
+        yield Finding(
+            check="processes", state="ok", message=f"treadle {each.what} (pid {each.pid}) {does}, since {since}"
+        )
     if not any(each.serves for each in present):
         yield Finding(
-            check="processes", state="ok", message="no process is at work; timers and server steps wait for the next one (mcp, run, resume)"
+            check="processes",
+            state="ok",
+            message="no process is at work; timers and server steps wait for the next one (mcp, run, resume)",
         )
 
 
@@ -205,7 +240,13 @@ def _workflows(settings: Settings) -> Iterator[Finding]:
     for row in rows:
         if row.status == "broken":
             hint = f"treadle validate {row.shown}"
-            yield Finding(check="workflows", state="warning", code="invalid_definition", message=f"{row.shown} is broken: {row.problem}", hint=hint)
+            yield Finding(
+                check="workflows",
+                state="warning",
+                code="invalid_definition",
+                message=f"{row.shown} is broken: {row.problem}",
+                hint=hint,
+            )
     ready = sum(row.status == "ready" for row in rows)
     yield Finding(check="workflows", state="ok", message=f"{ready} of {len(rows)} can be run")
 
@@ -217,7 +258,9 @@ async def _servers(opened: OpenProject) -> AsyncIterator[Finding]:
     for name in sorted(catalog.specs):
         yield await _server(opened, catalog.specs[name])
     if not catalog.specs:
-        yield Finding(check="servers", state="skipped", message="none is configured", hint="`treadle init` adds memory and web")
+        yield Finding(
+            check="servers", state="skipped", message="none is configured", hint="`treadle init` adds memory and web"
+        )
 
 
 async def _server(opened: OpenProject, spec: ServerSpec) -> Finding:
@@ -235,17 +278,27 @@ async def _server(opened: OpenProject, spec: ServerSpec) -> Finding:
         tools = await pool.tools(spec.name)
     except TreadleError as error:
         skipped = error.code in {"not_trusted", "server_disabled", "not_yet"}
-        return Finding(check=check, state="skipped" if skipped else "failed", code=error.code, message=error.message, hint=error.hint)
+        return Finding(
+            check=check,
+            state="skipped" if skipped else "failed",
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+        )
     names = ", ".join(tool.name for tool in tools)
     state = next((each for each in pool.states() if each.name == spec.name), None)
     protocol = f", protocol {state.protocol_version}" if state is not None and state.protocol_version else ""
-    message = f"started and asked in {screen.duration((time.monotonic() - began) * 1000)}{protocol}; tools: {names or 'none'}"
+    message = (
+        f"started and asked in {screen.duration((time.monotonic() - began) * 1000)}{protocol}; tools: {names or 'none'}"
+    )
     return Finding(check=check, state="ok", message=message)
 
 
 def _print(finding: Finding) -> None:
     word = {"ok": "completed", "warning": "handling", "failed": "failed", "skipped": "skipped"}[finding.state]
     code = f" [{finding.code}]" if finding.code else ""
-    screen.say(Text.assemble(screen.mark(word), " ", (finding.check, "bold"), f"  {screen.clean(finding.message)}{code}"))
+    screen.say(
+        Text.assemble(screen.mark(word), " ", (finding.check, "bold"), f"  {screen.clean(finding.message)}{code}")
+    )
     if finding.hint:
         screen.say(f"    {screen.clean(finding.hint)}", style=screen.STYLES[word])

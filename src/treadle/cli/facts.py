@@ -36,7 +36,9 @@ class Teller:
         for note in moment.notes:
             word, text, minor = self._say(note, moment)
             if text:
-                yield Fact(at_ms=moment.at_ms, word=word, path=note.path, text=screen.clean(text, lines=False), minor=minor)
+                yield Fact(
+                    at_ms=moment.at_ms, word=word, path=note.path, text=screen.clean(text, lines=False), minor=minor
+                )
 
     def _say(self, note: Note, moment: Moment) -> tuple[str, str, bool]:
         data = note.data
@@ -47,7 +49,11 @@ class Teller:
                 kind = str(data["action_kind"])
                 self._opened[note.path] = (kind, moment.at_ms)
                 self._began_ms[note.path] = moment.at_ms
-                return "waiting" if kind != "mcp_call" else "note", _HANDED_OUT.get(kind, "handed out"), kind == "mcp_call"
+                return (
+                    "waiting" if kind != "mcp_call" else "note",
+                    _HANDED_OUT.get(kind, "handed out"),
+                    kind == "mcp_call",
+                )
             case "action_claimed":
                 self._began_ms[note.path] = moment.at_ms
                 self._attempts[note.path] = _number(data["attempt"])
@@ -88,7 +94,12 @@ class Teller:
 
 
 _RUN_NOTES = frozenset({"run_started", "run_ended", "run_parked", "run_resumed", "cancel_requested", "cancel_hastened"})
-_HANDED_OUT = {"prompt": "asks a person", "approve": "asks a person to decide", "delegate": "waits for an agent", "mcp_call": "begun"}
+_HANDED_OUT = {
+    "prompt": "asks a person",
+    "approve": "asks a person to decide",
+    "delegate": "waits for an agent",
+    "mcp_call": "begun",
+}
 _DONE = {"prompt": "answered", "approve": "decided", "delegate": "claimed done", "mcp_call": "done"}
 _WORDED = {
     "step_completed": lambda _: ("completed", "done", False),
@@ -141,7 +152,10 @@ def line(fact: Fact) -> screen.Text:
     if fact.path:
         text.append(fact.path, style="bold")
         text.append("  ")
-    text.append(fact.text, style=screen.STYLES.get(fact.word, "default") if fact.word in {"failed", "unknown", "waiting"} else "default")
+    text.append(
+        fact.text,
+        style=screen.STYLES.get(fact.word, "default") if fact.word in {"failed", "unknown", "waiting"} else "default",
+    )
     return text
 
 

@@ -18,7 +18,7 @@ from treadle import log
 from treadle.cli.group import Command
 from treadle.compose import OpenProject, locate, open_project
 from treadle.config.settings import Settings
-from treadle.core.errors import RequestError
+from treadle.core.errors import Refusal, RequestError
 from treadle.core.events import Caller
 from treadle.engine.service import Service
 from treadle.ports import RunQuery, RunRow
@@ -55,7 +55,9 @@ class Frame:
             # Beside a terminal's own lines only what is wrong, unless more was asked for.
             quiet = self.settings.origins["log.level"].kind == "default"
             log.configure("warning" if quiet else self.settings.log_level, self.settings.log_format)
-        async with open_project(self.settings, serve=serve, environ=os.environ, what=what, create=create or serve) as opened:
+        async with open_project(
+            self.settings, serve=serve, environ=os.environ, what=what, create=create or serve
+        ) as opened:
             yield opened
 
     def print_json(self, data: object) -> None:
@@ -69,7 +71,9 @@ class Frame:
         sys.stdout.buffer.flush()
 
 
-def command(*, examples: str = "", keys: str = "", name: str | None = None, as_json: bool = True) -> Callable[[Callable[..., Any]], Command]:
+def command(
+    *, examples: str = "", keys: str = "", name: str | None = None, as_json: bool = True
+) -> Callable[[Callable[..., Any]], Command]:
     """Make a command of a function, plain or async, that takes a Frame first; it gives the exit code, None meaning 0."""
 
     def decorate(target: Callable[..., Any]) -> Command:
@@ -81,7 +85,11 @@ def command(*, examples: str = "", keys: str = "", name: str | None = None, as_j
 
         where = click.Path(exists=True, file_okay=False, path_type=Path)
         dressed: Any = click.option(
-            "--project", type=where, envvar="TREADLE_PROJECT", metavar="DIR", help="Work on the project of this directory."
+            "--project",
+            type=where,
+            envvar="TREADLE_PROJECT",
+            metavar="DIR",
+            help="Work on the project of this directory.",
         )(call)
         if as_json:
             dressed = click.option("--json", is_flag=True, help="Print JSON.")(dressed)
@@ -106,6 +114,11 @@ def user_name() -> str:
         return f"user-{os.getuid()}" if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
 
 
+def refused(refusal: Refusal) -> RequestError:
+    """Make the error that tells why a request was not done."""
+    return RequestError(refusal.message, code=refusal.code, hint=refusal.hint, details=refusal.details)
+
+
 async def find_run(service: Service, named: str) -> RunRow:
     """Find the run that a whole id, a beginning of one (with or without `run_`), or `last` means. Raises RequestError."""
     if named == "last":
@@ -119,6 +132,10 @@ async def find_run(service: Service, named: str) -> RunRow:
     if len(exact or found) == 1:
         return (exact or found)[0]
     if not found:
-        raise RequestError(f"there is no run {named!r} here", code="unknown_run", hint="`treadle runs --all` lists them; `last` is the newest")
+        raise RequestError(
+            f"there is no run {named!r} here",
+            code="unknown_run",
+            hint="`treadle runs --all` lists them; `last` is the newest",
+        )
     ids = ", ".join(row.id for row in found[:8])
     raise RequestError(f"{named!r} could be: {ids}", code="ambiguous_run", hint="give more of the id")

@@ -28,7 +28,9 @@ def functions(frame: Frame) -> int:
     for info in found.functions:
         hidden = visible[info.name] is not info
         kind = "pure" if info.pure else "step only"
-        about = f"version {info.version}, {kind}, {info.origin}: {info.place}:{info.line}" + (" (hidden by an earlier one)" if hidden else "")
+        about = f"version {info.version}, {kind}, {info.origin}: {info.place}:{info.line}" + (
+            " (hidden by an earlier one)" if hidden else ""
+        )
         screen.say(Text.assemble((info.signature, "bright_black" if hidden else "bold")))
         screen.say(f"  {about}", style="bright_black")
         if info.doc:

@@ -19,7 +19,17 @@ USAGE: Final = 2
 FAILED: Final = 1
 INTERRUPTED: Final = 130
 # What is not the caller's to mend: the machine, the file, or a bug.
-_OURS: Final = frozenset({"storage_unavailable", "file_damaged", "history_mismatch", "bug", "blob_missing", "blob_corrupt", "history_truncated"})
+_OURS: Final = frozenset(
+    {
+        "storage_unavailable",
+        "file_damaged",
+        "history_mismatch",
+        "bug",
+        "blob_missing",
+        "blob_corrupt",
+        "history_truncated",
+    }
+)
 
 
 class Command(click.Command):
@@ -125,4 +135,6 @@ def _tell(code: str, message: str, hint: str, *, as_json: bool, exit_code: int, 
 
 def _block(formatter: click.HelpFormatter, title: str, text: str) -> None:
     if text:
-        formatter.write(f"\n{title}:\n" + "".join(f"  {line}".rstrip() + "\n" for line in text.strip("\n").splitlines()))
+        formatter.write(
+            f"\n{title}:\n" + "".join(f"  {line}".rstrip() + "\n" for line in text.strip("\n").splitlines())
+        )

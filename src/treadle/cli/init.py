@@ -81,7 +81,12 @@ def init(frame: Frame, *, yes: bool, dry_run: bool) -> int:
             "directory": str(root), "changed": [change.path.name for change in changes], "kept": kept, "written": written,
         })  # fmt: skip
     elif written:
-        screen.say(Text.assemble(screen.mark("completed"), " done. `treadle trust` shows what may run; `treadle list` what you can start."))
+        screen.say(
+            Text.assemble(
+                screen.mark("completed"),
+                " done. `treadle trust` shows what may run; `treadle list` what you can start.",
+            )
+        )
     elif not wanted:
         screen.say("Nothing to change: this is a project already.")
     return 0 if written or not wanted or dry_run else 1
@@ -89,7 +94,11 @@ def init(frame: Frame, *, yes: bool, dry_run: bool) -> int:
 
 def _agreed(frame: Frame) -> bool:
     if frame.json or not screen.is_terminal():
-        raise RequestError("nobody is there to be asked", code="not_confirmed", hint="`treadle init --yes` writes it, `--dry-run` only shows it")
+        raise RequestError(
+            "nobody is there to be asked",
+            code="not_confirmed",
+            hint="`treadle init --yes` writes it, `--dry-run` only shows it",
+        )
     return click.confirm("Write this?", default=True)
 
 
@@ -97,14 +106,24 @@ def _show(root: Path, changes: list[Change], kept: list[str]) -> None:
     for change in changes:
         name = change.path.relative_to(root).as_posix()
         before = (change.before or "").splitlines()
-        rows = difflib.unified_diff(before, change.after.splitlines(), f"a/{name}" if change.before is not None else "/dev/null", f"b/{name}", lineterm="", n=2)
+        rows = difflib.unified_diff(
+            before,
+            change.after.splitlines(),
+            f"a/{name}" if change.before is not None else "/dev/null",
+            f"b/{name}",
+            lineterm="",
+            n=2,
+        )
         for row in rows:
             screen.say(screen.clean(row), style={"+": "green", "-": "red", "@": "cyan"}.get(row[:1], ""))
         screen.say()
     if not (root / ".treadle").is_dir():
         screen.say("new folder .treadle/ (history, logs, memory; not for version control)")
     if shutil.which("treadle") is None:
-        screen.say("`treadle` is not on PATH, so agents could not start these servers; install it, e.g. `uv tool install treadle`", style="yellow")
+        screen.say(
+            "`treadle` is not on PATH, so agents could not start these servers; install it, e.g. `uv tool install treadle`",
+            style="yellow",
+        )
     for line in kept:
         screen.say(f"left as it is: {screen.clean(line)}", style="yellow")
 
@@ -136,10 +155,16 @@ def _servers(root: Path, kept: list[str]) -> Change | None:
     try:
         data = json.loads(before)
     except ValueError as error:
-        raise RequestError(f".mcp.json is not JSON: {error}", code="bad_mcp_file", hint="mend it first; nothing was changed") from error
+        raise RequestError(
+            f".mcp.json is not JSON: {error}", code="bad_mcp_file", hint="mend it first; nothing was changed"
+        ) from error
     there = data.get("mcpServers") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not (there is None or isinstance(there, dict)):
-        raise RequestError(".mcp.json has not the form that clients read", code="bad_mcp_file", hint="it is an object with `mcpServers`")
+        raise RequestError(
+            ".mcp.json has not the form that clients read",
+            code="bad_mcp_file",
+            hint="it is an object with `mcpServers`",
+        )
     missing: dict[str, dict[str, object]] = {}
     for name, entry in SERVERS.items():
         found = (there or {}).get(name)
@@ -153,7 +178,9 @@ def _servers(root: Path, kept: list[str]) -> Change | None:
     return Change(path=path, before=before, after=_inserted(before, there, missing, wanted))
 
 
-def _inserted(before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], wanted: dict[str, object]) -> str:
+def _inserted(
+    before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], wanted: dict[str, object]
+) -> str:
     """Insert the entries as text where that gives exactly what is wanted; else write the whole anew, in the indent that it has."""
     found = re.search(r"^([ \t]+)\S", before, re.MULTILINE)
     indent = found[1] if found else "  "
@@ -166,7 +193,9 @@ def _inserted(before: str, there: dict[str, object] | None, missing: dict[str, d
     return json.dumps(wanted, indent=indent, ensure_ascii=False) + "\n"
 
 
-def _tries(before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], indent: str) -> Iterator[str]:
+def _tries(
+    before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], indent: str
+) -> Iterator[str]:
     rows = _rows(missing, indent)
     if there is not None:
         for found in re.finditer(r'"mcpServers"\s*:\s*\{', before):
@@ -189,4 +218,6 @@ def _text(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path.name} cannot be read: {error}", code="unreadable", hint="mend it first; nothing was changed") from error
+        raise RequestError(
+            f"{path.name} cannot be read: {error}", code="unreadable", hint="mend it first; nothing was changed"
+        ) from error

@@ -1,18 +1,18 @@
 """`treadle park`, `resume`, `cancel`: set a run aside, go on with it, end it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.text import Text
 
 from treadle.cli import screen, shape
-from treadle.cli.frame import Frame, command, find_run, person
+from treadle.cli.frame import Frame, command, find_run, person, refused
 from treadle.cli.live import Show
 from treadle.cli.performing import Nobody, Watch, carry_on, look, waits_for
 from treadle.cli.run import How, go_on
 from treadle.cli.script import read_script
 from treadle.compose import OpenProject
-from treadle.core.errors import RequestError
 from treadle.core.state import ENDED
 from treadle.engine.service import Offer
 
@@ -36,9 +36,16 @@ async def park(frame: Frame, named: str, *, reason: str) -> None:
 @click.argument("named", metavar="RUN")
 @click.option("--script", metavar="FILE", help="Answers written down before, instead of a person.")
 @click.option("--detach", is_flag=True, help="Only take it up again; do not carry it on here.")
-@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Append a JSON line for each acknowledged answer.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append a JSON line for each acknowledged answer.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but the end.")
-async def resume(frame: Frame, named: str, *, script: str | None, detach: bool, record: Path | None, quiet: bool) -> int:
+async def resume(
+    frame: Frame, named: str, *, script: str | None, detach: bool, record: Path | None, quiet: bool
+) -> int:
     """Go on with RUN here: take it up again if it was parked, perform what Treadle performs, and ask you for the rest."""
     how = How(script=read_script(script) if script is not None else None, record=record, quiet=quiet, json=frame.json)
     async with frame.open(serve=not detach, what="resume") as opened:
@@ -67,17 +74,27 @@ async def cancel(frame: Frame, named: str, *, reason: str, yes: bool, detach: bo
             watch = Watch(opened, row.id, Show(None, quiet=frame.json))
             await watch.skip()
             await carry_on(watch, Nobody(opened, row.id))
-        await _tell(frame, opened, offer)
+        overtaken = offer.refusal is not None and offer.refusal.code == "run_ended" and row.status not in ENDED
+        await _tell(frame, opened, replace(offer, refusal=None) if overtaken else offer)
 
 
 async def _tell(frame: Frame, opened: OpenProject, offer: Offer) -> None:
     if offer.refusal is not None:
-        raise RequestError(offer.refusal.message, code=offer.refusal.code, hint=offer.refusal.hint, details=offer.refusal.details)
+        raise refused(offer.refusal)
     view = await look(opened, offer.run.run_id)
     wait = waits_for(opened, view)
     if frame.json:
         frame.print_json({"run": view.run_id, "status": view.status, "next": shape.wait_json(view, wait)})
         return
-    screen.say(Text.assemble(screen.mark(view.status), " ", (view.run_id, "bold"), " is ", screen.worded(view.status), f": {wait.message}"))
+    screen.say(
+        Text.assemble(
+            screen.mark(view.status),
+            " ",
+            (view.run_id, "bold"),
+            " is ",
+            screen.worded(view.status),
+            f": {wait.message}",
+        )
+    )
     if wait.command:
         screen.say(f"  next: {wait.command}")

@@ -106,7 +106,9 @@ async def look(opened: OpenProject, run_id: str) -> RunView:
     view = await opened.service.look(run_id)
     now_ms = opened.clock.now_ms()
     held = {(lease.action, lease.attempt) for lease in opened.storage.leases(run_id) if lease.until_ms > now_ms}
-    actions = tuple(a if (a.id, a.attempt) in held or a.performer == "server" else replace(a, holder=None) for a in view.actions)
+    actions = tuple(
+        a if (a.id, a.attempt) in held or a.performer == "server" else replace(a, holder=None) for a in view.actions
+    )
     return replace(view, actions=actions)
 
 
@@ -194,7 +196,14 @@ class Person:
 
     def __init__(self, opened: OpenProject, run_id: str, show: Show, asker: Asker, who: Caller, acks: Acks) -> None:
         """Ask for nothing yet."""
-        self._opened, self._run_id, self._show, self._asker, self._who, self._acks = opened, run_id, show, asker, who, acks
+        self._opened, self._run_id, self._show, self._asker, self._who, self._acks = (
+            opened,
+            run_id,
+            show,
+            asker,
+            who,
+            acks,
+        )
         self._passed_by = PassedBy()
 
     async def perform(self) -> None:
@@ -253,12 +262,18 @@ class Person:
                 offer = await service.park(run_id, who, said.text)
             case "approve" | "reject":
                 shown = action.digest or ""
-                offer = await service.decide(run_id, action.id, shown, who, approved=said.kind == "approve", note=said.text)
+                offer = await service.decide(
+                    run_id, action.id, shown, who, approved=said.kind == "approve", note=said.text
+                )
             case "done" | "not_done" | "failed":
-                offer = await service.resolve(run_id, action.id, action.attempt, who, said.kind, value=said.value, note=said.text)
+                offer = await service.resolve(
+                    run_id, action.id, action.attempt, who, said.kind, value=said.value, note=said.text
+                )
             case "cannot":
                 failure = Failure(error_class="failed", message=said.text, step=action.id)
-                offer = await service.submit(run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False)
+                offer = await service.submit(
+                    run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False
+                )
             case _:
                 offer = await service.submit(
                     run_id, action.id, action.attempt, who, value=said.value, token=action.channel, then_next=False
@@ -278,7 +293,12 @@ class Person:
         while True:
             view = await self._opened.service.look(self._run_id)
             now = next((a for a in view.actions if a.id == action.id), None)
-            if is_over(view) or now is None or now.attempt != action.attempt or now.holder not in {None, action.holder, self._who.name}:
+            if (
+                is_over(view)
+                or now is None
+                or now.attempt != action.attempt
+                or now.holder not in {None, action.holder, self._who.name}
+            ):
                 return
             await self._opened.service.changed(self._run_id, view.revision, LOOK_AGAIN_MS)
 

@@ -11,7 +11,7 @@ from treadle.authoring.problems import DefinitionError, render
 from treadle.cli import screen, shape, values
 from treadle.cli.asking import Asker
 from treadle.cli.exits import WAITING, exit_code
-from treadle.cli.frame import Frame, command, person
+from treadle.cli.frame import Frame, command, person, refused
 from treadle.cli.keyboard import Keyboard
 from treadle.cli.live import Show
 from treadle.cli.performing import (
@@ -64,13 +64,28 @@ treadle run planning:interactive -i task_description="Move to Python 3.13" --res
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=VALUE", help="An input; may be repeated.")
 @click.option("--inputs", "file", metavar="FILE", help="Inputs from a JSON or YAML file; - is standard input.")
 @click.option("--script", "script", metavar="FILE", help="Answers written down before, instead of a person.")
-@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this workflow and these inputs, if there is one.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the newest unfinished run of this workflow and these inputs, if there is one.",
+)
 @click.option("--new", is_flag=True, help="Start a new run, without asking about an unfinished one.")
 @click.option("--detach", is_flag=True, help="Start the run and leave it.")
 @click.option("--title", default="", help="What to call the run in lists.")
-@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Append a JSON line for each acknowledged answer.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append a JSON line for each acknowledged answer.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but the end.")
-@click.option("--offer-script", "offered", metavar="FILE", hidden=True, help="Let a person say `s` at a question, for the answer of this script.")
+@click.option(
+    "--offer-script",
+    "offered",
+    metavar="FILE",
+    hidden=True,
+    help="Let a person say `s` at a question, for the answer of this script.",
+)
 async def run(
     frame: Frame, workflow: str, inputs: tuple[str, ...], file: str | None, script: str | None, *, resume: bool, new: bool, detach: bool,
     title: str, record: Path | None, quiet: bool, offered: str | None,
@@ -111,7 +126,9 @@ async def go_on(frame: Frame, opened: OpenProject, run_id: str, how: How, *, det
         view = await service.look(run_id) if offer.refusal is None else view
     if not how.json and not how.quiet and view.status not in ENDED:
         kept, rest = kept_and_open(view)
-        screen.say(Text.assemble(("going on with ", "bold"), run_id, f" ({view.workflow}), at revision {view.revision}"))
+        screen.say(
+            Text.assemble(("going on with ", "bold"), run_id, f" ({view.workflow}), at revision {view.revision}")
+        )
         screen.say(f"  kept:     {listed(kept)}")
         screen.say(f"  will run: {listed(rest)}")
     if detach or view.status in ENDED:
@@ -137,7 +154,9 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
             raise
         view = await look(opened, run_id)
         carried = Carried(view=view, wait=waits_for(opened, view), left=False)
-        screen.errors().print(Text.assemble((f"error[{error.code}]", "bold red"), f": {screen.clean(error.message)}"), soft_wrap=True)
+        screen.errors().print(
+            Text.assemble((f"error[{error.code}]", "bold red"), f": {screen.clean(error.message)}"), soft_wrap=True
+        )
     await _tell_end(frame, opened, carried)
     return exit_code(carried.view.status)
 
@@ -151,7 +170,10 @@ async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None
     if view.status in ENDED:
         screen.say(Text.assemble(screen.mark(view.status), " ", (view.run_id, "bold"), " ", screen.worded(view.status)))
         if view.failure is not None:
-            screen.say(f"  {screen.clean(view.failure.error_class)} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red")
+            screen.say(
+                f"  {screen.clean(view.failure.error_class)} in `{view.failure.step}`: {screen.clean(view.failure.message)}",
+                style="red",
+            )
         await print_result(opened, view, full=True)
         return
     lead = "left as it is" if carried.left else str(view.status)
@@ -174,7 +196,10 @@ def _definition(opened: OpenProject, workflow: str) -> Definition:
     except DefinitionError as error:
         text = render([p for p in error.problems if p.severity == "error"], dict(loaded.sources))
         raise RequestError(
-            f"{error.message.splitlines()[0]}\n\n{text}", code=error.code, hint="mend what is shown; nothing was started", details=error.details
+            f"{error.message.splitlines()[0]}\n\n{text}",
+            code=error.code,
+            hint="mend what is shown; nothing was started",
+            details=error.details,
         ) from error
 
 
@@ -187,12 +212,14 @@ async def _start(opened: OpenProject, definition: Definition, given: Mapping[str
     )  # fmt: skip
     offer = await opened.service.start(definition, given, who, meta)
     if offer.refusal is not None:
-        raise RequestError(offer.refusal.message, code=offer.refusal.code, hint=offer.refusal.hint, details=offer.refusal.details)
+        raise refused(offer.refusal)
     Acks(how.record).note("start", offer)
     return offer.run.run_id
 
 
-async def _unfinished(opened: OpenProject, definition: Definition, given: Mapping[str, Json]) -> tuple[RunRow, RunView] | None:
+async def _unfinished(
+    opened: OpenProject, definition: Definition, given: Mapping[str, Json]
+) -> tuple[RunRow, RunView] | None:
     """Find the newest unfinished run of a workflow with the same inputs."""
     wanted = {name: rule["default"] for name, rule in definition.main.inputs.items() if "default" in rule} | dict(given)
     for row in await opened.engine.runs(RunQuery(words=definition.name, open_only=True)):
@@ -210,7 +237,9 @@ def _wants_to_resume(view: RunView) -> bool:
     kept, _ = kept_and_open(view)
     about = f"{view.run_id} is unfinished ({view.status}, {len(kept)} of {len(view.steps)} steps kept), with the same inputs"
     if not screen.is_terminal():
-        screen.errors().print(f"{about}; a new run is started. `--resume` goes on with it, `--new` says that you know", soft_wrap=True)
+        screen.errors().print(
+            f"{about}; a new run is started. `--resume` goes on with it, `--new` says that you know", soft_wrap=True
+        )
         return False
     screen.say(f"{about}.")
     return click.confirm("Go on with it?", default=True)
@@ -225,4 +254,3 @@ def _tell_unused(how: How) -> None:
 def _show(how: How) -> Show:
     on_terminal = screen.is_terminal() and not how.json
     return Show(Keyboard() if on_terminal else None, quiet=how.quiet, to_errors=how.json)
-

@@ -19,6 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH: Final = 160
+GAP: Final = 2
+NARROW: Final = 12
 # One meaning each: done, attention, failed, needs you, moving, set aside, over without a word, goal missed.
 STYLES: Final = {
     "completed": "green", "completed_degraded": "yellow", "goal_not_met": "magenta", "failed": "bold red", "cancelled": "bright_black",
@@ -114,13 +116,16 @@ def short(text: str, most: int) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Text]], *, wide: Sequence[int] = ()) -> Table:
-    """Give rows under headings. The columns `wide` give way when the terminal is narrow; the others keep their width."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for index, name in enumerate(columns):
-        if index in wide:
-            grid.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1, min_width=4)
-        else:
-            grid.add_column(name, no_wrap=True, min_width=max([len(name), *(row[index].cell_len for row in rows)]))
+    """Give rows under headings. The columns `wide` give way in that order when the terminal is narrow; the others keep theirs."""
+    grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    widths = [max([len(name), *(row[index].cell_len for row in rows)]) for index, name in enumerate(columns)]
+    too_wide = sum(widths) + GAP * len(columns) - console().width
+    for index in wide:
+        # To no less than what is still recognised.
+        give = max(0, min(too_wide, widths[index] - NARROW))
+        widths[index], too_wide = widths[index] - give, too_wide - give
+    for name, width in zip(columns, widths, strict=True):
+        grid.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
     for row in rows:
         grid.add_row(*row)
     return grid

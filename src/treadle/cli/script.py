@@ -21,6 +21,7 @@ from typing import Final, Literal, cast
 
 from treadle.cli import values
 from treadle.cli.asking import Said
+from treadle.cli.frame import refused
 from treadle.cli.performing import LOOK_AGAIN_MS, Acks, PassedBy, asks_somebody, is_over
 from treadle.compose import OpenProject
 from treadle.core.errors import Failure, RequestError
@@ -97,7 +98,9 @@ class Script:
             case "cannot":
                 return Said(kind="cannot", text=str(given))
             case "hold":
-                raise RequestError(f"the script holds `{action.id}` and does not answer it", code="script_has_no_answer")
+                raise RequestError(
+                    f"the script holds `{action.id}` and does not answer it", code="script_has_no_answer"
+                )
             case _:
                 return Said(kind="value", value=given)
 
@@ -114,13 +117,21 @@ def read_script(file: str) -> Script:
         # The short form: answers by action id or pattern.
         rows = [{"match": match, "answer": answer} for match, answer in rows.items()]
     if not isinstance(rows, list) or not rows:
-        raise RequestError(f"{file} holds no list of answers", code="bad_script", hint="`treadle run --help` shows the form of a script")
+        raise RequestError(
+            f"{file} holds no list of answers",
+            code="bad_script",
+            hint="`treadle run --help` shows the form of a script",
+        )
     return Script(name=file, entries=tuple(_entry(file, number, row) for number, row in enumerate(rows, 1)))
 
 
 def _entry(file: str, number: int, row: Json) -> Entry:
     def bad(what: str) -> RequestError:
-        return RequestError(f"entry {number} of {file} {what}", code="bad_script", hint=f"an entry has `match` and one of {', '.join(_VERBS)}")
+        return RequestError(
+            f"entry {number} of {file} {what}",
+            code="bad_script",
+            hint=f"an entry has `match` and one of {', '.join(_VERBS)}",
+        )
 
     if not isinstance(row, dict) or not isinstance(row.get("match"), str):
         raise bad("has no `match`")
@@ -170,7 +181,9 @@ class ScriptPerformer:
             self._raise_from_branches()
             if is_over(view):
                 return
-            action = next((a for a in view.actions if not a.channel and asks_somebody(a) and self._passed_by.may(a, view)), None)
+            action = next(
+                (a for a in view.actions if not a.channel and asks_somebody(a) and self._passed_by.may(a, view)), None
+            )
             if action is not None:
                 await self._perform_one(action, self._by(action, "main"))
                 continue
@@ -203,7 +216,7 @@ class ScriptPerformer:
             if offer.kind in {"ended", "branch_ended"} or offer.run.parked is not None:
                 return
             if offer.refusal is not None:
-                raise RequestError(offer.refusal.message, code=offer.refusal.code, hint=offer.refusal.hint)
+                raise refused(offer.refusal)
             if offer.action is not None:
                 await self._answer(offer.action, by, token)
 
@@ -212,13 +225,17 @@ class ScriptPerformer:
         if action.waits_for == "outcome":
             entry = self._script.entry(action)
             word = cast(Literal["done", "not_done", "failed"], entry.answer())
-            offer = await service.resolve(run_id, action.id, action.attempt, by, word, value=entry.value, note=self._note(""))
+            offer = await service.resolve(
+                run_id, action.id, action.attempt, by, word, value=entry.value, note=self._note("")
+            )
             self._received("outcome", offer, action)
         elif action.kind == "approve":
             entry = self._script.entry(action)
             said = entry.answer()
             note = self._note(said if isinstance(said, str) else "")
-            offer = await service.decide(run_id, action.id, action.digest or "", by, approved=entry.verb == "approve", note=note)
+            offer = await service.decide(
+                run_id, action.id, action.digest or "", by, approved=entry.verb == "approve", note=note
+            )
             self._received(entry.verb, offer, action)
         else:
             offer = await service.next_step(run_id, by, action=action.id)
@@ -275,4 +292,3 @@ class ScriptPerformer:
 
     def _note(self, note: str) -> str:
         return f"by the script {Path(self._script.name).name}" + (f": {note}" if note else "")
-

@@ -37,7 +37,11 @@ def server() -> None:
 
 
 @command(as_json=False, examples="treadle server memory\ntreadle server memory --file notes.db")
-@click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="The database; by default .treadle/memory.db of the project.")
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The database; by default .treadle/memory.db of the project.",
+)
 def memory(frame: Frame, *, file: Path | None) -> int:
     """A memory that lasts: save, get, add, search, list, delete."""
     # The MCP SDK, as above.
@@ -46,7 +50,10 @@ def memory(frame: Frame, *, file: Path | None) -> int:
     return _served("memory", lambda: run_memory_server(file or frame.settings.project.store_dir / "memory.db"))
 
 
-@command(as_json=False, examples="treadle server web --provider files --folder docs\ntreadle server web --provider searxng --url http://localhost:8080")
+@command(
+    as_json=False,
+    examples="treadle server web --provider files --folder docs\ntreadle server web --provider searxng --url http://localhost:8080",
+)
 @click.option("--provider", help="searxng or files; by default web_search.provider of treadle.toml.")
 @click.option("--url", help="Address of the SearXNG instance.")
 @click.option("--folder", help="Folder that the provider `files` searches.")
@@ -56,7 +63,12 @@ def web(frame: Frame, *, provider: str | None, url: str | None, folder: str | No
     # The MCP SDK, as above.
     from treadle.servers.web import choose_provider, run_web_server
 
-    flags = {"web_search.provider": provider, "web_search.url": url, "web_search.folder": folder, "web_search.site": site}
+    flags = {
+        "web_search.provider": provider,
+        "web_search.url": url,
+        "web_search.folder": folder,
+        "web_search.site": site,
+    }
     return _served("web", lambda: run_web_server(choose_provider(frame.with_flags(flags))))
 
 

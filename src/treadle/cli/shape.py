@@ -71,7 +71,11 @@ def type_word(name: str) -> str:
 
 def failure_json(failure: Failure | None) -> dict[str, Any] | None:
     """Give a failure."""
-    return {"class": failure.error_class, "message": failure.message, "step": failure.step} if failure is not None else None
+    return (
+        {"class": failure.error_class, "message": failure.message, "step": failure.step}
+        if failure is not None
+        else None
+    )
 
 
 def refusal_json(refusal: Refusal | None) -> dict[str, Any] | None:

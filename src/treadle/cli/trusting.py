@@ -54,7 +54,9 @@ def _agreed(frame: Frame, wanted: list[TrustItem], *, yes: bool) -> bool:
             f"{len(wanted)} item{'s' * (len(wanted) != 1)} would have to be allowed, and nobody is there to be asked",
             code="not_trusted", hint="look at them with `treadle trust --list`, then `treadle trust --yes`",
         )  # fmt: skip
-    return click.confirm(f"Allow {'this' if len(wanted) == 1 else f'these {len(wanted)}'} to run on your account?", default=False)
+    return click.confirm(
+        f"Allow {'this' if len(wanted) == 1 else f'these {len(wanted)}'} to run on your account?", default=False
+    )
 
 
 def _revoke(frame: Frame, store: TrustStore) -> int:
@@ -62,7 +64,11 @@ def _revoke(frame: Frame, store: TrustStore) -> int:
     if frame.json:
         frame.print_json({"items": [], "accepted": [], "problems": [], "revoked": there})
     else:
-        screen.say("Forgotten: nothing of this project is allowed any more." if there else "Nothing of this project was allowed.")
+        screen.say(
+            "Forgotten: nothing of this project is allowed any more."
+            if there
+            else "Nothing of this project was allowed."
+        )
     return 0
 
 
@@ -73,7 +79,15 @@ def _show(store: TrustStore, frame: Frame, items: list[TrustItem], wanted: list[
     for item in items:
         state = _state(store, frame, item)
         word = {"trusted": "completed", "new": "waiting", "changed": "handling"}[state]
-        screen.say(Text.assemble(screen.mark(word), f" {item.kind} ", (item.name, "bold"), f"  {state}  ", (item.digest[:19], "bright_black")))
+        screen.say(
+            Text.assemble(
+                screen.mark(word),
+                f" {item.kind} ",
+                (item.name, "bold"),
+                f"  {state}  ",
+                (item.digest[:19], "bright_black"),
+            )
+        )
         if item in wanted or (only_list and state != "trusted"):
             for line in screen.clean(item.text).splitlines():
                 screen.say(f"    {line}")

@@ -108,37 +108,44 @@ def read_field(schema: Mapping[str, Json], text: str) -> Json:
     return read_json(text)
 
 
-def read_inputs(pairs: tuple[str, ...], file: str | None, declared: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
+def read_inputs(
+    pairs: tuple[str, ...], file: str | None, declared: Mapping[str, Mapping[str, Json]]
+) -> dict[str, Json]:
     """Read the inputs of a run from `NAME=VALUE` pairs over a file (`-`: standard input). Raises RequestError `bad_input`."""
     given: dict[str, Json] = {}
     if file is not None:
         found = read_file(file)
         if not isinstance(found, dict):
-            raise RequestError(f"{file} does not hold a map of inputs", code="bad_input", hint="write one `name: value` per input")
+            raise RequestError(
+                f"{file} does not hold a map of inputs", code="bad_input", hint="write one `name: value` per input"
+            )
         given |= found
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise RequestError(f"--input {pair!r} is no NAME=VALUE", code="bad_input", hint='for example --input question="What now?"')
+            raise RequestError(
+                f"--input {pair!r} is no NAME=VALUE", code="bad_input", hint='for example --input question="What now?"'
+            )
         try:
             given[name] = read_field(declared.get(name, {}), text)
         except NotFittingError as error:
-            raise RequestError(f"the input `{name}`: {error}", code="bad_input", hint="see `inputs` of the workflow") from error
+            raise RequestError(
+                f"the input `{name}`: {error}", code="bad_input", hint="see `inputs` of the workflow"
+            ) from error
     return given
 
 
 def read_file(file: str) -> Json:
     """Read data from a JSON or YAML file, or from standard input. Raises RequestError `bad_file` with every fault."""
     # The YAML reader: only where a file is given.
-    from treadle.authoring.nodes import data_of
-    from treadle.authoring.yaml_reader import read_bytes
+    from treadle.authoring import nodes, yaml_reader
 
-    document = read_bytes(read_bytes_of(file), "standard input" if file == "-" else file)
+    document = yaml_reader.read_bytes(read_bytes_of(file), "standard input" if file == "-" else file)
     errors = [problem for problem in document.problems if problem.severity == "error"]
     if errors or document.root is None:
         faults = "\n".join(map(str, errors)) or "it is empty"
         raise RequestError(f"{file} cannot be read:\n{faults}", code="bad_file", hint="give a JSON or YAML file")
-    return data_of(document.root)
+    return nodes.data_of(document.root)
 
 
 def read_bytes_of(file: str) -> bytes:
@@ -168,7 +175,11 @@ def skeleton(schema: Mapping[str, Json]) -> Json:
     match schema.get("type"):
         case "object":
             properties = schema.get("properties")
-            return {name: skeleton(part) for name, part in properties.items() if isinstance(part, dict)} if isinstance(properties, dict) else {}
+            return (
+                {name: skeleton(part) for name, part in properties.items() if isinstance(part, dict)}
+                if isinstance(properties, dict)
+                else {}
+            )
         case "array":
             items = schema.get("items")
             return [skeleton(items)] if isinstance(items, dict) else []

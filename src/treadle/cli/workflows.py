@@ -42,7 +42,7 @@ def list_workflows(frame: Frame) -> None:
         ]
         for row in rows
     ]  # fmt: skip
-    screen.say(screen.table(["name", "status", "file", "about"], cells, wide=(3,)))
+    screen.say(screen.table(["name", "status", "file", "about"], cells, wide=(3, 2)))
 
 
 @command(
@@ -59,8 +59,14 @@ def validate(frame: Frame, what: str, *, strict: bool) -> int:
     problems = ordered(problem for each in loaded for problem in each.problems)
     failed = has_errors(problems, strict=strict)
     if frame.json:
-        not_yet = [{"feature": n.feature, "path": n.path, "line": n.line, "file": n.file} for each in loaded for n in each.not_yet]
-        frame.print_json({**report(problems, strict=strict), "not_yet": not_yet, "files": [each.shown for each in loaded]})
+        not_yet = [
+            {"feature": n.feature, "path": n.path, "line": n.line, "file": n.file}
+            for each in loaded
+            for n in each.not_yet
+        ]
+        frame.print_json(
+            {**report(problems, strict=strict), "not_yet": not_yet, "files": [each.shown for each in loaded]}
+        )
         return int(failed)
     sources = {file: text for each in loaded for file, text in each.sources.items()}
     if problems:
@@ -98,10 +104,16 @@ def _files(folder: Path) -> list[str | Path]:
     files: list[str | Path] = [
         path.resolve()
         for path in sorted(folder.rglob("*"))
-        if path.suffix in _SUFFIXES and path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in _SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not files:
-        raise RequestError(f"there is no workflow file below {folder}", code="unknown_workflow", hint="workflows are .yaml, .yml or .json files")
+        raise RequestError(
+            f"there is no workflow file below {folder}",
+            code="unknown_workflow",
+            hint="workflows are .yaml, .yml or .json files",
+        )
     return files
 
 
@@ -109,4 +121,3 @@ def _absolute(what: str) -> str | Path:
     """A path is meant from where the user stands; a name is looked up."""
     path = Path(what)
     return path.resolve() if path.is_file() else what
-

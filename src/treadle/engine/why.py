@@ -36,7 +36,9 @@ def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
     waits = [_wait(run, action, served=served, alive=alive) for action in run.actions]
     if not waits:
         message = "nothing is handed out; a process has to go on with it"
-        return Wait(kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}")
+        return Wait(
+            kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}"
+        )
     first = min(waits, key=lambda wait: _ORDER.index(wait.kind))
     return Wait(
         kind=first.kind, message=first.message, action=first.action, command=first.command, due_ms=first.due_ms,
@@ -49,7 +51,12 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
     match action.waits_for:
         case "outcome":
             message = f"nobody knows whether `{name}` was done: whoever performed it was lost; look, and say so"
-            return Wait(kind="outcome", message=message, action=name, command=f"treadle answer {run.run_id} {name} --done (or --not-done)")
+            return Wait(
+                kind="outcome",
+                message=message,
+                action=name,
+                command=f"treadle answer {run.run_id} {name} --done (or --not-done)",
+            )
         case "person" if action.kind == "approve":
             return Wait(
                 kind="approval", message=f"`{name}` waits for a person's decision", action=name,
@@ -57,7 +64,11 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
             )  # fmt: skip
         case "person":
             return Wait(
-                kind="answer", message=f"`{name}` asks a person", action=name, command=f"treadle answer {run.run_id} {name}", due_ms=due
+                kind="answer",
+                message=f"`{name}` asks a person",
+                action=name,
+                command=f"treadle answer {run.run_id} {name}",
+                due_ms=due,
             )
         case "agent":
             return _agent(run, action, alive)
@@ -68,7 +79,9 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
             if served or action.holder in alive:
                 return Wait(kind="server", message=f"Treadle performs `{name}`", action=name, due_ms=due)
             message = f"`{name}` is performed by Treadle, and no process of this project is at work"
-            return Wait(kind="stalled", message=message, action=name, command=f"treadle resume {run.run_id}", due_ms=due)
+            return Wait(
+                kind="stalled", message=message, action=name, command=f"treadle resume {run.run_id}", due_ms=due
+            )
 
 
 def _agent(run: RunView, action: ActionView, alive: Sequence[str]) -> Wait:
