@@ -15,7 +15,11 @@ from typing import Any
 from tests.mcpserver.support import written
 
 PATIENCE_S = 20.0
-OURS = (sys.executable, "-c", "import os, sys; from treadle.mcpio.server import run_stdio; sys.exit(run_stdio(os.environ))")
+OURS = (
+    sys.executable,
+    "-c",
+    "import os, sys; from treadle.mcpio.server import run_stdio; sys.exit(run_stdio(os.environ))",
+)
 _EMPTY = """\
 from mcp.server.mcpserver import MCPServer
 server = MCPServer("empty")
@@ -31,7 +35,14 @@ def environment(root: Path, session: str | None = None, **more: str) -> dict[str
     """What a client starts its server with; whatever a user accepted lies below the project of the test."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
     told = {"CLAUDE_CODE_SESSION_ID": session} if session is not None else {}
-    return {**kept, "HOME": str(root), "XDG_DATA_HOME": str(root / "data"), "CLAUDE_PROJECT_DIR": str(root), **told, **more}
+    return {
+        **kept,
+        "HOME": str(root),
+        "XDG_DATA_HOME": str(root / "data"),
+        "CLAUDE_PROJECT_DIR": str(root),
+        **told,
+        **more,
+    }
 
 
 class Process:
@@ -40,7 +51,13 @@ class Process:
     def __init__(self, argv: tuple[str, ...], env: Mapping[str, str], cwd: Path) -> None:
         self.began = time.perf_counter()
         self.popen = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(env), cwd=cwd, bufsize=0
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+            cwd=cwd,
+            bufsize=0,
         )
         self.lines: list[bytes] = []
         self._buffer = b""

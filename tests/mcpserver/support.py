@@ -26,6 +26,7 @@ from treadle.mcpio.server import build_server
 from treadle.mcpio.server.calls import Here
 from treadle.ports import ActionCall, Answer, FunctionFailedError
 
+LOST = Answer(lost=True)
 MODES = ("legacy", "2026-07-28")
 
 
@@ -43,7 +44,8 @@ class Outside:
         tool = str(call.params["tool"])
         if tool in self.held:
             await self.held[tool].wait()
-        return Answer(value=self.answers.get(tool))
+        answer = self.answers.get(tool)
+        return answer if isinstance(answer, Answer) else Answer(value=answer)
 
 
 class Files:
@@ -60,7 +62,9 @@ class Files:
 
     def check_ready(self, definition: Definition) -> None:
         if definition.name in self.untrusted:
-            raise RequestError("functions/x.py is not trusted", code="not_trusted", hint="look at it with `treadle trust`")
+            raise RequestError(
+                "functions/x.py is not trusted", code="not_trusted", hint="look at it with `treadle trust`"
+            )
 
 
 class LibraryFunctions:
@@ -93,7 +97,9 @@ class Shop:
         return build_server(self.service, self.workflows, here, session=session)
 
     @contextlib.asynccontextmanager
-    async def agent(self, name: str = "test-client", *, session: str = "treadle-agent-one", mode: str = "2026-07-28") -> AsyncIterator["Agent"]:
+    async def agent(
+        self, name: str = "test-client", *, session: str = "treadle-agent-one", mode: str = "2026-07-28"
+    ) -> AsyncIterator["Agent"]:
         """A client of that server."""
         info = mcp_types.Implementation(name=name, version="1")
         async with Client(self.server(session), mode=mode, client_info=info) as client:
@@ -117,10 +123,19 @@ class Shop:
 async def shop(root: Path, answers: Mapping[str, Any] | None = None) -> AsyncIterator[Shop]:
     """Open a project that serves."""
     clock, outside = FakeClock(), Outside(answers=dict(answers or {}))
-    engine = LocalEngine(MemoryStorage(), functions=LibraryFunctions(), clock=clock, holder="treadle-mcp-test", runner=outside)
+    engine = LocalEngine(
+        MemoryStorage(), functions=LibraryFunctions(), clock=clock, holder="treadle-mcp-test", runner=outside
+    )
     serving = asyncio.create_task(engine.serve())
     try:
-        yield Shop(root=root, clock=clock, engine=engine, service=Service(engine, clock), outside=outside, workflows=Files(root))
+        yield Shop(
+            root=root,
+            clock=clock,
+            engine=engine,
+            service=Service(engine, clock),
+            outside=outside,
+            workflows=Files(root),
+        )
     finally:
         serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -104,9 +104,16 @@ async def test_what_an_agent_cannot_do_is_a_failure_of_its_class_and_never_a_res
 
 @pytest.mark.parametrize(
     "changed",
-    [{"outcome": "cannot"}, {"outcome": "cannot", "reason": "no", "result": "but here it is"}, {"outcome": "maybe", "result": 1}, {}],
+    [
+        {"outcome": "cannot"},
+        {"outcome": "cannot", "reason": "no", "result": "but here it is"},
+        {"outcome": "maybe", "result": 1},
+        {},
+    ],
 )
-async def test_an_answer_that_says_two_things_or_nothing_is_refused_before_anything_is_stored(store: Shop, changed: dict[str, object]) -> None:
+async def test_an_answer_that_says_two_things_or_nothing_is_refused_before_anything_is_stored(
+    store: Shop, changed: dict[str, object]
+) -> None:
     store.write("small", SMALL)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
@@ -155,7 +162,9 @@ async def test_sixteen_sub_agents_of_one_session_work_at_once(store: Shop) -> No
         async def work(prompt: str) -> int:
             told, steps = await agent.do(prompt), 0
             while told["kind"] != "done":
-                told = await agent.do(told["next"], **({"result": told["instructions"]} if told["kind"] == "step" else {}))
+                told = await agent.do(
+                    told["next"], **({"result": told["instructions"]} if told["kind"] == "step" else {})
+                )
                 steps += 1
             return steps
 
@@ -170,7 +179,11 @@ async def test_numbers_as_text_are_understood_and_unknown_arguments_are_named(st
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"}, wait_seconds="0")
         refused = await agent.do(step["next"], result="x", step_id="ask")
-        assert (refused["code"], "step_id" in refused["message"], "attempt" in refused["next"]) == ("bad_arguments", True, True)
+        assert (refused["code"], "step_id" in refused["message"], "attempt" in refused["next"]) == (
+            "bad_arguments",
+            True,
+            True,
+        )
         assert (await agent.do(step["next"], result="x", attempt=attempt))["action"] == "work"
 
 

@@ -54,7 +54,11 @@ async def test_behaviour_18_steps_of_the_server_run_within_the_call_that_leads_t
         second = await agent.do(first["next"], result="quiet")
         assert (second["kind"], second["action"], second["instructions"]) == ("step", "work", "Reach QUIET")
         last = await agent.do(second["next"], result={"files": ["a.md"], "ok": True})
-    assert (last["kind"], last["status"], last["result"]) == ("ended", "completed", {"goal": "QUIET", "files": ["a.md"]})
+    assert (last["kind"], last["status"], last["result"]) == (
+        "ended",
+        "completed",
+        {"goal": "QUIET", "files": ["a.md"]},
+    )
 
 
 async def test_behaviour_19_a_confirmation_without_its_flag_is_refused_and_stays_open(store: Shop) -> None:
@@ -84,7 +88,9 @@ async def test_behaviour_20_a_choice_takes_an_option_and_a_text_its_pattern(stor
         assert (await agent.do(step["next"], result="ABC"))["status"] == "completed"
 
 
-async def test_behaviour_21_what_an_agent_could_not_do_fails_the_run_or_is_gone_on_with_as_the_file_says(store: Shop) -> None:
+async def test_behaviour_21_what_an_agent_could_not_do_fails_the_run_or_is_gone_on_with_as_the_file_says(
+    store: Shop,
+) -> None:
     store.write("small", SMALL)
     store.write("own-tool", OWN_TOOL)
     async with store.agent() as agent:
@@ -93,20 +99,30 @@ async def test_behaviour_21_what_an_agent_could_not_do_fails_the_run_or_is_gone_
         assert (ended["status"], ended["answer"]) == ("completed_degraded", "failed")
         step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
         ended = await agent.do(step["next"], outcome="cannot", reason="the user is away")
-    assert (ended["status"], ended["failure"]["class"], ended["failure"]["message"]) == ("failed", "refused", "the user is away")
+    assert (ended["status"], ended["failure"]["class"], ended["failure"]["message"]) == (
+        "failed",
+        "refused",
+        "the user is away",
+    )
 
 
 async def test_behaviour_22_the_result_of_a_call_that_an_agent_made_is_in_the_state(store: Shop) -> None:
     store.write("own-tool", OWN_TOOL)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="own-tool")
-        assert step["call"] == {"tool": "browser.open.page", "parameters": {"url": "https://example.org", "deep": {"n": 1}}}
+        assert step["call"] == {
+            "tool": "browser.open.page",
+            "parameters": {"url": "https://example.org", "deep": {"n": 1}},
+        }
         assert "Call tool `open.page` of your MCP server `browser`" in step["next"]
+        assert (step["effect"], "`effect`: read" in step.text) == ("read", True)
         ended = await agent.do(step["next"], result='{"title": "Example"}')
     assert ended["result"] == {"title": "Example"}
 
 
-async def test_behaviour_29_a_foreach_with_agents_gives_one_instruction_and_a_prompt_per_item_without_parent_state(store: Shop) -> None:
+async def test_behaviour_29_a_foreach_with_agents_gives_one_instruction_and_a_prompt_per_item_without_parent_state(
+    store: Shop,
+) -> None:
     store.write("fanned", FANNED)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="fanned")
@@ -116,7 +132,10 @@ async def test_behaviour_29_a_foreach_with_agents_gives_one_instruction_and_a_pr
             prompt = branch["prompt"]
             assert item in prompt
             assert other not in prompt, "of its siblings a branch knows nothing"
-            assert written(prompt) == ("get_next_step", {"run_id": step["run_id"], "branch": branch["branch"], "wait_seconds": 25})
+            assert written(prompt) == (
+                "get_next_step",
+                {"run_id": step["run_id"], "branch": branch["branch"], "wait_seconds": 25},
+            )
             assert prompt in fan.text
         assert len({branch["branch"] for branch in fan["branches"]}) == 2
 
@@ -166,7 +185,9 @@ async def test_behaviour_32_a_wrong_step_or_run_gets_an_error_of_its_own_and_cha
         assert [await store.engine.events(run["run_id"]) for run in (one, two)] == before
 
 
-async def test_behaviour_34_a_step_without_an_agent_is_the_callers_own_and_one_with_an_agent_names_it(store: Shop) -> None:
+async def test_behaviour_34_a_step_without_an_agent_is_the_callers_own_and_one_with_an_agent_names_it(
+    store: Shop,
+) -> None:
     store.write(
         "named",
         "name: named\nsteps:\n  - {id: a, delegate: A}\n  - {id: b, delegate: B, agent: '@task'}\n  - {id: c, delegate: C, agent: '@critic'}\n",
@@ -195,7 +216,11 @@ async def test_behaviour_38_status_shows_state_current_step_and_progress_and_adv
         ("ask", "completed"), ("shape", "completed"), ("work", "running"), ("finish", "pending"),
     ]  # fmt: skip
     (action,) = run["actions"]
-    assert (action["action"], action["status"], action["holder"]) == ("work", "claimed", "treadle-agent-one/test-client")
+    assert (action["action"], action["status"], action["holder"]) == (
+        "work",
+        "claimed",
+        "treadle-agent-one/test-client",
+    )
 
 
 async def test_behaviour_39_inputs_and_results_as_json_text_are_read_as_if_native(store: Shop) -> None:
@@ -231,7 +256,10 @@ async def test_behaviour_40_what_a_person_rejects_is_not_approved_and_no_agent_c
 
 async def test_behaviour_8_2_9_the_step_of_a_silent_agent_is_offered_to_another(store: Shop) -> None:
     store.write("small", SMALL)
-    async with store.agent("first", session="treadle-agent-one") as one, store.agent("second", session="treadle-agent-two") as two:
+    async with (
+        store.agent("first", session="treadle-agent-one") as one,
+        store.agent("second", session="treadle-agent-two") as two,
+    ):
         step = await one("start_workflow", workflow="small", inputs={"topic": "tea"})
         held = await two("get_next_step", run_id=step["run_id"])
         assert (held["kind"], held["waiting_on"], "held_until" in held.data) == ("waiting", "another_agent", True)

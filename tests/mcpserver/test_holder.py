@@ -3,7 +3,6 @@
 import pytest
 
 from treadle.mcpio.server.holder import Holder, call_key, client_name, session_of
-from treadle.mcpio.server.place import branch_of, directory_of
 from treadle.presence import process_of
 
 
@@ -28,7 +27,14 @@ def test_a_branch_makes_somebody_of_its_own_whose_process_can_be_seen_dead() -> 
 
 @pytest.mark.parametrize(
     "told, name",
-    [("Claude Code", "claude-code"), (None, "agent"), ("", "agent"), ("../../x", "..-..-x"), ("\u202e", "agent"), ("a" * 99, "a" * 32)],
+    [
+        ("Claude Code", "claude-code"),
+        (None, "agent"),
+        ("", "agent"),
+        ("../../x", "..-..-x"),
+        ("\u202e", "agent"),
+        ("a" * 99, "a" * 32),
+    ],
 )
 def test_what_a_client_calls_itself_is_outside_text(told: str | None, name: str) -> None:
     assert client_name(told) == name
@@ -40,23 +46,3 @@ def test_the_clients_own_id_of_a_call_is_its_key_within_the_session() -> None:
     assert call_key({"claudecode/toolUseId": "t1", "progressToken": 3}, holder) == "treadle-agent-x:t1"
     assert call_key({"callId": 7}, holder) is None
     assert call_key(None, holder) is None
-
-
-def test_the_branch_is_read_without_git(tmp_path) -> None:
-    (tmp_path / ".git").mkdir()
-    (tmp_path / ".git" / "HEAD").write_text("ref: refs/heads/feature/tea\n")
-    (tmp_path / "deep").mkdir()
-    assert branch_of(tmp_path / "deep") == "feature/tea"
-    (tmp_path / ".git" / "HEAD").write_text("0" * 40)
-    assert branch_of(tmp_path) == ""
-    linked = tmp_path / "linked"
-    (tmp_path / ".git" / "worktrees" / "linked").mkdir(parents=True)
-    (tmp_path / ".git" / "worktrees" / "linked" / "HEAD").write_text("ref: refs/heads/other\n")
-    linked.mkdir()
-    (linked / ".git").write_text(f"gitdir: {tmp_path / '.git' / 'worktrees' / 'linked'}\n")
-    assert branch_of(linked) == "other"
-
-
-def test_the_project_is_the_one_that_the_client_names(tmp_path) -> None:
-    assert directory_of({"CLAUDE_PROJECT_DIR": str(tmp_path)}) == tmp_path
-    assert directory_of({"TREADLE_PROJECT": str(tmp_path), "CLAUDE_PROJECT_DIR": "/elsewhere"}) == tmp_path

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from tests.mcpserver.flows import FANNED, GATED, SMALL
-from tests.mcpserver.support import Shop, written
+from tests.mcpserver.support import LOST, Shop, written
 
 SERVED = """\
 name: served
@@ -13,6 +13,12 @@ steps:
   - {id: ask, prompt: "Go?"}
   - {id: search, type: mcp_call, tool: web.search, parameters: {query: x}, effect: read, output_to: hits}
   - {id: work, delegate: "Found {{ state.hits }}"}
+"""
+WRITING = """\
+name: writing
+steps:
+  - {id: ask, prompt: "Go?"}
+  - {id: send, type: mcp_call, tool: mail.send, parameters: {to: x}, effect: send}
 """
 ASKING = """\
 name: asking
@@ -79,7 +85,9 @@ async def test_a_decision_ends_the_wait_of_whoever_polls(store: Shop) -> None:
     assert (ended["status"], ended["result"]) == ("completed", "the plan")
 
 
-async def test_a_question_inside_a_branch_goes_to_the_main_channel_and_the_branch_waits_for_a_person(store: Shop) -> None:
+async def test_a_question_inside_a_branch_goes_to_the_main_channel_and_the_branch_waits_for_a_person(
+    store: Shop,
+) -> None:
     store.write("asking", ASKING)
     async with store.agent() as agent:
         question = await agent("start_workflow", workflow="asking")
@@ -93,7 +101,11 @@ async def test_a_question_inside_a_branch_goes_to_the_main_channel_and_the_branc
             if branch.index == 0:
                 assert told["instructions"] == "Look at a: yes, a"
                 continue
-            assert (told["kind"], told["waiting_on"], told["next"].startswith("Call get_next_step")) == ("waiting", "person", True)
+            assert (told["kind"], told["waiting_on"], told["next"].startswith("Call get_next_step")) == (
+                "waiting",
+                "person",
+                True,
+            )
             refused = await agent.do(second["next"], result="I say so", branch=written_so)
             assert refused["code"] == "foreign"
 
@@ -105,7 +117,10 @@ async def test_branches_in_work_are_not_handed_out_again_until_their_agent_is_go
         fan = await agent.do(step["next"], result=["pearl", "quartz"])
         await agent.do(fan["branches"][0]["prompt"])
         rest = await agent.do(fan["next"])
-        assert ([branch["branch"] for branch in rest["branches"]], rest["in_work"]) == ([fan["branches"][1]["branch"]], 1)
+        assert ([branch["branch"] for branch in rest["branches"]], rest["in_work"]) == (
+            [fan["branches"][1]["branch"]],
+            1,
+        )
         await agent.do(fan["branches"][1]["prompt"])
         waiting = await agent.do(fan["next"])
         assert (waiting["kind"], waiting["in_work"]) == ("waiting", ["each[0]", "each[1]"])
@@ -116,7 +131,10 @@ async def test_branches_in_work_are_not_handed_out_again_until_their_agent_is_go
 
 async def test_taking_over_fences_the_other_off(store: Shop) -> None:
     store.write("small", SMALL)
-    async with store.agent("first", session="treadle-agent-one") as one, store.agent("second", session="treadle-agent-two") as two:
+    async with (
+        store.agent("first", session="treadle-agent-one") as one,
+        store.agent("second", session="treadle-agent-two") as two,
+    ):
         step = await one("start_workflow", workflow="small", inputs={"topic": "tea"})
         held = await two("get_next_step", run_id=step["run_id"])
         call = held["next"][held["next"].index("gone: ") + 6 :]
@@ -138,7 +156,10 @@ async def test_a_session_that_comes_back_still_holds_what_it_held(store: Shop) -
 
 async def test_a_heartbeat_keeps_a_step_and_only_its_holder_can_give_one(store: Shop) -> None:
     store.write("small", SMALL)
-    async with store.agent("first", session="treadle-agent-one") as one, store.agent("second", session="treadle-agent-two") as two:
+    async with (
+        store.agent("first", session="treadle-agent-one") as one,
+        store.agent("second", session="treadle-agent-two") as two,
+    ):
         step = await one("start_workflow", workflow="small", inputs={"topic": "tea"})
         for _ in range(3):
             store.clock.advance(200_000)
@@ -151,9 +172,28 @@ async def test_a_heartbeat_keeps_a_step_and_only_its_holder_can_give_one(store: 
 
 async def test_asking_again_late_keeps_the_step_too(store: Shop) -> None:
     store.write("small", SMALL)
-    async with store.agent("first", session="treadle-agent-one") as one, store.agent("second", session="treadle-agent-two") as two:
+    async with (
+        store.agent("first", session="treadle-agent-one") as one,
+        store.agent("second", session="treadle-agent-two") as two,
+    ):
         step = await one("start_workflow", workflow="small", inputs={"topic": "tea"})
         for _ in range(4):
             store.clock.advance(200_000)
             assert (await one("get_next_step", run_id=step["run_id"]))["attempt"] == 1
         assert (await two("get_next_step", run_id=step["run_id"]))["waiting_on"] == "another_agent"
+
+
+async def test_what_nobody_knows_the_outcome_of_waits_for_a_person_and_an_agent_is_told_the_command(
+    store: Shop,
+) -> None:
+    store.write("writing", WRITING)
+    store.outside.answers["mail.send"] = LOST
+    async with store.agent() as agent:
+        step = await agent("start_workflow", workflow="writing")
+        await agent.do(step["next"], result="go")
+        await agent("get_next_step", run_id=step["run_id"], wait_seconds=1)
+        waiting = await agent("get_next_step", run_id=step["run_id"])
+        assert (waiting["kind"], waiting["waiting_on"]) == ("waiting", "person")
+        assert f"treadle answer {step['run_id']}" in waiting["next"]
+        refused = await agent("submit_result", run_id=step["run_id"], action="send", attempt=1, result="surely sent")
+        assert (refused["code"], refused.is_error) == ("foreign", True)

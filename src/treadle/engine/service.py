@@ -299,7 +299,9 @@ class Service:
         """Part the open branches into those that somebody works and those that nobody does."""
         now_ms, run = self.clock.now_ms(), base.run
         busy = {token for token, at_ms in self._asked_ms.items() if at_ms >= now_ms - ASKED_LATELY_MS}
-        claimed = {a.id: a.channel for a in run.actions if a.status == "claimed" and a.performer != "server" and a.channel}
+        claimed = {
+            a.id: a.channel for a in run.actions if a.status == "claimed" and a.performer != "server" and a.channel
+        }
         if claimed:
             leases = (await self.engine.snapshot(run.run_id)).leases
             busy |= {claimed[lease.action] for lease in leases if lease.action in claimed and lease.until_ms > now_ms}

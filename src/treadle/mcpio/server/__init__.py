@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from treadle.mcpio.server.calls import Here, Workflows
 
 
-def build_server(service: "Service", workflows: "Workflows", here: "Here | None" = None, *, session: str = "treadle-agent-here") -> "MCPServer[Any]":
+def build_server(
+    service: "Service", workflows: "Workflows", here: "Here | None" = None, *, session: str = "treadle-agent-here"
+) -> "MCPServer[Any]":
     """Make a server over an open service, for any transport of the SDK; `session` names whoever holds steps through it."""
     # Core and engine: `treadle mcp` imports them beside its start.
     from treadle.mcpio.server.calls import Calls, Here

@@ -71,7 +71,9 @@ class Calls:
 
         def read() -> list[tuple["Listed", Definition | None]]:
             fitting = [
-                row for row in self.workflows.workflows() if all(w in f"{row.name} {row.description}".lower() for w in words)
+                row
+                for row in self.workflows.workflows()
+                if all(w in f"{row.name} {row.description}".lower() for w in words)
             ]
             left_out.append(max(0, len(fitting) - WORKFLOWS_SHOWN_MAX))
             return [(row, self._definition(row)) for row in fitting[:WORKFLOWS_SHOWN_MAX]]
@@ -93,7 +95,11 @@ class Calls:
         if inputs is None:
             inputs = {}
         if not isinstance(inputs, dict):
-            return error("bad_arguments", "start_workflow: inputs: must be an object, by name", "nothing was started; call it again")
+            return error(
+                "bad_arguments",
+                "start_workflow: inputs: must be an object, by name",
+                "nothing was started; call it again",
+            )
         if given.size_of(inputs) > given.INPUTS_BYTES_MAX:
             return _too_large("inputs", given.INPUTS_BYTES_MAX)
         definition = await asyncio.to_thread(self._startable, args.workflow)
@@ -105,14 +111,24 @@ class Calls:
         key = f"{call.holder.session}:{args.key}" if args.key is not None else call.key
         offer = await self.service.start(definition, inputs, caller, meta, key=key)
         if offer.refusal is not None:
-            hint = f'nothing was started; describe_workflow(workflow="{args.workflow}") shows the inputs' if offer.refusal.code != "conflict" else ""
+            hint = (
+                f'nothing was started; describe_workflow(workflow="{args.workflow}") shows the inputs'
+                if offer.refusal.code != "conflict"
+                else ""
+            )
             return refused(offer.refusal, hint)
         first = offer
         if offer.kind != "ended":
             offer = await self._next(Channel(run_id=offer.run.run_id), call, wait_seconds=args.wait_seconds)
         reply = await told(self.service, offer, Channel(run_id=first.run.run_id))
-        said = "This start was asked for before; it is the same run." if first.duplicate else f"Started {definition.name}."
-        data = {**reply.data, "workflow": definition.name, **({"duplicate": True} if first.duplicate else {"started": True})}
+        said = (
+            "This start was asked for before; it is the same run." if first.duplicate else f"Started {definition.name}."
+        )
+        data = {
+            **reply.data,
+            "workflow": definition.name,
+            **({"duplicate": True} if first.duplicate else {"started": True}),
+        }
         return Reply(text=f"{said}\n{reply.text}", data=data, is_error=reply.is_error)
 
     def _load(self, name: str) -> "Loaded":
@@ -141,10 +157,18 @@ class Calls:
         has_result = "result" in args.model_fields_set
         if args.outcome == "cannot":
             if (has_result and args.result is not None) or not args.reason:
-                return error("bad_arguments", "submit_result: with outcome=cannot there is a reason and no result", "call it again")
+                return error(
+                    "bad_arguments",
+                    "submit_result: with outcome=cannot there is a reason and no result",
+                    "call it again",
+                )
             failure = Failure(error_class=args.error_class, message=args.reason, step=args.action)
         elif not has_result:
-            return error("bad_arguments", "submit_result: result: is missing", "give it as the step's `expected` says; null where nothing is asked for")
+            return error(
+                "bad_arguments",
+                "submit_result: result: is missing",
+                "give it as the step's `expected` says; null where nothing is asked for",
+            )
         else:
             value = await self._read(args)
             if given.size_of(value) > given.RESULT_BYTES_MAX:
@@ -183,7 +207,13 @@ class Calls:
             said = f"`{args.action}` is not held by you as attempt {args.attempt}"
             return error("not_held", said, f"stop working on it; {channel.call('get_next_step')}")
         seconds = (until_ms - self.service.clock.now_ms()) // 1000
-        data = {"kind": "held", "run_id": args.run_id, "action": args.action, "lease_seconds": seconds, "lease_until": instant(until_ms)}
+        data = {
+            "kind": "held",
+            "run_id": args.run_id,
+            "action": args.action,
+            "lease_seconds": seconds,
+            "lease_until": instant(until_ms),
+        }
         text = f"`{args.action}` of run {args.run_id} is yours for {seconds} s more, until {data['lease_until']}."
         return Reply(text=text, data=data)
 

@@ -36,7 +36,12 @@ def list_reply(rows: "Sequence[tuple[Listed, Definition | None]]", left_out: int
         for row in listed
     ]
     then = "describe_workflow says more of one; start_workflow(workflow=…, inputs={…}) starts it"
-    data: dict[str, Any] = {"kind": "workflows", "workflows": listed, **({"left_out": left_out} if left_out else {}), "next": then}
+    data: dict[str, Any] = {
+        "kind": "workflows",
+        "workflows": listed,
+        **({"left_out": left_out} if left_out else {}),
+        "next": then,
+    }
     more = [f"{left_out} more are left out; narrow the list with `find`."] if left_out else []
     return Reply(text="\n".join([*(lines or ["There are no workflows here."]), *more, then]), data=data)
 
@@ -70,7 +75,9 @@ def describe_reply(loaded: "Loaded") -> Reply:
         then = f'start_workflow(workflow="{loaded.name}", inputs={{{inputs}}})'
     else:
         then = "it cannot be started; tell the user what is wrong with it"
-    faults = [str(problem) for problem in loaded.problems if problem.severity == "error" or loaded.definition is not None]
+    faults = [
+        str(problem) for problem in loaded.problems if problem.severity == "error" or loaded.definition is not None
+    ]
     data |= {"problems": faults[:PROBLEMS_SHOWN_MAX]} if faults else {}
     data |= {"not_yet": [f"{row.feature} ({row.file}:{row.line})" for row in loaded.not_yet]} if loaded.not_yet else {}
     data["next"] = then
@@ -136,7 +143,9 @@ def _performer(step: Step, agent: str) -> str:
 
 
 def _text(data: dict[str, Any]) -> str:
-    lines = [f"{data['name']} {data.get('version', '')} ({data['source']}): {data.get('description') or 'no description'}"]
+    lines = [
+        f"{data['name']} {data.get('version', '')} ({data['source']}): {data.get('description') or 'no description'}"
+    ]
     if data.get("inputs"):
         lines += ["Inputs:", *(f"- {name}: {json_text(schema)}" for name, schema in data["inputs"].items())]
     if data.get("steps"):
@@ -148,7 +157,9 @@ def _text(data: dict[str, Any]) -> str:
 
 
 def _step_line(row: dict[str, Any]) -> str:
-    more = [row[name] for name in ("tool", "effect") if name in row] + (["conditional"] if row.get("conditional") else [])
+    more = [row[name] for name in ("tool", "effect") if name in row] + (
+        ["conditional"] if row.get("conditional") else []
+    )
     said = f" — {row['description']}" if "description" in row else ""
     marks = f" [{', '.join(more)}]" if more else ""
     return f"- {row['step']}: {row['type']} by {row['by']}{marks}{said}"

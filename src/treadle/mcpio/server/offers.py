@@ -81,7 +81,11 @@ def _about_answer(reply: Reply, offer: Offer) -> Reply:
     if offer.duplicate:
         said, word = "This answer was given before; the first one stands and nothing was done twice.", "duplicate"
     elif offer.answered is not None:
-        said = "Your answer completed its step." if offer.answered == "completed" else "The step's attempt was recorded as failed."
+        said = (
+            "Your answer completed its step."
+            if offer.answered == "completed"
+            else "The step's attempt was recorded as failed."
+        )
         word = offer.answered
     else:
         return reply
@@ -121,7 +125,7 @@ def _step_text(data: dict[str, Any], workflow: str) -> str:
         head += f" Due at {data['due_at']}."
     own = next(json_text(data[name]) for name in ("message", "instructions", "call") if name in data)
     parts = [head, own]
-    parts += [f"`expected`: {json_text(data['expected'])}"] if "expected" in data else []
+    parts += [f"`{name}`: {json_text(data[name])}" for name in ("default", "effect", "expected") if name in data]
     parts += [data["note"]] if "note" in data else []
     return "\n\n".join([*parts, data["next"]])
 
@@ -156,13 +160,18 @@ def _delegated(action: ActionView, channel: Channel, then: str) -> tuple[dict[st
     if agent == "@task":
         return own, f"Have a fresh sub-agent do this (yourself if you can start none), then pass on its answer: {then}"
     name = str(agent).removeprefix("@")
-    return own, f"Have the agent `{name}` do this (a fresh sub-agent if there is none of that name), then pass on its answer: {then}"
+    return (
+        own,
+        f"Have the agent `{name}` do this (a fresh sub-agent if there is none of that name), then pass on its answer: {then}",
+    )
 
 
 def _warnings(action: ActionView) -> Sequence[str]:
     found: list[str] = []
     if action.redo:
-        found.append("An earlier performer was lost in the middle of this: look at what is there already before you repeat anything.")
+        found.append(
+            "An earlier performer was lost in the middle of this: look at what is there already before you repeat anything."
+        )
     if action.problem is not None:
         found.append(f"The last answer or attempt did not do ({action.problem.error_class}): {action.problem.message}")
     return found
@@ -228,11 +237,19 @@ async def _branch_ended(service: Service, channel: Channel) -> Reply:
 async def _waiting(service: Service, offer: Offer, channel: Channel) -> Reply:
     snapshot = await service.engine.snapshot(channel.run_id)
     run = offer.run
-    mine = [a for a in run.actions if is_under(a.id, channel.path)] if channel.written is not None else list(run.actions)
+    mine = (
+        [a for a in run.actions if is_under(a.id, channel.path)] if channel.written is not None else list(run.actions)
+    )
     waits = why(replace(run, actions=tuple(mine)), served=True)
     held = _held(waits, snapshot, service.clock.now_ms(), channel)
     on = "another_agent" if held is not None else waiting_on(waits)
-    data: dict[str, Any] = {"kind": "waiting", "run_id": channel.run_id, "status": run.status, "waiting_on": on, "why": waits.message}
+    data: dict[str, Any] = {
+        "kind": "waiting",
+        "run_id": channel.run_id,
+        "status": run.status,
+        "waiting_on": on,
+        "why": waits.message,
+    }
     text = f"Nothing to do now in run {channel.run_id} ({run.status}), waiting on {on}: {waits.message}."
     if held is not None:
         data["held_until"] = held
@@ -251,7 +268,14 @@ async def _waiting(service: Service, offer: Offer, channel: Channel) -> Reply:
 
 def waiting_on(waits: Wait) -> str:
     """Say in one word who moves the run on."""
-    return {"agent": "agent", "server": "server", "stalled": "server", "nothing": "server", "time": "time", "ended": "nobody"}.get(waits.kind, "person")
+    return {
+        "agent": "agent",
+        "server": "server",
+        "stalled": "server",
+        "nothing": "server",
+        "time": "time",
+        "ended": "nobody",
+    }.get(waits.kind, "person")
 
 
 def _held(waits: Wait, snapshot: Snapshot, now_ms: int, channel: Channel) -> str | None:
@@ -264,7 +288,11 @@ def _held(waits: Wait, snapshot: Snapshot, now_ms: int, channel: Channel) -> str
 def _next_of(waits: Wait, channel: Channel, *, in_work: bool, held: bool) -> str:
     run_id, wait = channel.run_id, channel.wait
     if channel.written is not None:
-        patience = "; if it is still a person that is waited for, stop and report that" if waiting_on(waits) == "person" else ""
+        patience = (
+            "; if it is still a person that is waited for, stop and report that"
+            if waiting_on(waits) == "person"
+            else ""
+        )
         return f"Call {wait}{patience}"
     match waits.kind:
         case "approval":

@@ -23,23 +23,28 @@ from treadle.config.servers import STARTED_BY
 from treadle.core.errors import RequestError, TreadleError
 from treadle.mcpio.server.build import build
 from treadle.mcpio.server.holder import session_of
-from treadle.mcpio.server.place import branch_of, directory_of
 
 if TYPE_CHECKING:
     from treadle.mcpio.server.calls import Calls
 
 CLOSE_GRACE_S: Final = 10.0
+# How Claude Code tells its servers which project they were started for; `TREADLE_PROJECT` and `--project` are read before this.
+_CLIENTS_PROJECT: Final = "CLAUDE_PROJECT_DIR"
 _log = logging.getLogger(__name__)
 
 
-def run_stdio(environ: Mapping[str, str], directory: Path | None = None, flags: Mapping[str, object] | None = None) -> int:
-    """Serve until the client leaves; gives the exit code. Without a `directory`, the project is the one that the client told of."""
+def run_stdio(
+    environ: Mapping[str, str], directory: Path | None = None, flags: Mapping[str, object] | None = None
+) -> int:
+    """Serve until the client leaves; gives the exit code. Without a `directory`, it is the one that the client told of, or the current one."""
     if environ.get(STARTED_BY):
-        sys.stderr.write("treadle mcp: Treadle itself started this process, which would be a circle; remove the entry from its servers\n")
+        sys.stderr.write(
+            "treadle mcp: Treadle itself started this process, which would be a circle; remove the entry from its servers\n"
+        )
         return 2
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     session = session_of(environ)
-    where = directory or directory_of(environ)
+    where = directory or Path(environ.get(_CLIENTS_PROJECT) or Path.cwd())
     return asyncio.run(_serve(lambda: _project(where, environ, flags, session), session))
 
 
@@ -62,12 +67,16 @@ class Opening:
             async with self._opened() as calls:
                 self._answering.set_result(calls)
                 await self._closing.wait()
-        except Exception as problem:  # the border of the process: a project that cannot be opened is told to every caller
+        except (
+            Exception
+        ) as problem:  # the border of the process: a project that cannot be opened is told to every caller
             if self._answering.done():
                 raise
             known = isinstance(problem, TreadleError)
             _log.error("the project cannot be opened: %s", problem, exc_info=None if known else problem)
-            self._answering.set_exception(problem if known else RequestError(f"the project cannot be opened: {problem}", code="not_open_here"))
+            self._answering.set_exception(
+                problem if known else RequestError(f"the project cannot be opened: {problem}", code="not_open_here")
+            )
             await self._closing.wait()
 
     def close(self) -> None:
@@ -86,9 +95,13 @@ async def _serve(opened: "Callable[[], AbstractAsyncContextManager[Calls]]", ses
     opening.close()
     await asyncio.wait({holding}, timeout=CLOSE_GRACE_S)
     code = 0
-    if holding.done() and (problem := holding.exception()) is not None:
-        _log.error("the project can no longer be served: %s", problem, exc_info=problem)
-        code = 1
+    for task, said in (
+        (holding, "the project can no longer be served"),
+        (serving, "the client can no longer be reached"),
+    ):
+        if task.done() and (problem := task.exception()) is not None:
+            _log.error("%s: %s", said, problem, exc_info=problem)
+            code = 1
     if not serving.done():
         # The SDK reads stdin in a thread that nothing can interrupt; what matters has been closed.
         sys.stderr.flush()
@@ -113,13 +126,15 @@ async def _project(
         # Of a process of the same session that was killed while it made its mark.
         (opened.live_dir / f".{session}").unlink(missing_ok=True)
         with presence.Presence(opened.live_dir, session, what="agent", serves=False):
-            yield calls.Calls(opened.service, opened, calls.Here(directory=str(root), branch=lambda: branch_of(root)))
+            yield calls.Calls(
+                opened.service, opened, calls.Here(directory=str(root), branch=lambda: compose.branch_of(root))
+            )
             await opened.let_go(session)
 
 
 def _imported() -> Any:
     # Core, engine and store: the list of tools does not wait for them.
     from treadle import compose, presence
-    from treadle.mcpio.server import calls
+    from treadle.mcpio.server import calls  # as above
 
     return calls, compose, presence

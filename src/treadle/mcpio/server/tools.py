@@ -115,7 +115,9 @@ class ServedTool(Tool):
             return _bad_arguments(self.spec, problem)
         request = context.request_context
         params = request.session.client_params
-        holder = Holder(session=self.session, client=client_name(params.client_info.name if params is not None else None))
+        holder = Holder(
+            session=self.session, client=client_name(params.client_info.name if params is not None else None)
+        )
         call = Call(
             holder=holder, key=call_key(request.meta, holder),
             progress=lambda done, message: context.report_progress(done, message=message),
@@ -161,11 +163,15 @@ def _meta(spec: Spec) -> dict[str, Any] | None:
 
 
 def _bad_arguments(spec: Spec, problem: ValidationError) -> Reply:
-    faults = [f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {_said(each)}" for each in problem.errors(include_url=False)]
+    faults = [
+        f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {_said(each)}" for each in problem.errors(include_url=False)
+    ]
     takes = ", ".join(
         name if field.is_required() else f"{name}?" for name, field in spec.arguments.model_fields.items()
     )
-    return error("bad_arguments", f"{spec.name}: {'; '.join(faults)}", f"nothing was done; call it again. It takes {takes}")
+    return error(
+        "bad_arguments", f"{spec.name}: {'; '.join(faults)}", f"nothing was done; call it again. It takes {takes}"
+    )
 
 
 def _said(fault: Any) -> str:
