@@ -162,7 +162,8 @@ def workflow(*steps: Step, name: str = "test", tasks: Mapping[str, Task] | None 
     return Definition(
         name=name,
         main=task(*steps, **scope),
-        language=LANGUAGE, semantics=SEMANTICS,
+        language=LANGUAGE,
+        semantics=SEMANTICS,
         tasks=dict(tasks or {}),
         functions={name: version for name, (version, _) in FUNCTIONS.items()},
     )

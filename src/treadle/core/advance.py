@@ -13,6 +13,8 @@ A late, double or foreign event gives the same state and a refusal or note; only
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from treadle.core import limits
+from treadle.core.aside import size_of
 from treadle.core.bind import bind_inputs
 from treadle.core.claims import claim_next
 from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAction
@@ -90,7 +92,7 @@ def _unborn(definition: Definition, event: Event) -> RunState:
         raise HistoryMismatchError(f"a run begins with RunStarted, not with {type(event).__name__}")
     return RunState(
         run_id=event.run_id, seed=event.seed, semantics=definition.semantics, env=event.env, started_at_ms=event.at_ms,
-        started_by=event.by.name, now_ms=event.at_ms,
+        started_by=event.by.name, now_ms=event.at_ms, size_bytes=limits.ENTRY_BYTES + size_of({**event.env}),
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     ceiling_ms = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
     wait_ms = draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
     problem = replace(failure, result=draft.keep(failure.result))
-    draft.put_action(replace(action, status="backoff", failures=action.failures + 1, holder=None, problem=problem))
+    draft.put_action(replace(action, status="backoff", failures=action.failures + 1, lapses=0, holder=None, problem=problem))
     draft.arm("backoff", action.id, draft.now_ms + wait_ms)
     draft.note("retry_planned", action.id, attempt=action.attempt + 1, wait_ms=wait_ms)
 

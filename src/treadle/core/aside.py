@@ -47,7 +47,9 @@ def fill(value: Value, read: Callable[[str], Value]) -> Value:
 
 def make_room(state: RunState, set_aside: dict[str, bytes]) -> RunState:
     """Measure a state; if it is too large, set values aside, the largest first, adding them to `set_aside`."""
-    size, threshold = len(dumps(state)), limits.BLOB_BYTES_MIN
+    # What is open still grows where it stands: a claim, a timer, a mark.
+    growth = (len(state.nodes) + len(state.frames) + len(state.actions)) * limits.ENTRY_BYTES // 2
+    size, threshold = len(dumps(state)) + growth, limits.BLOB_BYTES_MIN
     wanted = limits.STATE_BYTES_MAX if size <= limits.STATE_BYTES_MAX else limits.STATE_BYTES_MAX * 3 // 4
     left = size
 
@@ -63,7 +65,7 @@ def make_room(state: RunState, set_aside: dict[str, bytes]) -> RunState:
     while left > wanted and threshold > limits.SPILL_BYTES_MIN:
         threshold //= 2
         state = _shrunk(state, shrink)
-    return replace(state, size_bytes=size if left == size else len(dumps(state)))
+    return replace(state, size_bytes=size if left == size else len(dumps(state)) + growth)
 
 
 def _shrunk(state: RunState, shrink: Shrink) -> RunState:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from treadle.core import limits
-from treadle.core.commands import Blob, Command, Decision, Note
+from treadle.core.commands import Blob, Command, Decision, Note, Perform
 from treadle.core.definition import Definition, Step, Task
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.expr import NeedBlobs as NeedBlobsError
@@ -50,7 +50,7 @@ class Draft:
             state = make_room(state, self.set_aside)
             if state.size_bytes > limits.STATE_BYTES_MAX and state.parked is None:
                 self.park(f"the state is larger than {limits.STATE_BYTES_MAX} bytes, and nothing in it can be set aside", "treadle")
-                state = replace(state, parked=self.parked)
+                state = replace(state, parked=self.parked, size_bytes=state.size_bytes + limits.ENTRY_BYTES)
         return Decision(
             state=state, changed=True, commands=tuple(self.commands), notes=tuple(self.notes),
             blobs=tuple(Blob(digest=d, body=b) for d, b in self.set_aside.items()), refusal=self.refusal,
@@ -198,7 +198,7 @@ class Draft:
     def keep(self, value: Value) -> Value:
         """Make a value fit to stand in the state: a large one is set aside at once (ruling 10)."""
         size = size_of(value)
-        if size > limits.BLOB_BYTES_MIN:
+        if size > limits.BLOB_BYTES_MIN and not isinstance(value, BlobRef):
             return self.set_value_aside(value)
         self.size_bytes += size
         return value
@@ -217,7 +217,9 @@ class Draft:
         self.put_frame(replace(scope, state={**(scope.state or {}), **kept}))
 
     def park(self, reason: str, by: str) -> None:
-        """Set the run aside (ruling 24)."""
+        """Set the run aside (ruling 24); what this very transition would have had performed waits too."""
+        self.commands = [command for command in self.commands if not isinstance(command, Perform)]
         self.parked = Parked(reason=reason, by=by, at_ms=self.now_ms)
+        self.size_bytes += limits.ENTRY_BYTES + size_of(reason)
         self.changed = True
         self.note("run_parked", "", reason=reason, by=by)

@@ -109,7 +109,7 @@ def _open_action(draft: Draft, node: StepNode, step: Step, kind: str, params: di
         id=node.path, at=node.at, kind=kind, performer=step.performer, effect=step.effect, repeatable=step.repeatable,
         channel="" if kind in {"prompt", "approve"} else draft.frames[node.frame].channel,
         params={name: draft.keep(value) if name not in RULES else value for name, value in params.items()},
-        opened_at_ms=draft.now_ms, digest=digest(canonical(params["show"])) if kind == "approve" else None,
+        opened_at_ms=draft.now_ms, digest=digest(canonical(draft.whole(params["show"]))) if kind == "approve" else None,
     )  # fmt: skip
     draft.put(replace(node, phase="action", results=()))
     draft.put_action(action)

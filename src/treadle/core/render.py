@@ -8,6 +8,7 @@ and expressions are pure, so the second rendering passes the same calls with the
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from treadle.core.commands import Evaluate
 from treadle.core.draft import Draft
@@ -35,6 +36,7 @@ class RenderFailedError(Exception):
         self.failure = failure
 
 
+@lru_cache(maxsize=64)
 def instant(at_ms: int) -> str:
     """Write an instant as ISO-8601 UTC text with milliseconds (ruling 5)."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
