@@ -1,12 +1,13 @@
 """Record what a command prints in a terminal, as a picture for the documentation.
 
-usage: python -m scripts.picture FILE.svg [--columns N] [--title TEXT] -- COMMAND [ARGS]
+usage: python -m scripts.picture FILE.svg [--columns N] [--title TEXT] [--last LINES] [--keys TEXT] -- COMMAND [ARGS]
 
 The command runs for real in a pseudo-terminal of that width; what it leaves on the screen and above it is drawn. It must end with exit 0.
 """
 
 import argparse
 import io
+import itertools
 import os
 import pty
 import struct
@@ -29,22 +30,23 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("--title", default="treadle")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    wanted = parser.parse_args()
-    command = [word for word in wanted.command if word != "--"]
-    screen, code = recorded(command, wanted.columns)
+    parser.add_argument("--keys", default="", help="text that is typed at once")
+    parser.add_argument("--last", type=int, default=ROWS, help="draw only so many of the last lines")
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    wanted, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
+    screen, code = recorded(command, wanted.columns, wanted.keys.encode())
     if code != 0:
         sys.stderr.write(f"picture: {' '.join(command)} ended with exit {code}; nothing was drawn\n")
         return 1
     console = Console(record=True, width=wanted.columns, file=io.StringIO(), force_terminal=True)
-    for line in lines(screen):
+    for line in lines(screen)[-wanted.last :]:
         console.print(line)
     wanted.file.parent.mkdir(parents=True, exist_ok=True)
     console.save_svg(str(wanted.file), title=wanted.title)
     return 0
 
 
-def recorded(command: list[str], columns: int) -> tuple[pyte.Screen, int]:
+def recorded(command: list[str], columns: int, keys: bytes) -> tuple[pyte.Screen, int]:
     """Run a command in a pseudo-terminal and give its screen at the end."""
     screen = pyte.Screen(columns, ROWS)
     stream = pyte.ByteStream(screen)
@@ -54,6 +56,7 @@ def recorded(command: list[str], columns: int) -> tuple[pyte.Screen, int]:
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm-256color"}
     )
     os.close(theirs)
+    os.write(ours, keys)
     while True:
         try:
             data = os.read(ours, 65_536)
@@ -68,10 +71,10 @@ def recorded(command: list[str], columns: int) -> tuple[pyte.Screen, int]:
 def lines(screen: pyte.Screen) -> list[Text]:
     found: list[Text] = []
     for row in range(screen.lines):
+        cells = [screen.buffer[row][column] for column in range(screen.columns)]
         text = Text()
-        for column in range(screen.columns):
-            cell = screen.buffer[row][column]
-            text.append(cell.data, style(cell))
+        for look, run in itertools.groupby(cells, style):
+            text.append("".join(cell.data for cell in run), look)
         text.rstrip()
         found.append(text)
     while found and not found[-1].plain.strip():
