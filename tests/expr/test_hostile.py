@@ -3,11 +3,15 @@
 Budgets are checked by counting moves, and time with a wide margin: what is meant to take 50 ms at most must not take a second on a busy machine.
 """
 
+import contextlib
+import json
+import re
 import time
 
 import pytest
 
-from tests.expr.support import FUNCTIONS, env, failure, problems, value
+from tests.expr.support import FUNCTIONS, NAMES, env, failure, problems, value
+from tests.expr.test_filters import TABLE
 from treadle.authoring.expressions import ExpressionProblemsError, compile_text
 from treadle.core.expr import ExprError, evaluate
 from treadle.core.values import normalise
@@ -126,6 +130,49 @@ def test_whoever_asks_for_too_much_gets_an_error_soon(source):
 )
 def test_what_lies_within_the_budget_works(source, wanted):
     assert value(source, BIG) == wanted
+
+
+CALLS = sorted(
+    {
+        re.split(r" \| ", expression)[1]
+        for expression, _ in TABLE
+        if re.fullmatch(r"[^|]+ \| [a-z_0-9]+(\([^|]*\))?", expression)
+    }
+)
+VALUES = [
+    "s.text",
+    "s.list",
+    "s.rows",
+    "s.wide",
+    "s.object",
+    "s.words",
+    "s.json",
+    "s.base64",
+    "1.5",
+    "'abc'",
+    "'2026-11-20'",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS)
+def test_no_filter_is_cheaper_in_moves_than_in_time(call):
+    wide = {
+        "wide": "ÀÉ ß" * 10_000,
+        "object": {f"k{n}": n for n in range(3_000)},
+        "base64": "YWJj" * 10_000,
+        "json": json.dumps(BIG["s"]["rows"]),
+    }
+    names = {**NAMES, "s": {**BIG["s"], **wide}}
+    for given in VALUES:
+        expr = compile_text("{{ range(6000) | pick([" + given + " | " + call + ", 0] | last) | length }}")
+        took = []
+        for _ in range(3):
+            begin = time.process_time()
+            with contextlib.suppress(ExprError):
+                evaluate(expr, env(names))
+            took.append(time.process_time() - begin)
+        assert min(took) < 0.2, given
 
 
 def test_more_moves_can_be_allowed_and_fewer():

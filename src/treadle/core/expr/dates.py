@@ -126,7 +126,7 @@ def strftime(ev: Evaluation, value: V, pattern: V) -> V:
         code, rest = (piece[:2], piece[2:]) if piece[0] == "-" else (piece[0], piece[1:])
         out += [_directive(at, code), rest]
     text = "".join(out)
-    ev.charge(len(others) + (len(text) >> 6))
+    ev.charge(20 + 3 * len(others) + (len(text) >> 6))
     return text
 
 

@@ -9,7 +9,7 @@ from typing import Final, cast
 from treadle.core.expr.evaluation import Evaluation, ExprError, V
 from treadle.core.expr.given import int_given, text_given, word_given
 from treadle.core.expr.look import MOVE_BITS, Plain, json_text, opened
-from treadle.core.values import BlobRef, Holed, Value, ValueProblem, canonical, parse_json
+from treadle.core.values import BlobRef, Holed, Value, ValueProblem, as_text, canonical, parse_json
 
 _DIGESTS: Final = ("sha256", "sha512", "sha1", "md5")
 # Text that reads as itself in YAML; everything else is quoted.
@@ -42,7 +42,7 @@ def to_yaml(ev: Evaluation, value: V) -> V:
     lines: list[str] = []
     _yaml(Plain(ev).value(value, 0), 0, lines, "")
     text = "\n".join(lines) + "\n"
-    ev.charge(len(text) >> MOVE_BITS)
+    ev.charge(6 * len(lines) + (len(text) >> MOVE_BITS))
     ev.check_size(len(text))
     return text
 
@@ -75,7 +75,7 @@ def _yaml_entry(head: str, item: Value, depth: int, lines: list[str]) -> None:
 def _yaml_scalar(value: Value) -> str:
     if isinstance(value, str) and _PLAIN_YAML.match(value) and value.lower() not in _YAML_WORDS:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else as_text(value)
 
 
 def to_hash(ev: Evaluation, value: V, algorithm: V = "sha256") -> V:
@@ -83,7 +83,7 @@ def to_hash(ev: Evaluation, value: V, algorithm: V = "sha256") -> V:
     name = word_given(ev, "hash", "algorithm", algorithm, _DIGESTS)
     value = opened(ev, value)
     data = value.encode() if isinstance(value, str) else canonical(Plain(ev).value(value, 0))
-    ev.charge(len(data) >> MOVE_BITS)
+    ev.charge(4 + (len(data) >> 5))
     return hashlib.new(name, data, usedforsecurity=False).hexdigest()
 
 

@@ -157,7 +157,11 @@ def unique(ev: Evaluation, value: V, case_sensitive: V = False, attribute: V = N
 
 def _mark(ev: Evaluation, key: V) -> object:
     key = opened(ev, key)
-    return canonical(Plain(ev).value(key, 0)) if isinstance(key, list | dict) else (_KINDS.get(type(key)), key)
+    if not isinstance(key, list | dict):
+        return _KINDS.get(type(key)), key
+    mark = canonical(Plain(ev).value(key, 0))
+    ev.charge(len(mark) >> 5)
+    return mark
 
 
 def smallest(ev: Evaluation, value: V, case_sensitive: V = False, attribute: V = None) -> "V | Missing":  # noqa: FBT002
@@ -174,8 +178,8 @@ def _extreme(ev: Evaluation, who: str, value: V, case_sensitive: V, attribute: V
     items = items_of(ev, value, who)
     keys = _keys(ev, who, items, attribute, case_sensitive)
     best = 0
+    ev.charge(2 * len(items))
     for index in range(1, len(items)):
-        ev.charge(1)
         if less(ev, keys[index], keys[best]) if who == "min" else less(ev, keys[best], keys[index]):
             best = index
     return items[best] if items else MISSING

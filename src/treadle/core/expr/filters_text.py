@@ -136,7 +136,7 @@ def _wrapped(ev: Evaluation, line: str, width: int, *, cut: bool) -> list[str]:
         if not current and not piece.strip() and lines:
             continue  # white space where a line was broken
         while cut and len(current) + len(piece) > width and piece.strip():
-            ev.charge(1)
+            ev.charge(2)
             taken = width - len(current)
             lines.append(current + piece[:taken])
             current, piece = "", piece[taken:]
@@ -188,7 +188,7 @@ def urlencode(ev: Evaluation, value: V) -> V:
             raise ExprError("types", "`urlencode` of a list wants pairs of name and value")
     else:
         return _made(ev, quote(_escapable(ev, value), safe="/"))
-    ev.charge(len(pairs))
+    ev.charge(5 * len(pairs))
     return _made(ev, "&".join("=".join(quote_plus(_escapable(ev, part)) for part in pair) for pair in pairs))
 
 
@@ -202,7 +202,7 @@ def shell_quote(ev: Evaluation, value: V) -> V:
     """Quote for a POSIX shell, so that it is one word whatever is in it; a list becomes words."""
     value = opened(ev, value)
     words = value if isinstance(value, list) else [value]
-    ev.charge(len(words))
+    ev.charge(3 * len(words))
     return _made(ev, " ".join(_quoted(text_given(ev, "shell_quote", word)) for word in words))
 
 

@@ -252,6 +252,7 @@ def json_text(ev: Evaluation, value: V, indent: int | None = None) -> str:
         text = as_text(plain)
     else:
         text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=indent)
+        ev.charge(len(text) >> 4)  # indenting is done in Python
     ev.charge(len(text) >> MOVE_BITS)
     ev.check_size(len(text))
     return text
@@ -292,7 +293,7 @@ class Plain:
         return {key: self.value(item, depth + 1) for key, item in data.items()}
 
     def _enter(self, count: int, depth: int) -> None:
-        self.ev.charge(1 + count)
+        self.ev.charge(3 + count)
         self._count(2 + count)
         if depth >= _DEPTH_MAX:
             raise too_deep()

@@ -20,13 +20,13 @@ Spans: TypeAlias = tuple[int, ...]
 # Of a split, `a` is preferred to `b`; a jump goes to `a`; a save notes the position as number `a`.
 CHAR, ANY, SET, SPLIT, JUMP, SAVE, ASSERT, MATCH = range(8)
 _WORD_CHARS: Final = frozenset(chr(code) for low, high in WORD for code in range(low, high + 1))
-_SKIPPED_PER_MOVE: Final = 16
+_SKIPPED_PER_MOVE: Final = 3
 
 
 class CharSet:
     """A set of characters; the answers for ASCII are worked out once."""
 
-    __slots__ = ("_ascii", "_bounds", "_fold", "_negated")
+    __slots__ = ("_ascii", "_bounds", "_fold", "_negated", "is_wide")
 
     def __init__(self, ranges: tuple[Range, ...], *, negated: bool, fold: bool) -> None:
         """Merge the ranges; `fold` ignores case."""
@@ -39,6 +39,8 @@ class CharSet:
         self._bounds = [bound for low, high in merged for bound in (low, high + 1)]
         self._fold, self._negated = fold, negated
         self._ascii = [self._test(chr(code)) for code in range(128)]
+        # Folding leads from ASCII to a few characters beyond it, as from k to the Kelvin sign.
+        self.is_wide = negated or fold or bool(merged and merged[-1][1] > 127)
 
     def _test(self, char: str) -> bool:
         forms = cases(char) if self._fold else (char,)
@@ -172,6 +174,10 @@ class Regex:
         self.names = parser.names
         self.size = len(pattern) + len(self.code)
         self._heads = self._first_codes()
+        takers = self._heads or []
+        # Where a match may begin, worked out once for ASCII; `_wide` are those that may take other characters.
+        self._starts = frozenset(char for char in map(chr, range(128)) if any(_takes(head, char) for head in takers))
+        self._wide = [head for head in takers if (head.chars is not None and head.chars.is_wide) or head.char > "\x7f"]
 
     def _first_codes(self) -> list[Code] | None:
         """Give what a match may begin with; None where that is no character (an empty match, an assertion, anything at all)."""
@@ -196,7 +202,7 @@ class Regex:
 
     def search(self, text: str, start: int, charge: Charge) -> Spans | None:
         """Find the first match from `start` on: begin and end of the whole and of each group, -1 where a group took no part."""
-        charge(1 + (len(self.code) >> 4))
+        charge(5 + (len(self.code) >> 4))
         best: Spans | None = None
         blank = (-1,) * (2 * self.groups + 2)
         marks = [-1] * len(self.code)
@@ -227,14 +233,20 @@ class Regex:
         heads = self._heads
         if heads is None:
             return at
-        begin = at
+        begin, looked = at, 0
         if len(heads) == 1 and heads[0].op == CHAR:
             found = text.find(heads[0].char, at)
             at = found if found >= 0 else len(text)
-        else:
-            while at < len(text) and not any(_takes(head, text[at]) for head in heads):
-                at += 1
-        charge((at - begin) * len(heads) // _SKIPPED_PER_MOVE)
+            charge((at - begin) >> 6)
+            return at
+        starts, wide = self._starts, self._wide
+        while at < len(text) and text[at] not in starts:
+            if wide and text[at] > "\x7f":
+                looked += 1
+                if any(_takes(head, text[at]) for head in wide):
+                    break
+            at += 1
+        charge((at - begin) // _SKIPPED_PER_MOVE + looked * (1 + len(wide)))
         return at
 
     def _follow(
