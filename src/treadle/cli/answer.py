@@ -1,6 +1,7 @@
 """`treadle answer`: give a run what one of its open actions asks for, or say what became of one whose performer was lost."""
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import click
 from rich.text import Text
@@ -149,9 +150,9 @@ async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given
         text = given.json_text if given.json_text is not None else given.text
         value = values.read_json(text) if text is not None else None
         said = Said(kind=given.outcome, value=value, text=given.cannot or "")
-    kind = said.kind
-    if kind not in {"done", "not_done", "failed"}:
+    if said.kind not in {"done", "not_done", "failed"}:
         return None
+    kind = cast(Literal["done", "not_done", "failed"], said.kind)
     return await opened.service.resolve(
         view.run_id,
         action.id,
@@ -159,7 +160,7 @@ async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given
         person(),
         kind,
         value=said.value,
-        note=said.text,  # type: ignore[arg-type] - checked above
+        note=said.text,
     )
 
 

@@ -121,15 +121,9 @@ def _tell(code: str, message: str, hint: str, *, as_json: bool, exit_code: int, 
         sys.stderr.write(json.dumps({"error": body}, ensure_ascii=False) + "\n")
         return exit_code
     # rich, for width and colour: only where something is shown.
-    from rich.text import Text
+    from treadle.cli.screen import tell_error
 
-    from treadle.cli.screen import clean, errors
-
-    out = errors()
-    line = Text.assemble((f"error[{code}]", "bold red"), ": ", clean(message))
-    out.print(line, soft_wrap=not out.is_terminal)
-    if hint:
-        out.print(Text.assemble(("  what to do: ", "bold"), clean(hint)), soft_wrap=not out.is_terminal)
+    tell_error(code, message, hint)
     return exit_code
 
 

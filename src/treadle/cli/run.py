@@ -154,9 +154,7 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
             raise
         view = await look(opened, run_id)
         carried = Carried(view=view, wait=waits_for(opened, view), left=False)
-        screen.errors().print(
-            Text.assemble((f"error[{error.code}]", "bold red"), f": {screen.clean(error.message)}"), soft_wrap=True
-        )
+        screen.tell_error(error.code, error.message, error.hint)
     await _tell_end(frame, opened, carried)
     return exit_code(carried.view.status)
 

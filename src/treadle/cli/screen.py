@@ -84,6 +84,14 @@ def heading(text: Text) -> None:
         say(Text.assemble("--- ", text))
 
 
+def tell_error(code: str, message: str, hint: str = "") -> None:
+    """Tell an error on stderr: its code, what happened, what to do next."""
+    out = errors()
+    out.print(Text.assemble((f"error[{code}]", "bold red"), ": ", clean(message)), soft_wrap=not out.is_terminal)
+    if hint:
+        out.print(Text.assemble(("  what to do: ", "bold"), clean(hint)), soft_wrap=not out.is_terminal)
+
+
 def mark(word: str) -> Text:
     """Give the sign of a status, in its colour."""
     try:
