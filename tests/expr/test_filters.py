@@ -263,10 +263,10 @@ def test_a_filter_refuses_and_says_why(expression, code, says):
 @pytest.mark.parametrize(
     "expression, code",
     [
-        ("x | uper", "unknown_filter"),
+        ("x | upperr", "unknown_filter"),
         ("x | escape", "not_in_language"),
         ("x | safe", "not_in_language"),
-        ("x | truncate(lenght=3)", "bad_arguments"),
+        ("x | truncate(lengtx=3)", "bad_arguments"),
         ("x | upper(1)", "bad_arguments"),
         ("x | replace('a')", "bad_arguments"),
         ("x | replace('a', 'b', old='c')", "bad_arguments"),

@@ -83,7 +83,7 @@ def test_every_test_stands_in_the_table():
 FAILING = [
     ("state.nope", "undefined", "`state` has no `nope`; it has `user`, `rows`"),
     ("state.usr.name", "undefined", "`state` has no `usr`"),
-    ("state.user.nmae", "undefined", "`state.user` has no `nmae`"),
+    ("state.user.namee", "undefined", "`state.user` has no `namee`"),
     ("state.none.x", "undefined", "`state.none` is null and has no"),
     ("state.rows.name", "undefined", "a list"),
     ("state.nums[7]", "undefined", "no index 7; its length is 3"),
@@ -144,7 +144,7 @@ def test_an_expression_that_cannot_be_evaluated_says_why(expression, code, says)
     "expression, hint",
     [
         ("state.usr", "did you mean `state.user`?"),
-        ("state.user['nmae']", "did you mean `state.user.name`?"),
+        ("state.user['namee']", "did you mean `state.user.name`?"),
         ("stat", "did you mean `state`?"),
         ("1 + 'a'", "`~`"),
         ("true + 1", "1 if x else 0"),

@@ -50,8 +50,8 @@ TABLE = [
     ("{{ steps.a-b.result.x | length }}", "step_id_dash", 1, 9),
     ("{{ a.upper() }}", "method_call", 1, 5),
     ("{{ 'a'.join(b) }}", "method_call", 1, 7),
-    ("{{ a | uper }}", "unknown_filter", 1, 8),
-    ("line\n{{ a |\n  uper }}", "unknown_filter", 3, 3),
+    ("{{ a | upperr }}", "unknown_filter", 1, 8),
+    ("line\n{{ a |\n  upperr }}", "unknown_filter", 3, 3),
     ("{{ a is evn }}", "unknown_test", 1, 6),
     ("{{ a is sameas b }}", "not_in_language", 1, 6),
     ("{{ a is callable }}", "not_in_language", 1, 6),
@@ -77,10 +77,10 @@ def test_a_fault_has_its_code_and_place(source, code, line, column):
     [
         ("{{ a && b }}", "`and`"), ("{{ a || b }}", "`or`"), ("{{ !a }}", "`not`"), ("{{ a = 1 }}", "`==`"), ("{{ a ? b : c }}", "a if b else c"),
         ("{{ steps.a-b }}", "`steps.a_b` or `steps['a-b']`"), ("{{ a.upper() }}", "| upper"), ("{{ a.items() }}", "| items"),
-        ("{{ a.startswith('x') }}", "matching"), ("{{ a.get('k') }}", "default"), ("{{ a.abs() }}", "| abs"), ("{{ a | uper }}", "`upper`"),
-        ("{{ a is evn }}", "`even`"), ("{{ len(a) }}", "| length"), ("{{ rnage(3) }}", "`range`"), ("{{ upper(a) }}", "x | upper"),
+        ("{{ a.startswith('x') }}", "matching"), ("{{ a.get('k') }}", "default"), ("{{ a.abs() }}", "| abs"), ("{{ a | upperr }}", "`upper`"),
+        ("{{ a is evn }}", "`even`"), ("{{ len(a) }}", "| length"), ("{{ rangee(3) }}", "`range`"), ("{{ upper(a) }}", "x | upper"),
         ("{{ timedelta(1) }}", "add_days"), ("{{ namespace() }}", "cannot be changed"), ("{{ a | tojsn }}", "`tojson`"),
-        ("{{ a | truncate(lenght=1) }}", "`length`"), ("{% iff a %}", "`if`"), ("{% include 'x' %}", "state"), ("{{ naïve }}", "['naïve']"),
+        ("{{ a | truncate(lengtx=1) }}", "`length`"), ("{% iff a %}", "`if`"), ("{% include 'x' %}", "state"), ("{{ naïve }}", "['naïve']"),
         ("{{ {'a': 1}.keys() }}", "| list"), ("{{ a b }}", "operator"), ("{{ a | len }}", "| length"), ("{{ a is null }}", "is none"),
     ],
 )  # fmt: skip
@@ -91,7 +91,7 @@ def test_a_fault_says_what_to_write_instead(source, hint):
 
 def test_all_faults_of_a_text_are_told_at_once():
     found = problems(
-        "{{ a | uper }} {{ b.lower() }} {{ c is evn }} {{ len(d) }} {% if e | uper %}{{ steps.a-b }}{% endif %}"
+        "{{ a | upperr }} {{ b.lower() }} {{ c is evn }} {{ len(d) }} {% if e | upperr %}{{ steps.a-b }}{% endif %}"
     )
     assert [one.code for one in found] == [
         "unknown_filter",
@@ -109,7 +109,7 @@ def test_blocks_closed_by_the_wrong_word_are_both_told():
 
 
 def test_a_syntax_fault_hides_no_other():
-    found = problems("{{ a = 1 }} {{ b | uper }} {{ c || d }} {{ e ? }} {{ 'x }}\n{{ g.upper() }}")
+    found = problems("{{ a = 1 }} {{ b | upperr }} {{ c || d }} {{ e ? }} {{ 'x }}\n{{ g.upper() }}")
     assert [(one.code, one.line) for one in found] == [
         ("syntax", 1),
         ("unknown_filter", 1),
@@ -121,7 +121,7 @@ def test_a_syntax_fault_hides_no_other():
 
 
 def test_offsets_are_of_the_text_as_it_came():
-    (found,) = problems("a\r\nb\r\n{{ x | uper }}")
+    (found,) = problems("a\r\nb\r\n{{ x | upperr }}")
     assert (found.offset, found.line, found.column) == (13, 3, 8)
 
 
@@ -130,7 +130,7 @@ def test_offsets_are_of_the_text_as_it_came():
     [
         "{{ state.user.name }}", "{{ item }}", "{% for x in state.rows %}{{ x }}{{ loop.index }}{% endfor %}", "{% set q = 1 %}{{ q }}",
         "{{ state.rows | where(it.ok) }}", "{{ nope is defined }}", "{{ nope | default(1) }}", "{{ steps['a-b'].result }}", "{{ state.user['a-b'] | d(1) }}",
-        "{{ inputs.n - inputs.n }}", "{{ steps.a_b.result.x - inputs.n }}", "{% raw %}{{ uper( }}{% endraw %}", "{# {{ uper( }} #}", "a } b }} c",
+        "{{ inputs.n - inputs.n }}", "{{ steps.a_b.result.x - inputs.n }}", "{% raw %}{{ upperr( }}{% endraw %}", "{# {{ upperr( }} #}", "a } b }} c",
         "{{ state.rows | selectattr('ok') | map(attribute='id') | sum }}", "{{ {'a': 1, 'b': 1} }}", "{{ '&& || ! ? =' }}", "{{ 1 if true else 2 }}",
     ],
 )  # fmt: skip

@@ -107,17 +107,17 @@ def test_every_rule_and_format_stands_in_the_table():
 
 def test_all_faults_are_told_with_their_paths():
     schema = {"type": "object", "properties": {"a": {"items": PERSON}, "odd key": {"type": "null"}}, "required": ["z"]}
-    faults = check(schema, {"a": [{"name": 1}, {"nmae": "x", "age": "7"}], "odd key": 1})
+    faults = check(schema, {"a": [{"name": 1}, {"namee": "x", "age": "7"}], "odd key": 1})
     assert [(fault.path, fault.rule) for fault in faults] == [
-        ("a[0].name", "type"), ("a[1].age", "type"), ("a[1].name", "required"), ("a[1].nmae", "additionalProperties"), ('["odd key"]', "type"), ("z", "required"),
+        ("a[0].name", "type"), ("a[1].age", "type"), ("a[1].name", "required"), ("a[1].namee", "additionalProperties"), ('["odd key"]', "type"), ("z", "required"),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "schema, value, says",
     [
-        (PERSON, {"nmae": "x", "name": "y"}, "did you mean `name`?"),
-        (PERSON, {"nmae": "x"}, "there is `nmae`"),
+        (PERSON, {"namee": "x", "name": "y"}, "did you mean `name`?"),
+        (PERSON, {"namee": "x"}, "there is `namee`"),
         ({"enum": ["draft", "final"]}, "finl", 'did you mean "final"?'),
         ({"type": "integer"}, "5", "not text in quotes"),
         ({"type": "boolean"}, "true", "not text in quotes"),
@@ -133,7 +133,7 @@ def test_a_fault_says_what_would_fit(schema, value, says):
 @pytest.mark.parametrize(
     "schema, path, says",
     [
-        (5, "", "object, true or false"), ({"minimun": 1}, "minimun", "`minimum`"), ({"type": "strng"}, "type", "`string`"), ({"type": "text"}, "type", "`string`"),
+        (5, "", "object, true or false"), ({"minimumx": 1}, "minimumx", "`minimum`"), ({"type": "strinng"}, "type", "`string`"), ({"type": "text"}, "type", "`string`"),
         ({"type": []}, "type", "list of different"), ({"type": ["null", "null"]}, "type", "list of different"), ({"minimum": "1"}, "minimum", "a number"), ({"minimum": True}, "minimum", "a number"),
         ({"multipleOf": 0}, "multipleOf", "more than 0"), ({"maxLength": -1}, "maxLength", "whole number"), ({"minItems": 1.5}, "minItems", "whole number"), ({"enum": []}, "enum", "list"),
         ({"pattern": "("}, "pattern", "not closed"), ({"pattern": 1}, "pattern", "is text"), ({"format": "dat"}, "format", "`date`"), ({"required": True}, "required", "only an input"),

@@ -188,7 +188,7 @@ def test_data_shares_slots_and_calls_without_mixing_them():
 
 
 def test_problems_in_data_say_which_text():
-    found = problems({"a": ["{{ 1 | uper }}", "fine"], "b": "{{ x.y() }}"}, compile_=compile_data)
+    found = problems({"a": ["{{ 1 | upperr }}", "fine"], "b": "{{ x.y() }}"}, compile_=compile_data)
     assert [(one.path, one.code, one.column) for one in found] == [
         (("a", 0), "unknown_filter", 8),
         (("b",), "method_call", 5),
@@ -198,7 +198,7 @@ def test_problems_in_data_say_which_text():
 @pytest.mark.parametrize(
     "source, code",
     [("state.n > 3", "condition_braces"), ("{{ a }} {{ b }}", "condition_text"), ("{% if a %}x{% endif %}", "condition_text"), ("{{ 'yes' }}", "condition_text"),
-     ("{{ a ~ b }}", "condition_text"), ("", "condition_braces"), ("{{ a | uper }}", "unknown_filter")],
+     ("{{ a ~ b }}", "condition_text"), ("", "condition_braces"), ("{{ a | upperr }}", "unknown_filter")],
 )  # fmt: skip
 def test_a_condition_is_one_expression(source, code):
     (found,) = problems(source, compile_=compile_condition)

@@ -21,15 +21,8 @@ from treadle.core.values import INT_MAX, INT_MIN, RESERVED, Json, decode, encode
 Functions = Mapping[str, tuple[str, bool]]
 DEPTH: Final = 90
 _COMPARISONS: Final = {
-    "eq": "==",
-    "ne": "!=",
-    "lt": "<",
-    "lteq": "<=",
-    "gt": ">",
-    "gteq": ">=",
-    "in": "in",
-    "notin": "not in",
-}
+    "eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in", "notin": "not in",  # codespell:ignore notin
+}  # fmt: skip
 _OPERATORS: Final[dict[type[nodes.Node], str]] = {
     nodes.Add: "+", nodes.Sub: "-", nodes.Mul: "*", nodes.Div: "/", nodes.FloorDiv: "//", nodes.Mod: "%", nodes.Pow: "**",
 }  # fmt: skip
