@@ -26,7 +26,7 @@ FOLDERS = ("src", "scripts", "tests", "benchmarks")
 RATCHET = "scripts/ratchet.txt"
 CORE = "src/treadle/core/"
 BESIDE_CORE = tuple(
-    f"{CORE}{name}" for name in ("expr/", "values.py", "schema", "durations.py", "nearest.py", "codec.py")
+    f"{CORE}{name}" for name in ("expr/", "values.py", "schema", "durations.py", "nearest.py", "codec.py", "aside.py")
 )
 EMPTY_TOKENS = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,

@@ -30,7 +30,7 @@ def blocks(kind: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "script"), blocks("sh"), ids=lambda value: value if len(value) < 60 else "")
+@pytest.mark.parametrize("name, script", blocks("sh"), ids=lambda value: value if len(value) < 60 else "")
 def test_commands_of_a_page_succeed(name: str, script: str, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     environment = os.environ | {
@@ -48,7 +48,7 @@ def test_commands_of_a_page_succeed(name: str, script: str, tmp_path: Path) -> N
     assert done.returncode == 0, f"{name}: {done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize(("name", "text"), blocks("yaml"), ids=lambda value: value if len(value) < 60 else "")
+@pytest.mark.parametrize("name, text", blocks("yaml"), ids=lambda value: value if len(value) < 60 else "")
 def test_workflows_in_pages_have_no_problems(name: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / "workflow.yaml"
     path.write_text(text, encoding="utf-8")

@@ -22,8 +22,19 @@ from treadle.core.definition import Definition
 from treadle.core.draft import Draft
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError
 from treadle.core.events import (
-    ActionAnswered, ActionClaimed, ApprovalDecided, CancelRequested, Continued, Evaluated, Event, OutcomeResolved,
-    PerformerLost, RunParked, RunResumed, RunStarted, Woken,
+    ActionAnswered,
+    ActionClaimed,
+    ApprovalDecided,
+    CancelRequested,
+    Continued,
+    Evaluated,
+    Event,
+    OutcomeResolved,
+    PerformerLost,
+    RunParked,
+    RunResumed,
+    RunStarted,
+    Woken,
 )  # fmt: skip
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.opening import dispatch, visit
@@ -74,7 +85,7 @@ def fold(definition: Definition, events: Iterable[Event], blobs: Mapping[str, Va
     return state
 
 
-def resume(definition: Definition, state: RunState) -> tuple[Command, ...]:
+def resume(definition: Definition, state: RunState) -> tuple[Command, ...]:  # noqa: ARG001 - of the shape of `view`
     """Give the commands that are still to be carried out: the world may have forgotten them, the state has not. Pure."""
     if state.ended:
         return ()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from treadle.core import limits
 from treadle.core.codec import dumps
 from treadle.core.state import Fan, Frame, RunState, StepNode
-from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, Value, encode, spill
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, Value, as_text, encode, spill
 
 Shrink = Callable[[Value], Value]
 # What the core itself looks into stays.
@@ -36,7 +36,7 @@ def fill(value: Value, read: Callable[[str], Value]) -> Value:
             return [item for part in parts if isinstance(part, list) for item in part]
         case Holed():
             filled = [part if isinstance(part, str) else fill(part, read) for part in value.parts]
-            return "".join(part if isinstance(part, str) else encode(part) for part in filled)
+            return "".join(part if isinstance(part, str) else as_text(part) for part in filled)
         case list():
             return [fill(item, read) for item in value]
         case dict():

@@ -77,11 +77,8 @@ def read_union(members: tuple[type[T], ...], data: Mapping[str, object]) -> T:
 
 @cache
 def _plan(cls: type) -> tuple[tuple[str, object, bool], ...]:
-    rows: list[tuple[str, object, bool]] = []
-    for item in dataclasses.fields(cls):
-        if item.init:
-            rows.append((item.name, item.default, item.default_factory is not dataclasses.MISSING))
-    return tuple(rows)
+    fields = (item for item in dataclasses.fields(cls) if item.init)
+    return tuple((item.name, item.default, item.default_factory is not dataclasses.MISSING) for item in fields)
 
 
 @cache
@@ -133,7 +130,7 @@ def _dataclass_reader(cls: type) -> Reader:
 
 
 def _tuple_reader(args: tuple[object, ...]) -> Reader:
-    if len(args) == 2 and args[1] is Ellipsis:  # noqa: PLR2004 - `tuple[X, ...]`
+    if len(args) == 2 and args[1] is Ellipsis:
         inner = _reader(args[0])
         return lambda data: tuple(inner(item) for item in cast(list[object], data))
     readers = [_reader(a) for a in args]

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from treadle.core import limits
+from treadle.core.aside import fill, make_room, size_of
 from treadle.core.commands import Blob, Command, Decision, Note, Perform
 from treadle.core.definition import Definition, Step, Task
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import is_under
-from treadle.core.aside import fill, make_room, size_of
 from treadle.core.state import ActionState, Frame, ListNode, Node, Parked, RunState, StepNode
 from treadle.core.values import BlobRef, Value, spill
 

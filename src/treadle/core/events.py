@@ -5,7 +5,7 @@ had lapsed, what a performer answered. Keys are only ever added; a stored kind i
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from treadle.core.errors import Failure
 from treadle.core.values import Json, Value
@@ -161,7 +161,4 @@ Event = (
     RunStarted | ActionClaimed | ActionAnswered | ApprovalDecided | Evaluated | PerformerLost | OutcomeResolved
     | Woken | Continued | CancelRequested | RunParked | RunResumed
 )  # fmt: skip
-EVENT_TYPES: tuple[type[Event], ...] = (
-    RunStarted, ActionClaimed, ActionAnswered, ApprovalDecided, Evaluated, PerformerLost, OutcomeResolved,
-    Woken, Continued, CancelRequested, RunParked, RunResumed,
-)  # fmt: skip
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)

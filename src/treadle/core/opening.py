@@ -15,7 +15,15 @@ from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, branch_token
 from treadle.core.render import NeedCallError, Renderer, RenderFailedError
-from treadle.core.settle import fail_node, finish_step, needs_claim, open_list, return_from, schema_problem, write_fields
+from treadle.core.settle import (
+    fail_node,
+    finish_step,
+    needs_claim,
+    open_list,
+    return_from,
+    schema_problem,
+    write_fields,
+)
 from treadle.core.state import ActionState, Fan, Frame, ListNode, StepNode
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value, canonical, digest
 

@@ -7,13 +7,14 @@ here. This file chooses, it does not act: the functions it names live with their
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from treadle.core import answers, claims
 from treadle.core.draft import Draft
-from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Event, OutcomeResolved, PerformerLost
+from treadle.core.events import Event
 from treadle.core.state import ACTION_STATES, ActionState
 
+Cell = TypeVar("Cell")
 Transition = Callable[[Draft, ActionState, Event], None]
 
 
@@ -34,84 +35,55 @@ def refuse_decision(draft: Draft, action: ActionState, _event: Event) -> None:
 
 def refuse_known(draft: Draft, action: ActionState, _event: Event) -> None:
     """Refuse to settle an outcome that is not in doubt."""
-    draft.refuse("not_unknown", f"`{action.id}` is {action.status}: its outcome is not in doubt", hint="answer it instead")
+    draft.refuse(
+        "not_unknown", f"`{action.id}` is {action.status}: its outcome is not in doubt", hint="answer it instead"
+    )
 
 
-# Events that name one action: the function that absorbs them, by the state of that action.
+def _row(*cells: Cell) -> dict[str, Cell]:
+    return dict(zip(ACTION_STATES, cells, strict=True))
+
+
+# Events that name one action: the function that absorbs them, by the state of that action: absent, open, claimed, backoff, stopping, unknown.
 ACTION_EVENTS: Final[dict[str, dict[str, Callable[..., None]]]] = {
-    ActionClaimed.__name__: {
-        "absent": refuse_not_open,
-        "open": claims.claim_action,
-        "claimed": claims.claim_action,
-        "backoff": claims.refuse_claim,
-        "stopping": claims.refuse_claim,
-        "unknown": claims.refuse_claim,
-    },
-    ActionAnswered.__name__: {
-        "absent": refuse_not_open,
-        "open": answers.answer,
-        "claimed": answers.answer,
-        "backoff": answers.answer_late,
-        "stopping": answers.answer_stopping,
-        "unknown": answers.answer,
-    },
-    ApprovalDecided.__name__: {
-        "absent": refuse_not_open,
-        "open": answers.decide,
-        "claimed": answers.decide,
-        "backoff": refuse_decision,
-        "stopping": refuse_decision,
-        "unknown": refuse_decision,
-    },
-    PerformerLost.__name__: {
-        "absent": refuse_not_open,
-        "open": claims.lose_performer,
-        "claimed": claims.lose_performer,
-        "backoff": ignore,
-        "stopping": answers.lose_stopping,
-        "unknown": ignore,
-    },
-    OutcomeResolved.__name__: {
-        "absent": refuse_not_open,
-        "open": refuse_known,
-        "claimed": refuse_known,
-        "backoff": refuse_known,
-        "stopping": refuse_known,
-        "unknown": answers.resolve,
-    },
-}
+    "ActionClaimed": _row(
+        refuse_not_open, claims.claim_action, claims.claim_action,
+        claims.refuse_claim, claims.refuse_claim, claims.refuse_claim,
+    ),
+    "ActionAnswered": _row(
+        refuse_not_open, answers.answer, answers.answer,
+        answers.answer_late, answers.answer_stopping, answers.answer,
+    ),
+    "ApprovalDecided": _row(
+        refuse_not_open, answers.decide, answers.decide,
+        refuse_decision, refuse_decision, refuse_decision,
+    ),
+    "PerformerLost": _row(
+        refuse_not_open, claims.lose_performer, claims.lose_performer,
+        ignore, answers.lose_stopping, ignore,
+    ),
+    "OutcomeResolved": _row(
+        refuse_not_open, refuse_known, refuse_known,
+        refuse_known, refuse_known, answers.resolve,
+    ),
+}  # fmt: skip
 
 # Events of the whole run: what becomes of an action in each state. `advance` does it; the words are checked by the table test.
 RUN_EVENTS: Final[dict[str, dict[str, str]]] = {
     "RunStarted": dict.fromkeys(ACTION_STATES, "untouched; refused"),
     "Evaluated": dict.fromkeys(ACTION_STATES, "untouched"),
     "Continued": dict.fromkeys(ACTION_STATES, "untouched"),
-    "Woken": {
-        "absent": "untouched",
-        "open": "within fires, and the timeout of what needs no claim",
-        "claimed": "within and timeout fire",
-        "backoff": "within and backoff fire",
-        "stopping": "grace fires",
-        "unknown": "within fires",
-    },
-    "CancelRequested": {
-        "absent": "untouched",
-        "open": "dropped; what a server may have begun is stopped",
-        "claimed": "stopped",
-        "backoff": "dropped",
-        "stopping": "untouched; dropped by a second request",
-        "unknown": "dropped",
-    },
+    "Woken": _row(
+        "untouched", "within fires, and the timeout of what needs no claim", "within and timeout fire",
+        "within and backoff fire", "grace fires", "within fires",
+    ),
+    "CancelRequested": _row(
+        "untouched", "dropped; what a server may have begun is stopped", "stopped",
+        "dropped", "untouched; dropped by a second request", "dropped",
+    ),
     "RunParked": dict.fromkeys(ACTION_STATES, "untouched; nothing is handed out"),
-    "RunResumed": {
-        "absent": "untouched",
-        "open": "a server's is performed",
-        "claimed": "untouched",
-        "backoff": "untouched",
-        "stopping": "untouched",
-        "unknown": "untouched",
-    },
-}
+    "RunResumed": dict.fromkeys(ACTION_STATES, "untouched") | {"open": "a server's is performed"},
+}  # fmt: skip
 
 
 def absorb_action_event(draft: Draft, event: Event, action_id: str) -> None:

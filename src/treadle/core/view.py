@@ -4,7 +4,7 @@ Pure, changes nothing, and holds no secret of the run but branch tokens, which t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from treadle.core.definition import Definition, Foreach, Step, child_lists
@@ -91,7 +91,6 @@ class RunView:
     parked: str | None = None
     degraded: bool = False
     next_due_ms: int | None = None
-    channels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def status_word(state: RunState) -> RunWord:
@@ -100,7 +99,10 @@ def status_word(state: RunState) -> RunWord:
         return "parked"
     if state.ended or state.status == "cancelling":
         return state.status
-    moving = any(a.status in {"claimed", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values())
+    moving = any(
+        a.status in {"claimed", "stopping"} or (a.performer == "server" and a.status == "open")
+        for a in state.actions.values()
+    )
     return "running" if moving or not state.actions else "waiting"
 
 
@@ -119,7 +121,7 @@ def view(definition: Definition, state: RunState, *, outline: bool = True) -> Ru
         state=(root.state or {}) if root is not None else {},
         actions=tuple(action_view(definition, state, action) for action in state.actions.values()),
         branches=tuple(_branches(definition, state)),
-        steps=tuple(_outline(definition, state, "", "", definition.main.steps)) if outline else (),
+        steps=tuple(_outline(definition, state, "", definition.main.steps)) if outline else (),
         result=state.result,
         failure=state.failure,
         parked=state.parked.reason if state.parked is not None else None,
@@ -130,7 +132,11 @@ def view(definition: Definition, state: RunState, *, outline: bool = True) -> Ru
 
 def action_view(definition: Definition, state: RunState, action: ActionState) -> ActionView:
     """Show one open action."""
-    dues = [state.timers[name] for kind in ("timeout", "within", "backoff", "grace") if (name := f"{kind}:{action.id}") in state.timers]
+    dues = [
+        state.timers[name]
+        for kind in ("timeout", "within", "backoff", "grace")
+        if (name := f"{kind}:{action.id}") in state.timers
+    ]
     return ActionView(
         id=action.id, kind=action.kind, status=action.status, attempt=action.attempt, performer=action.performer,
         channel=action.channel, effect=action.effect, waits_for=_waits_for(action), params=action.params,
@@ -159,10 +165,12 @@ def _branches(definition: Definition, state: RunState) -> Iterator[BranchView]:
         spec = definition.index.steps[owner.at].spec if isinstance(owner, StepNode) else None
         if isinstance(spec, Foreach) and spec.agent is not None:
             item = frame.item if frame.item is not None else (frame.inputs or {})
-            yield BranchView(path=path, token=frame.channel, agent=spec.agent, foreach=node.owner, index=frame.index, item=item)
+            yield BranchView(
+                path=path, token=frame.channel, agent=spec.agent, foreach=node.owner, index=frame.index, item=item
+            )
 
 
-def _outline(definition: Definition, state: RunState, path: str, at: str, steps: tuple[Step, ...]) -> Iterator[StepView]:
+def _outline(definition: Definition, state: RunState, path: str, steps: tuple[Step, ...]) -> Iterator[StepView]:
     """Show the steps of an open list. What is behind the cursor has ended; only what did not simply complete is marked."""
     node = state.nodes.get(path)
     cursor = node.cursor if isinstance(node, ListNode) else state.reached
@@ -189,15 +197,12 @@ def _open_step(definition: Definition, state: RunState, node: StepNode, step: St
     children: list[StepView] = []
     for suffix, steps in child_lists(step):
         if suffix != "[]" and node.path + suffix in state.nodes:
-            children += _outline(definition, state, node.path + suffix, node.at + suffix, steps)
+            children += _outline(definition, state, node.path + suffix, steps)
     fan = node.fan
-    if fan is not None:
-        rounds = definition.index.lists[node.at + "[]"]
-        for index in range(fan.next_index):
-            path = f"{node.path}[{index}]"
-            if path in state.nodes:
-                inner = tuple(_outline(definition, state, path, node.at + "[]", rounds))
-                children.append(StepView(path=path, type="Round", status="running", children=inner))
+    rounds = [each for each in state.nodes.values() if isinstance(each, ListNode) and each.at == node.at + "[]" and each.owner == node.path]
+    for each in rounds if fan is not None else []:
+        inner = tuple(_outline(definition, state, each.path, definition.index.lists[each.at]))
+        children.append(StepView(path=each.path, type="Round", status="running", children=inner))
     return StepView(
         path=node.path, type=type_name, status=word, description=step.description, children=tuple(children),
         done=fan.next_index - fan.open_count if fan is not None else None, total=fan.count if fan is not None else None,
