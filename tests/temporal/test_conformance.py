@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.temporal, pytest.mark.slow]
     "case", [case for case in CASES if not case.needs & TemporalHarness.lacks], ids=lambda case: case.name
 )
 async def test_temporal_engine(case, temporal_server):
-    await case.run(TemporalHarness(temporal_server))
+    harness = TemporalHarness(temporal_server)
+    await case.run(harness)
+    await harness.replay_all()
 
 
 @pytest.mark.parametrize(

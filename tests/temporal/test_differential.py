@@ -12,4 +12,6 @@ pytestmark = [pytest.mark.temporal, pytest.mark.slow]
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 async def test_temporal_gives_the_same_events(script, temporal_server):
     events, shown = await script.run(LocalHarness(None))
-    assert await script.run(TemporalHarness(temporal_server)) == (events, shown)
+    harness = TemporalHarness(temporal_server)
+    assert await script.run(harness) == (events, shown)
+    await harness.replay_all()

@@ -6,13 +6,13 @@ Compared is everything but `at_ms` and the holder. A script waits wherever the o
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from treadle.core.codec import dumps
 from treadle.core.definition import Retry
 from treadle.core.events import Event
 from treadle.core.state import ENDED
-from treadle.core.values import Value
+from treadle.core.values import Json, Value
 from treadle.testing.build import (
     GO_ON,
     approve,
@@ -43,23 +43,28 @@ class Script:
     play: Callable[[World, str], Awaitable[str]]
     functions: Mapping[str, Callable[..., Value]] = field(default_factory=dict[str, Callable[..., Value]])
 
-    async def run(self, harness: Harness) -> tuple[list[Any], Any]:
+    async def run(self, harness: Harness) -> tuple[list[Json], list[object]]:
         """Play it on an engine of its own; gives what is to be compared: the events, and how the run looks at its end."""
         async with opened(harness, self.functions) as world:
             run_id = await self.play(world, self.name.replace(" ", "_"))
             run = await world.service.look(run_id)
             assert run.status in ENDED, run
             result = await world.service.filled(run.result)
-            shown = [run.status, result, run.failure and run.failure.error_class, [step.status for step in run.steps]]
+            shown: list[object] = [
+                run.status,
+                result,
+                run.failure and run.failure.error_class,
+                [step.status for step in run.steps],
+            ]
             return comparable(await world.history(run_id)), shown
 
 
-def comparable(events: list[Event]) -> list[Any]:
+def comparable(events: list[Event]) -> list[Json]:
     """Give events as plain data without instants and holders; a server's name is its holder's."""
     return [_without(json.loads(dumps(event))) for event in events]
 
 
-def _without(data: Any) -> Any:
+def _without(data: Json) -> Json:
     if isinstance(data, list):
         return [_without(item) for item in data]
     if not isinstance(data, dict):
@@ -88,7 +93,9 @@ async def _planning(world: World, seed: str) -> str:
     while offer.branches:
         branch = offer.branches[0]
         action = await world.claim(run_id, OTHER, token=branch.token)
-        await world.service.submit(run_id, action.id, action.attempt, OTHER, value=f"about {action.params['instructions']}", token=branch.token)
+        await world.service.submit(
+            run_id, action.id, action.attempt, OTHER, value=f"about {action.params['instructions']}", token=branch.token
+        )
         offer = await world.service.next_step(run_id, AGENT)
     gate = await world.action(run_id, "gate", "open")
     await world.service.decide(run_id, "gate", gate.digest or "", PERSON, approved=True, note="good")
@@ -112,7 +119,9 @@ async def _trouble(world: World, seed: str) -> str:
     world.actions.on("broken", failure("denied"))
     run_id = (await world.begin(definition, seed=seed)).run.run_id
     for attempt in (1, 2):
-        await world.until(run_id, lambda run, n=attempt: [(a.status, a.attempt) for a in run.actions] == [("backoff", n)])
+        await world.until(
+            run_id, lambda run, n=attempt: [(a.status, a.attempt) for a in run.actions] == [("backoff", n)]
+        )
         await world.elapse(350)
     await world.action(run_id, "slow", "open")
     await world.claim(run_id)
@@ -125,7 +134,9 @@ async def _trouble(world: World, seed: str) -> str:
 async def _hands(world: World, seed: str) -> str:
     """Claims that lapse or are taken over, answers that are refused, doubled or in conflict."""
     schema = {"type": "object", "required": ["n"]}
-    definition = workflow(delegate("one", output=schema), delegate("two", output_to="b"), finish(read("state.b")), state={"b": None})
+    definition = workflow(
+        delegate("one", output=schema), delegate("two", output_to="b"), finish(read("state.b")), state={"b": None}
+    )
     run_id = (await world.begin(definition, seed=seed)).run.run_id
     await world.claim(run_id)
     await world.service.next_step(run_id, OTHER, action="one")
@@ -142,7 +153,13 @@ async def _hands(world: World, seed: str) -> str:
 
 async def _doubt(world: World, seed: str) -> str:
     """A lost read, a lost write that a person settles, a run set aside and taken up."""
-    definition = workflow(tool("look", effect="read"), tool("write", output_to="a"), prompt("last"), finish(read("state.a")), state={"a": None})
+    definition = workflow(
+        tool("look", effect="read"),
+        tool("write", output_to="a"),
+        prompt("last"),
+        finish(read("state.a")),
+        state={"a": None},
+    )
     world.actions.on("look", LOST, "seen")
     world.actions.on("write", LOST, "again")
     run_id = (await world.begin(definition, seed=seed)).run.run_id

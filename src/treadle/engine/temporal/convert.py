@@ -66,17 +66,20 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A run as it is now; `state` is None until its first event is absorbed."""
+class Look:
+    """What somebody wants to see of a run, beside its state: what stays, the events after a revision."""
 
-    state: RunState | None = None
-    leases: tuple[Lease, ...] = ()
+    opening: bool = False
+    after_rev: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """Events of a run, as the workflow absorbed them. Not a log: Temporal's own history rebuilds them."""
+class Shown:
+    """A run as it is now; `state` is None until its first event is absorbed. The events are no log: Temporal's history rebuilds them."""
 
+    state: RunState | None = None
+    leases: tuple[Lease, ...] = ()
+    opening: Opening | None = None
     events: tuple[StoredEvent, ...] = ()
 
 

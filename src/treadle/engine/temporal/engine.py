@@ -1,13 +1,14 @@
 """The Temporal engine, seen from a client: `ports.Engine` over one workflow per run.
 
 A request becomes an event here, goes to the run's workflow as an update, and is answered when Temporal has made it durable; the state for the
-reply is then asked for by a query. What the reply of an update holds stays in Temporal's history for good, so it is kept small.
+reply is then asked for by itself. What the reply of an update holds stays in Temporal's history for good, so it is kept small.
 
 `MakeEvent` asks for the state that its event will meet. Nobody outside the workflow knows that state: it is called with the newest one that
 this client has seen, and the workflow puts its own time and its own lapsed leases into the event. A run that has ended has no workflow that
 could answer; the pure core answers here, from its last state.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
@@ -33,13 +34,13 @@ from treadle.core.codec import dumps, from_data
 from treadle.core.commands import Decision
 from treadle.core.definition import Definition
 from treadle.core.errors import Refusal, RequestError
-from treadle.core.events import Event, RunStarted
+from treadle.core.events import Event, RunStarted, Woken
 from treadle.core.limits import LEASE_MS
 from treadle.core.state import RunState
 from treadle.core.values import Value, digest
 from treadle.engine.temporal.activities import Activities
-from treadle.engine.temporal.convert import CONVERTER, PAYLOAD_BYTES_MAX, Begin, Letter, Told
-from treadle.engine.temporal.workflow import UNCHANGED, RunShell
+from treadle.engine.temporal.convert import CONVERTER, PAYLOAD_BYTES_MAX, Begin, Letter, Look, Shown, Told
+from treadle.engine.temporal.workflow import SHOWN, UNCHANGED, RunShell
 from treadle.engine.transact import Transition, transition
 from treadle.ports import (
     ActionRunner,
@@ -58,6 +59,9 @@ from treadle.ports import (
 
 T = TypeVar("T")
 ANSWER_WITHIN: Final = timedelta(seconds=20)
+DEAD_AFTER: Final = timedelta(seconds=2)
+"""A worker that does not take up the runs that it has in its cache for so long is passed over."""
+
 SEEN_RUNS_MAX: Final = 1_000
 Handle = WorkflowHandle[RunShell, str]
 
@@ -67,11 +71,11 @@ class TemporalEngine:
 
     def __init__(
         self, client: Client, *, task_queue: str, functions: Functions, clock: Clock, runner: ActionRunner | None = None,
-        lease_ms: int = LEASE_MS, cached_runs_max: int = 1_000,
+        lease_ms: int = LEASE_MS,
     ) -> None:  # fmt: skip
         """`client` was made by `connect`. Without a `runner` it serves nothing, and some other worker of the task queue must."""
         self._client, self._task_queue, self._clock, self._lease_ms = client, task_queue, clock, lease_ms
-        self._functions, self._runner, self._cached_runs_max = functions, runner, cached_runs_max
+        self._functions, self._runner = functions, runner
         self._seen: OrderedDict[str, Snapshot] = OrderedDict()
 
     async def start(self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None) -> Reply:
@@ -100,9 +104,7 @@ class TemporalEngine:
         except WorkflowAlreadyStartedError as error:
             if request is None:
                 raise RequestError(f"there is a run {run_id!r} already", code="run_exists") from error
-            told = await self._query(
-                run_id, self._handle(run_id).query(RunShell.reply, request, rpc_timeout=ANSWER_WITHIN)
-            )
+            return await self.send(run_id, lambda at_ms, _state, _lapsed: Woken(at_ms=at_ms), request)
         return await self._reply(run_id, told)
 
     async def send(self, run_id: str, make: MakeEvent, request: Request | None = None) -> Reply:
@@ -115,7 +117,7 @@ class TemporalEngine:
                 RunShell.put, letter, rpc_timeout=ANSWER_WITHIN
             )
         except WorkflowUpdateFailedError as error:
-            told = _told_by(error)
+            told = _detail(error, UNCHANGED, Told)
         except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if not _is_gone(error):
                 _raise_unavailable(run_id, error)
@@ -123,7 +125,7 @@ class TemporalEngine:
         return await self._reply(run_id, told)
 
     async def renew(self, run_id: str, lease: Lease) -> bool:
-        """Lengthen a lease; see `ports.Engine.renew`. Costs four events of Temporal's history."""
+        """Lengthen a lease; see `ports.Engine.renew`. Costs five events of Temporal's history."""
         if run_id not in self._seen:
             await self.snapshot(run_id)
         try:
@@ -137,13 +139,14 @@ class TemporalEngine:
 
     async def snapshot(self, run_id: str) -> Snapshot:
         """Read a run; see `ports.Engine.snapshot`."""
-        handle, known = self._handle(run_id), self._seen.get(run_id)
-        shown = await self._query(run_id, handle.query(RunShell.shown, rpc_timeout=ANSWER_WITHIN))
+        known = self._seen.get(run_id)
+        shown = await self._shown(run_id, Look(opening=known is None))
         if shown.state is None:
             raise _unknown_run(run_id)
+        if shown.opening is not None:
+            known = Snapshot(definition=shown.opening.definition, state=shown.state, meta=shown.opening.meta)
         if known is None:
-            opening = await self._query(run_id, handle.query(RunShell.opening, rpc_timeout=ANSWER_WITHIN))
-            known = Snapshot(definition=opening.definition, state=shown.state, meta=opening.meta)
+            raise RequestError(f"run {run_id} was shown without its definition", code="bug")
         seen = self._seen[run_id] = replace(known, state=shown.state, leases=shown.leases)
         self._seen.move_to_end(run_id)
         if len(self._seen) > SEEN_RUNS_MAX:
@@ -156,10 +159,7 @@ class TemporalEngine:
 
     async def events(self, run_id: str, after_rev: int = 0) -> list[StoredEvent]:
         """Read a run's history; see `ports.Engine.events`. `seq` orders the events of one run alone."""
-        history = await self._query(
-            run_id, self._handle(run_id).query(RunShell.history, after_rev, rpc_timeout=ANSWER_WITHIN)
-        )
-        return list(history.events)
+        return list((await self._shown(run_id, Look(after_rev=after_rev))).events)
 
     async def blob(self, digest: str) -> Value:
         """Refused: nothing is set aside here."""
@@ -178,7 +178,7 @@ class TemporalEngine:
         sandbox = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("treadle"))
         worker = Worker(
             self._client, task_queue=self._task_queue, workflows=[RunShell], activities=activities.all(),
-            workflow_runner=sandbox, max_cached_workflows=self._cached_runs_max,
+            workflow_runner=sandbox,  sticky_queue_schedule_to_start_timeout=DEAD_AFTER,
         )  # fmt: skip
         await worker.run()
 
@@ -189,6 +189,19 @@ class TemporalEngine:
 
     def _handle(self, run_id: str) -> Handle:
         return self._client.get_workflow_handle_for(RunShell.run, _workflow_id(run_id))
+
+    async def _shown(self, run_id: str, look: Look) -> Shown:
+        """Ask an open run by an update that is refused, an ended one by query: `RunShell.peek` says why."""
+        try:
+            await self._handle(run_id).execute_update(  # pyright: ignore[reportUnknownMemberType]
+                RunShell.peek, look, rpc_timeout=ANSWER_WITHIN
+            )
+        except WorkflowUpdateFailedError as error:
+            return _detail(error, SHOWN, Shown)
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            if not _is_gone(error):
+                _raise_unavailable(run_id, error)
+        return await self._query(run_id, self._handle(run_id).query(RunShell.shown, look, rpc_timeout=ANSWER_WITHIN))
 
     async def _query(self, run_id: str, query: Awaitable[T]) -> T:
         try:
@@ -249,15 +262,21 @@ def _is_gone(error: Exception) -> bool:
     return isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
 
 
-def _told_by(error: WorkflowUpdateFailedError) -> Told:
+def _detail(error: WorkflowUpdateFailedError, name: str, cls: type[T]) -> T:
     """Read what a validator refused with."""
     cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.type == UNCHANGED and cause.details:
-        return from_data(Told, cause.details[0])
+    if isinstance(cause, ApplicationError) and cause.type == name and cause.details:
+        return from_data(cls, cause.details[0])
     raise RequestError(f"the run's workflow refused: {cause}", code="bug", hint="see the worker's log") from error
 
 
 def _raise_unavailable(run_id: str, error: Exception) -> NoReturn:
+    if isinstance(error.__cause__, asyncio.CancelledError):
+        raise error.__cause__  # the SDK hides that it was we who did not want to wait any longer
+    if isinstance(error, RPCError) and error.status is RPCStatusCode.FAILED_PRECONDITION:
+        raise _not_yet(
+            f"run {run_id} has had all the updates that one execution may have ({error}); it cannot go on"
+        ) from error
     raise RequestError(
         f"run {run_id} was not answered for: {error}. Whether the request took place is not known.", code="storage_unavailable",
         hint="see that the server and a worker of the task queue run, then ask again: a repeated request is taken once",

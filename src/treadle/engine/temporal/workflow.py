@@ -48,8 +48,8 @@ from treadle.engine.temporal.activities import ALIVE_WITHIN_MS, BREATHE, CALL, P
 from treadle.engine.temporal.convert import (
     Begin,
     FunctionCall,
-    History,
     Letter,
+    Look,
     Opening,
     Order,
     Shown,
@@ -63,11 +63,17 @@ WORKFLOW: Final = "treadle-run"
 UNCHANGED: Final = "treadle-unchanged"
 """The type of the error by which a validator refuses a letter; its detail is what the caller is `Told`."""
 
+SHOWN: Final = "treadle-shown"
+"""The type of the error by which `peek` answers; its detail is what is `Shown`."""
+
 SERVER: Final = Caller(kind="server", name="temporal")
 TREADLE: Final = Caller(kind="server", name="treadle")
 ONCE: Final = RetryPolicy(maximum_attempts=1)
-SHORT_MS: Final = 2_000
-"""A local activity keeps the workflow task open, and with it every update of the run waiting: only what is this short may be one."""
+SHORT_MS: Final = 1_000
+"""A local activity keeps the workflow task open: the update that led to it is answered only behind it. So only what is this short may be one."""
+
+UPDATES_MAX: Final = 1_900
+"""Temporal takes 2,000 updates of one execution; what is left must do for taking the run up and cancelling it."""
 
 HISTORY_EVENTS_MAX: Final = 40_000
 HISTORY_BYTES_MAX: Final = 40 << 20
@@ -103,6 +109,7 @@ class RunShell:
         self._first = _Item(Letter(event=begin.event, request=begin.request), is_asked=True)
         self._inbox: deque[_Item] = deque([self._first])
         self._is_busy = False
+        self._updates = 0
         self._timer: asyncio.Task[None] | None = None
         self._armed_ms: int | None = None
 
@@ -129,6 +136,7 @@ class RunShell:
     @workflow.update
     async def put(self, letter: Letter) -> Told:
         """Put a letter into the inbox and wait for what becomes of it."""
+        self._updates += 1
         return await self._fed(letter, is_asked=True)
 
     @put.validator
@@ -151,34 +159,41 @@ class RunShell:
 
     @workflow.update
     async def renew(self, lease: Lease) -> bool:
-        """Lengthen a lease. Not an event of the run, but four of Temporal's history: here is no other place to write to."""
+        """Lengthen a lease. Not an event of the run, but five of Temporal's history: here is no other place to write to."""
         held = self._leases.get(lease.action)
         if held is None or (held.attempt, held.holder) != (lease.attempt, lease.holder):
             return False
+        self._updates += 1
         self._leases[lease.action] = replace(held, until_ms=lease.until_ms)
         return True
 
     # What can be seen
 
     @workflow.query
-    def opening(self) -> Opening:
-        """Give what stays."""
-        return Opening(definition=self._definition, meta=self._begin.meta)
-
-    @workflow.query
-    def shown(self) -> Shown:
-        """Give the run as it is now."""
-        return Shown(state=self._state, leases=tuple(self._leases.values()))
-
-    @workflow.query
-    def history(self, after_rev: int) -> History:
-        """Give the events after a revision."""
-        return History(events=tuple(self._events[after_rev:]))
+    def shown(self, look: Look) -> Shown:
+        """Show a run that has ended. Of an open one only `peek` may be asked: see there."""
+        events = tuple(self._events[look.after_rev :]) if look.after_rev is not None else ()
+        opening = Opening(definition=self._definition, meta=self._begin.meta) if look.opening else None
+        return Shown(state=self._state, leases=tuple(self._leases.values()), opening=opening, events=events)
 
     @workflow.query
     def reply(self, request: Request) -> Told:
-        """Give the stored reply to a request; an empty one if there is none."""
+        """Give an ended run's stored reply to a request; an empty one if there is none."""
         return self._known(request) or Told()
+
+    @workflow.update
+    async def peek(self, look: Look) -> Shown:
+        """Show a run that is open: an update that is always refused, with what was asked for.
+
+        A query would be the obvious way. But a worker that is asked by query for a run that it does not hold applies what has happened since
+        the last workflow task, and keeps that state; a request that comes next is then recorded in another order than a replay gives.
+        """
+        return self.shown(look)
+
+    @peek.validator
+    def show(self, look: Look) -> None:
+        """Answer by refusing: a refused update leaves no trace in the history."""
+        raise ApplicationError("shown", self.shown(look), type=SHOWN, non_retryable=True)
 
     # One letter
 
@@ -224,11 +239,12 @@ class RunShell:
         """Set the run aside before Temporal ends it for the length of its history."""
         state, info = self._state, workflow.info()
         is_long = (
-            info.get_current_history_length() > HISTORY_EVENTS_MAX
+            self._updates > UPDATES_MAX
+            or info.get_current_history_length() > HISTORY_EVENTS_MAX
             or info.get_current_history_size() > HISTORY_BYTES_MAX
         )
-        if is_long and state is not None and not state.ended and state.parked is None:
-            why = "not_yet: the history of this run is near Temporal's limit, and continuing as new is not built"
+        if is_long and state is not None and state.status == "running" and state.parked is None:
+            why = "not_yet: this run is near Temporal's limits for one execution, and continuing as new is not built"
             await self._absorbed(RunParked(at_ms=state.now_ms, by=TREADLE, reason=why))
 
     async def _absorbed(self, event: Event) -> Transition:
