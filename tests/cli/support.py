@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pyte
 TREADLE = [sys.executable, "-m", "treadle.cli.main"]
 LEDGER = Path(__file__).with_name("ledger.py")
 PATIENCE_S = 20.0
+_CONTROL = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
 
 ASK = """\
 name: ask
@@ -110,7 +112,7 @@ class Project:
 
     @property
     def ledger(self) -> Path:
-        return self.folder / "ledger.txt"
+        return self.home / "ledger.txt"
 
     def noted(self) -> list[str]:
         return self.ledger.read_text().split() if self.ledger.exists() else []
@@ -142,6 +144,7 @@ class Terminal:
         self.screen = pyte.HistoryScreen(columns, rows, history=2000)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
+        self._typed_at = 0
         self.child = pexpect.spawn(command[0], command[1:], cwd=str(folder), env=environment, dimensions=(rows, columns), echo=True)
         self.child.delaybeforesend = None
 
@@ -151,13 +154,20 @@ class Terminal:
         above = ["".join(line[column].data for column in range(self.screen.columns)) for line in self.screen.history.top]
         return "\n".join(line.rstrip() for line in [*above, *self.screen.display])
 
+    @property
+    def since(self) -> str:
+        """What was written since something was last typed, without colours and moves of the cursor."""
+        return _CONTROL.sub(b"", self.raw[self._typed_at :]).decode(errors="replace").replace("\r\n", "\n")
+
     def until(self, wanted: str, within_s: float = PATIENCE_S) -> str:
+        """Wait for a text that was written since something was last typed; gives all that was shown."""
         ends = time.monotonic() + within_s
-        while wanted not in self.text:
+        while wanted not in self.since:
             self._read(max(0.0, ends - time.monotonic()), wanted)
         return self.text
 
     def type(self, line: str) -> None:
+        self._typed_at = len(self.raw)
         self.child.send(line + "\r")
 
     def interrupt(self) -> None:
