@@ -109,6 +109,7 @@ async def test_a_run_near_the_limits_of_an_execution_is_set_aside_and_can_be_can
             offer = await world.service.submit(run_id, f"all[{index}]/p", 1, AGENT, value="x")
         assert offer.run.status == "parked"
         assert offer.run.parked.startswith("not_yet: this run is near Temporal's limits")
+        assert (await world.service.cancel(run_id, PERSON)).run.status == "cancelling"
         assert (await world.service.cancel(run_id, PERSON)).run.status == "cancelled"
 
 
