@@ -175,9 +175,13 @@ class Sim:
             by=ANNA,
         )
         while self.store.state is None:  # until it was acknowledged, or is there
-            self._guarded(lambda worker: worker.send(lambda _at, _s, _l: event))
+            self._guarded(lambda worker: self._must_start(worker.send(lambda _at, _s, _l: event)))
         for worker in self.workers:
             worker.catch_up()
+
+    def _must_start(self, reply: Reply) -> None:
+        if reply.refusal is not None:
+            raise Violation("start", reply.refusal.message)
 
     def _guarded(self, activity) -> None:
         worker = self.rng.choice(self.workers) if not self.calm else self.workers[0]

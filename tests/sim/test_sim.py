@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.core.build import delegate, prompt, workflow
+from tests.sim.definitions import Drawn
 from tests.sim.driver import NONE, Faults, Sim
 from tests.sim.oracles import Violation
 from tests.sim.prove import differs_between_processes
@@ -82,11 +84,12 @@ def test_hypothesis_makes_a_violation_small():
 
     smallest: list[int] = []
     faults = Faults(crash=0.0, wrong=0.2, silent=0.0, failing=0.1, steps=12)
+    drawn = Drawn(workflow(delegate("a"), prompt("b"), delegate("c"), inputs={"n": {}}))
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
     @given(st.randoms(use_true_random=False))
     def simulate(rng):
-        sim = Sim(rng, faults)
+        sim = Sim(rng, faults, drawn=drawn)
         try:
             sim.run()
         except Violation:
