@@ -13,7 +13,7 @@ A late, double or foreign event gives the same state and a refusal or note; only
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from treadle.core import limits
+from treadle.core import events, limits
 from treadle.core.aside import size_of
 from treadle.core.bind import bind_inputs
 from treadle.core.claims import claim_next
@@ -21,21 +21,7 @@ from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAct
 from treadle.core.definition import Definition
 from treadle.core.draft import Draft
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError
-from treadle.core.events import (
-    ActionAnswered,
-    ActionClaimed,
-    ApprovalDecided,
-    CancelRequested,
-    Continued,
-    Evaluated,
-    Event,
-    OutcomeResolved,
-    PerformerLost,
-    RunParked,
-    RunResumed,
-    RunStarted,
-    Woken,
-)  # fmt: skip
+from treadle.core.events import Evaluated, Event, RunResumed, RunStarted
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.opening import dispatch, visit
 from treadle.core.render import with_result
@@ -49,33 +35,31 @@ from treadle.core.values import Value
 NO_BLOBS: Mapping[str, Value] = {}
 
 
-def advance(
-    definition: Definition, state: RunState | None, event: Event, blobs: Mapping[str, Value] = NO_BLOBS
-) -> Decision | NeedBlobs:
+def advance(definition: Definition, state: RunState | None, event: Event, blobs: Mapping[str, Value] = NO_BLOBS) -> Decision | NeedBlobs:
     """Carry a run over one event. Repeating a call gives the same answer, byte for byte.
 
     `state` is None for `RunStarted` alone. `blobs` maps digests to values that an earlier call asked for.
     """
     draft = Draft(definition, _unborn(definition, event) if state is None else state, event.at_ms, blobs)
     _check_fit(draft)
-    then = event.then if isinstance(event, ActionAnswered | ApprovalDecided) else None
+    then = event.then if isinstance(event, events.ActionAnswered | events.ApprovalDecided) else None
     try:
         fire_due(draft)
         settle(draft, visit)
         _absorb(draft, event)
         settle(draft, visit)
         if then is not None and draft.refusal is None and draft.parked is None:
-            claim_next(draft, ActionClaimed(at_ms=event.at_ms, claim=then))
+            claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))
             settle(draft, visit)
     except NeedBlobsError as need:
         return NeedBlobs(digests=tuple(need.digests))
     return draft.decision()
 
 
-def fold(definition: Definition, events: Iterable[Event], blobs: Mapping[str, Value] = NO_BLOBS) -> RunState:
+def fold(definition: Definition, history: Iterable[Event], blobs: Mapping[str, Value] = NO_BLOBS) -> RunState:
     """Compute a run's state from its history; `blobs` must hold all that the history looks into."""
     state: RunState | None = None
-    for event in events:
+    for event in history:
         decision = advance(definition, state, event, blobs)
         if isinstance(decision, NeedBlobs):
             raise HistoryMismatchError(f"the history needs values that are not there: {', '.join(decision.digests)}")
@@ -119,15 +103,16 @@ def _check_fit(draft: Draft) -> None:
 
 def _absorb(draft: Draft, event: Event) -> None:
     if draft.ended:
-        if isinstance(event, Woken | Continued | Evaluated | PerformerLost):
+        if isinstance(event, events.Woken | events.Continued | Evaluated | events.PerformerLost):
             draft.note("ignored", "", event=type(event).__name__)
         else:
-            draft.refuse("run_ended", f"the run has ended: {draft.status}", hint="start another run", status=draft.status)
+            message = f"the run has ended: {draft.status}"
+            draft.refuse("run_ended", message, hint="start another run", status=draft.status)
         return
     match event:
         case RunStarted():
             _start(draft, event)
-        case ActionClaimed(claim=claim):
+        case events.ActionClaimed(claim=claim):
             if draft.parked is not None:
                 hint = f"`treadle resume {draft.base.run_id}` takes it up"
                 draft.refuse("run_parked", f"the run is set aside: {draft.parked.reason}", hint=hint)
@@ -135,20 +120,20 @@ def _absorb(draft: Draft, event: Event) -> None:
                 claim_next(draft, event)
             else:
                 absorb_action_event(draft, event, claim.action)
-        case ActionAnswered() | ApprovalDecided() | PerformerLost() | OutcomeResolved():
+        case events.ActionAnswered() | events.ApprovalDecided() | events.PerformerLost() | events.OutcomeResolved():
             absorb_action_event(draft, event, event.action)
         case Evaluated():
             _evaluated(draft, event)
-        case CancelRequested():
+        case events.CancelRequested():
             _cancel(draft, event)
-        case RunParked():
+        case events.RunParked():
             if draft.parked is None:
                 draft.park(event.reason, event.by.name)
             else:
-                draft.refuse("already_parked", f"the run is already set aside: {draft.parked.reason}", hint="resume it first")
+                draft.refuse("already_parked", f"the run is set aside: {draft.parked.reason}", hint="resume it first")
         case RunResumed():
             _resume(draft, event)
-        case Woken() | Continued():
+        case events.Woken() | events.Continued():
             pass
 
 
@@ -160,7 +145,7 @@ def _start(draft: Draft, event: RunStarted) -> None:
     if faults:
         message = "; ".join(fault.message for fault in faults)
         listed: Value = [{"path": fault.path, "rule": fault.rule, "message": fault.message} for fault in faults]
-        draft.refuse("invalid_inputs", message, hint="nothing was started; mend the inputs and start again", faults=listed)
+        draft.refuse("invalid_inputs", message, hint="nothing was started; mend the inputs", faults=listed)
         return
     draft.put_frame(Frame(path="", outer=None, inputs=bound))
     draft.put(ListNode(path="", at="", owner=None, frame="", phase="opening"))
@@ -181,7 +166,7 @@ def _evaluated(draft: Draft, event: Evaluated) -> None:
         draft.look_at(event.node)
 
 
-def _cancel(draft: Draft, event: CancelRequested) -> None:
+def _cancel(draft: Draft, event: events.CancelRequested) -> None:
     draft.parked = None
     if draft.status == "cancelling":
         draft.note("cancel_hastened", "", by=event.by.name)
@@ -226,7 +211,7 @@ def check_invariants(state: RunState) -> None:
         if action.status != "stopping" and action.id not in state.nodes:
             raise InvariantViolationError(f"the action {action.id!r} has no step")
         if (action.status == "claimed") != (action.holder is not None) and action.status in {"open", "claimed"}:
-            raise InvariantViolationError(f"the action {action.id!r} is {action.status} with the holder {action.holder!r}")
+            raise InvariantViolationError(f"{action.id!r} is {action.status} with the holder {action.holder!r}")
     for name in state.timers:
         path = name.split(":", 1)[1]
         if path not in state.nodes and path not in state.actions:

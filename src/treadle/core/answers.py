@@ -73,15 +73,16 @@ def end_stopping(draft: Draft, action: ActionState) -> None:
 def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     """End an attempt that failed: another follows after a wait, or the step has failed."""
     retry = draft.step_at(action.at).retry
-    draft.note("attempt_failed", action.id, attempt=action.attempt, error_class=failure.error_class, message=failure.message)
+    told = {"error_class": failure.error_class, "message": failure.message}
+    draft.note("attempt_failed", action.id, attempt=action.attempt, **told)
     draft.drop_action(action.id)
     if retry is None or failure.error_class not in retry.on or action.failures + 1 >= retry.attempts:
         fail_step(draft, draft.step_node(action.id), failure)
         return
     ceiling_ms = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
     wait_ms = draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
-    problem = replace(failure, result=draft.keep(failure.result))
-    draft.put_action(replace(action, status="backoff", failures=action.failures + 1, lapses=0, holder=None, problem=problem))
+    again = replace(action, status="backoff", failures=action.failures + 1, lapses=0, holder=None)
+    draft.put_action(replace(again, problem=replace(failure, result=draft.keep(failure.result))))
     draft.arm("backoff", action.id, draft.now_ms + wait_ms)
     draft.note("retry_planned", action.id, attempt=action.attempt + 1, wait_ms=wait_ms)
 
@@ -137,7 +138,8 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
         draft.refuse("needs_person", f"only a person can say what became of `{action.id}`", hint="run `treadle answer`")
         return
     if event.attempt != action.attempt:
-        draft.refuse("late", f"`{action.id}` is at attempt {action.attempt}", hint="look at it again", attempt=action.attempt)
+        message = f"`{action.id}` is at attempt {action.attempt}"
+        draft.refuse("late", message, hint="look at it again", attempt=action.attempt)
         return
     faults = _faults(draft, action, event.value) if event.outcome == "done" else ()
     if faults:
@@ -151,7 +153,8 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
     else:
         message = f"the outcome of `{action.id}` is unknown" + (f": {event.note}" if event.note else "")
         draft.drop_action(action.id)
-        fail_step(draft, draft.step_node(action.id), Failure(error_class="outcome_unknown", message=message, step=action.id))
+        failure = Failure(error_class="outcome_unknown", message=message, step=action.id)
+        fail_step(draft, draft.step_node(action.id), failure)
 
 
 def _complete(draft: Draft, action: ActionState, value: Value) -> None:
@@ -165,21 +168,22 @@ def _fits_attempt(draft: Draft, action: ActionState, event: ActionAnswered) -> b
     hint = "ask for the next step; your answer was not used"
     if action.kind == "approve":
         gate_hint = f"a person runs `treadle approve {draft.base.run_id}`"
-        draft.refuse("needs_decision", f"`{action.id}` waits for a person's decision; an answer cannot give it", hint=gate_hint)
+        draft.refuse("needs_decision", f"`{action.id}` waits for a person's decision, not an answer", hint=gate_hint)
     elif event.channel not in {None, action.channel} and event.by.kind == "agent":
         draft.refuse("foreign", f"`{action.id}` belongs to another branch", hint=hint)
     elif event.attempt < action.attempt:
         message = f"attempt {event.attempt} of `{action.id}` has ended; attempt {action.attempt} is open"
         draft.refuse("late", message, hint=hint, attempt=action.attempt)
     elif event.attempt > action.attempt:
-        draft.refuse("unknown_attempt", f"`{action.id}` has no attempt {event.attempt}", hint=hint, attempt=action.attempt)
+        message = f"`{action.id}` has no attempt {event.attempt}"
+        draft.refuse("unknown_attempt", message, hint=hint, attempt=action.attempt)
     elif (action.performer == "server") != (event.by.kind == "server"):
         draft.refuse("foreign", f"`{action.id}` is performed by: {action.performer}", hint=hint)
     elif action.holder not in {None, event.holder} and not (action.kind == "prompt" and event.by.kind == "human"):
         message = f"`{action.id}` is held by another performer"
         draft.refuse("foreign", message, hint=hint + "; `take_over` fences the other off", attempt=action.attempt)
     elif action.holder is None and action.performer == "server" and needs_claim(action):
-        draft.refuse("not_claimed", f"`{action.id}` must be claimed before it is done", hint=hint, attempt=action.attempt)
+        draft.refuse("not_claimed", f"`{action.id}` is claimed before it is done", hint=hint, attempt=action.attempt)
     return draft.refusal is None
 
 

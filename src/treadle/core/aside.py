@@ -83,8 +83,7 @@ def _shrunk(state: RunState, shrink: Shrink) -> RunState:
 
 def _shrunk_frame(frame: Frame, shrink: Shrink) -> Frame:
     steps: dict[str, Value] = {
-        name: {**record, "result": shrink(record["result"])} if isinstance(record, dict) else record
-        for name, record in frame.steps.items()
+        name: {**record, "result": shrink(record["result"])} if isinstance(record, dict) else record for name, record in frame.steps.items()
     }
     state, inputs = ({n: shrink(v) for n, v in fields.items()} if fields else fields for fields in (frame.state, frame.inputs))
     return replace(frame, state=state, inputs=inputs, steps=steps, item=shrink(frame.item))

@@ -9,9 +9,7 @@ from treadle.core.values import Json, Value
 _OURS = ("required", "default")
 
 
-def bind_inputs(
-    task: Task, given: Mapping[str, Value], whole: Callable[[Value], Value]
-) -> tuple[dict[str, Value], tuple[Fault, ...]]:
+def bind_inputs(task: Task, given: Mapping[str, Value], whole: Callable[[Value], Value]) -> tuple[dict[str, Value], tuple[Fault, ...]]:
     """Apply defaults and check; gives the bound inputs and every fault, the path of each beginning with the input's name.
 
     `whole` gives a value with what was set aside in it.

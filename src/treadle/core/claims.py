@@ -19,7 +19,8 @@ from treadle.core.state import ActionState
 def claim_next(draft: Draft, event: ActionClaimed) -> None:
     """Grant the next action of a channel, if there is one; the same holder asking again gets what it holds and writes nothing."""
     claim = event.claim
-    mine = [a for a in draft.actions.values() if a.channel == claim.channel and a.performer != "server" and a.kind != "approve"]
+    here = [a for a in draft.actions.values() if a.channel == claim.channel]
+    mine = [a for a in here if a.performer != "server" and a.kind != "approve"]
     held = [a for a in mine if a.status == "claimed" and a.holder == claim.holder]
     takeable = [a for a in mine if a.status == "claimed" and _may_take(a, claim)]
     for action in held[:1] or [*(a for a in mine if a.status == "open"), *takeable]:
@@ -56,7 +57,8 @@ def refuse_claim(draft: Draft, action: ActionState, _event: ActionClaimed) -> No
         "backoff": "waits for its next attempt", "stopping": "was asked to stop",
         "unknown": "has an unknown outcome, which a person decides",
     }  # fmt: skip
-    draft.refuse("not_claimable", f"`{action.id}` {why[action.status]}", hint="ask for the next step", attempt=action.attempt)
+    message = f"`{action.id}` {why[action.status]}"
+    draft.refuse("not_claimable", message, hint="ask for the next step", attempt=action.attempt)
 
 
 def lose_performer(draft: Draft, action: ActionState, event: PerformerLost) -> None:

@@ -229,7 +229,9 @@ def expressions(step: Step) -> Iterator[Expr]:
     match step.spec:
         case Prompt(message=message, options=options, default=default):
             yield from (e for e in (message, options, default) if e is not None)
-        case Approve(show=expr) | Delegate(instructions=expr) | McpCall(parameters=expr) | Condition(test=expr) | Return(value=expr):
+        case Approve(show=expr) | Delegate(instructions=expr) | McpCall(parameters=expr):
+            yield expr
+        case Condition(test=expr) | Return(value=expr):
             yield expr
         case SetState(updates=updates, let=let):
             yield from (expr for _, expr in (*let, *updates))

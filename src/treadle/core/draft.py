@@ -44,12 +44,14 @@ class Draft:
     def decision(self) -> Decision:
         """Freeze the draft."""
         if not self.changed:
-            return Decision(state=self.base, changed=False, notes=tuple(self.notes), refusal=self.refusal, claimed=self.claimed)
+            notes = tuple(self.notes)
+            return Decision(state=self.base, changed=False, notes=notes, refusal=self.refusal, claimed=self.claimed)
         state = self._state()
         if state.size_bytes > limits.STATE_BYTES_MAX and not state.ended:
             state = make_room(state, self.set_aside)
             if state.size_bytes > limits.STATE_BYTES_MAX and state.parked is None:
-                self.park(f"the state is larger than {limits.STATE_BYTES_MAX} bytes, and nothing in it can be set aside", "treadle")
+                reason = f"the state is above {limits.STATE_BYTES_MAX} bytes, and nothing in it can be set aside"
+                self.park(reason, "treadle")
                 state = replace(state, parked=self.parked, size_bytes=state.size_bytes + limits.ENTRY_BYTES)
         return Decision(
             state=state, changed=True, commands=tuple(self.commands), notes=tuple(self.notes),
@@ -75,7 +77,7 @@ class Draft:
     def step_at(self, at: str) -> Step:
         """Give the definition's step at an address. Raises HistoryMismatchError where the definition has none."""
         if at not in self.index.steps:
-            raise HistoryMismatchError(f"the run is at {at!r}; the definition `{self.definition.name}` has no such step")
+            raise HistoryMismatchError(f"the run is at {at!r}; `{self.definition.name}` has no such step")
         return self.index.steps[at]
 
     def step(self, node: StepNode) -> Step:

@@ -35,7 +35,8 @@ def _prompt(params: Mapping[str, Value]) -> Schema:
 
 
 def _form(fields: dict[str, Schema]) -> Schema:
-    plain: Schema = {n: {k: v for k, v in rule.items() if k not in {"required", "default"}} for n, rule in fields.items()}
+    ours = {"required", "default"}
+    plain: Schema = {name: {k: v for k, v in rule.items() if k not in ours} for name, rule in fields.items()}
     return _object(plain, [name for name, rule in fields.items() if rule.get("required")])
 
 

@@ -6,7 +6,7 @@ A step's fields are rendered once (ruling 6). Until the results of registered fu
 from collections.abc import Sequence
 from dataclasses import replace
 
-from treadle.core import limits
+from treadle.core import limits, settle
 from treadle.core.aside import RULES, size_of
 from treadle.core.bind import bind_inputs, single_required
 from treadle.core.commands import Perform
@@ -15,15 +15,6 @@ from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, branch_token
 from treadle.core.render import NeedCallError, Renderer, RenderFailedError
-from treadle.core.settle import (
-    fail_node,
-    finish_step,
-    needs_claim,
-    open_list,
-    return_from,
-    schema_problem,
-    write_fields,
-)
 from treadle.core.state import ActionState, Fan, Frame, ListNode, StepNode
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value, canonical, digest
 
@@ -42,7 +33,7 @@ def visit(draft: Draft, node: StepNode | ListNode) -> None:
     except NeedCallError as need:
         draft.command(need.command)
     except RenderFailedError as error:
-        fail_node(draft, node, error.failure)
+        settle.fail_node(draft, node, error.failure)
 
 
 def _failed(node: StepNode | ListNode, message: str, error_class: str = "expression") -> RenderFailedError:
@@ -52,10 +43,11 @@ def _failed(node: StepNode | ListNode, message: str, error_class: str = "express
 def _open(draft: Draft, node: StepNode) -> None:
     step = draft.step(node)
     if len(node.path) > ACTION_ID_CHARACTERS_MAX:
-        raise _failed(node, f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters", "failed")
+        message = f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters"
+        raise _failed(node, message, "failed")
     render = Renderer(draft, node)
     if step.when is not None and not render.truth(step.when, "when"):
-        finish_step(draft, node, skipped=True)
+        settle.finish_step(draft, node, skipped=True)
         return
     match step.spec:
         case Prompt() as spec:
@@ -76,14 +68,14 @@ def _open(draft: Draft, node: StepNode) -> None:
         case Foreach() as spec:
             _foreach(draft, node, spec, render)
         case Return() as spec:
-            return_from(draft, node, render.value(spec.value, "value"))
+            settle.return_from(draft, node, render.value(spec.value, "value"))
 
 
 def _fall_back(draft: Draft, node: StepNode) -> None:
     fallback = draft.step(node).on_error.fallback
     render = Renderer(draft, node)
     render.names["error"] = node.failure.shown() if node.failure is not None else None
-    finish_step(draft, node, render.value(fallback, "fallback") if fallback is not None else None)
+    settle.finish_step(draft, node, render.value(fallback, "fallback") if fallback is not None else None)
 
 
 # Steps that are actions
@@ -94,7 +86,8 @@ def _prompt_params(node: StepNode, spec: Prompt, render: Renderer) -> dict[str, 
     if spec.options is not None:
         options = render.value(spec.options, "options")
         if not isinstance(options, list) or size_of(options) > limits.BLOB_BYTES_MIN:
-            raise _failed(node, f"`options` of step `{node.path}` is not a list of at most {limits.BLOB_BYTES_MIN} bytes")
+            limit = limits.BLOB_BYTES_MIN
+            raise _failed(node, f"`options` of step `{node.path}` is not a list of at most {limit} bytes")
         params["options"] = options
     if spec.default is not None:
         params["default"] = render.value(spec.default, "default")
@@ -129,7 +122,7 @@ def dispatch(draft: Draft, action: ActionState) -> None:
     """Ask for a server-performed action; what may run again without harm needs no claim of its own (ruling 19)."""
     if action.performer != "server" or draft.parked is not None:
         return
-    claim = needs_claim(action)
+    claim = settle.needs_claim(action)
     if not claim:
         start_attempt_clock(draft, action)
     draft.command(Perform(action=action.id, attempt=action.attempt, claim=claim))
@@ -153,22 +146,22 @@ def _set_state(draft: Draft, node: StepNode, spec: SetState, render: Renderer) -
     for name, expr in spec.updates:
         written[name] = render.value(expr, f"updates.{name}")
         render.names["state"] = {**before, **written}
-    problem = write_fields(draft, node, written)
+    problem = settle.write_fields(draft, node, written)
     if problem is not None:
         raise RenderFailedError(problem)
     draft.note("state_written", node.path, fields=list(written))
-    finish_step(draft, node)
+    settle.finish_step(draft, node)
 
 
 def _condition(draft: Draft, node: StepNode, spec: Condition, render: Renderer) -> None:
     truth = render.truth(spec.test, "if")
     draft.note("branch_chosen", node.path, branch="then" if truth else "else")
     if not (spec.then if truth else spec.otherwise):
-        finish_step(draft, node)
+        settle.finish_step(draft, node)
         return
     node = replace(node, phase="block", results=())
     draft.put(node)
-    open_list(draft, node, ".then" if truth else ".else", node.frame)
+    settle.open_list(draft, node, ".then" if truth else ".else", node.frame)
 
 
 def _foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> None:
@@ -182,7 +175,8 @@ def _foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> N
         raise _failed(node, f"`items` of step `{node.path}` has {count} items; the limit is {spec.items_max}", "failed")
     empty = tuple((None,) * min(CHUNK_ITEMS, count - first) for first in range(0, count, CHUNK_ITEMS))
     if isinstance(items, list):
-        items = _in_chunks(draft, [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)], count)
+        pieces = [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)]
+        items = _in_chunks(draft, pieces, count)
     fan = Fan(items=items, count=count, parts=empty)
     node = replace(node, phase="block", results=(), fan=fan)
     draft.put(node)
@@ -209,7 +203,7 @@ def _go_on_with_rounds(draft: Draft, node: StepNode, fan: Fan) -> None:
         raise InvariantViolationError(f"{node.path!r} is no foreach")
     if fan.next_index == fan.count and fan.open_count == 0:
         draft.degraded = draft.degraded or bool(fan.errors or fan.error_parts)
-        finish_step(draft, node, _in_chunks(draft, fan.parts, fan.count))
+        settle.finish_step(draft, node, _in_chunks(draft, fan.parts, fan.count))
         return
     width = 1 if spec.sequential else spec.max_parallel
     room = limits.OPEN_ITEMS_MAX - sum(1 for frame in draft.frames.values() if frame.index is not None)
@@ -267,10 +261,11 @@ def _open_scope(draft: Draft, node: ListNode) -> None:
     for name, expr in task.initial_state:
         state = {**state, name: render.value(expr, f"initial_state.{name}")}
         render.names["state"] = state
-    problem = schema_problem(draft, task, state, node.path)
+    problem = settle.schema_problem(draft, task, state, node.path)
     if problem is not None:
         raise RenderFailedError(problem)
-    scope = replace(frame, outer=None, state={}, inputs={name: draft.keep(value) for name, value in bound.items()}, item=None)
+    inputs = {name: draft.keep(value) for name, value in bound.items()}
+    scope = replace(frame, outer=None, state={}, inputs=inputs, item=None)
     draft.write_state(scope, state)
     draft.put(replace(node, phase="running", results=()))
     draft.look_at(node.path)

@@ -67,8 +67,10 @@ class Renderer:
 
     def _env(self, field: str, results: Sequence[Value]) -> Env:
         draft = self.draft
-        draw = drawing(draft.base.seed, self.node.path, field)
-        return Env(names=self.names, results=results, now_ms=draft.now_ms, draw=draw, env_vars=draft.base.env, blobs=draft.blobs)
+        return Env(
+            names=self.names, results=results, now_ms=draft.now_ms, env_vars=draft.base.env, blobs=draft.blobs,
+            draw=drawing(draft.base.seed, self.node.path, field),
+        )  # fmt: skip
 
     def _results(self, expr: Expr, field: str) -> Sequence[Value]:
         results: list[Value] = []

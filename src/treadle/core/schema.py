@@ -22,7 +22,5 @@ def check(schema: Json, value: Value, *, moves_max: int = MOVES_MAX) -> tuple[Fa
     except Exhausted:
         pass
     except RecursionError:
-        checker.faults.append(
-            Fault(path="", rule="budget", message="the data or its schema is nested too deeply to be checked")
-        )
+        checker.faults.append(Fault(path="", rule="budget", message="the data or its schema is nested too deeply to be checked"))
     return tuple(checker.faults)

@@ -168,11 +168,7 @@ class _Form:
         try:
             resolved(self.root, argument)
         except KeyError:
-            hint = (
-                "nothing is fetched; put it under `$defs`"
-                if not argument.startswith("#")
-                else "it is not in this schema"
-            )
+            hint = "nothing is fetched; put it under `$defs`" if not argument.startswith("#") else "it is not in this schema"
             self.fault(path, keyword, f"`$ref` leads to {shown(argument)}: {hint}")
 
     def loops(self) -> None:

@@ -45,11 +45,7 @@ def _path(text: str) -> str:
 def _url(text: str) -> str:
     try:
         parts = urlsplit(text)
-        fits = (
-            bool(_SCHEME.match(parts.scheme))
-            and bool(parts.netloc or parts.path)
-            and not any(ord(char) <= 32 for char in text)
-        )
+        fits = bool(_SCHEME.match(parts.scheme)) and bool(parts.netloc or parts.path) and not any(ord(char) <= 32 for char in text)
         if parts.scheme in {"http", "https"}:
             fits = fits and bool(parts.hostname) and parts.port is not False
     except ValueError:
@@ -60,11 +56,7 @@ def _url(text: str) -> str:
 def _email(text: str) -> str:
     name, at, host = text.rpartition("@")
     fits = bool(at and name) and "." in host.strip(".") and host == host.strip(".-") and len(text) <= 254
-    return (
-        ""
-        if fits and not any(char.isspace() or char in '@,;<>"' for char in name + host)
-        else "it is no e-mail address"
-    )
+    return "" if fits and not any(char.isspace() or char in '@,;<>"' for char in name + host) else "it is no e-mail address"
 
 
 def _uuid(text: str) -> str:

@@ -19,9 +19,7 @@ def _type(check: Checker, names: Json, value: Value, path: str, _schema: Schema)
     hint = ""
     if isinstance(value, str) and any(name in {"integer", "number", "boolean"} for name in wanted):
         hint = ", not text in quotes"
-    check.fault(
-        path, "type", f"it must be {' or '.join(_TYPE_NAMES[name] for name in wanted)}{hint}; it is {_described(value)}"
-    )
+    check.fault(path, "type", f"it must be {' or '.join(_TYPE_NAMES[name] for name in wanted)}{hint}; it is {_described(value)}")
 
 
 _TYPE_NAMES: Final = {
@@ -55,11 +53,7 @@ def _enum(check: Checker, allowed: Json, value: Value, path: str, _schema: Schem
     check.charge(len(options))
     if not any(same(option, value) for option in options):
         listed = ", ".join(shown(option) for option in options[:20]) + (", …" if len(options) > 20 else "")
-        meant = (
-            nearest(value, [option for option in options if isinstance(option, str)])
-            if isinstance(value, str)
-            else None
-        )
+        meant = nearest(value, [option for option in options if isinstance(option, str)]) if isinstance(value, str) else None
         check.fault(
             path,
             "enum",
@@ -162,9 +156,7 @@ def _required(check: Checker, names: Json, value: Value, path: str, _schema: Sch
         check.charge(1)
         if name not in data:
             meant = nearest(name, [key for key in data if key not in cast("list[str]", names)])
-            check.fault(
-                joined(path, name), "required", f"`{name}` is missing" + (f"; there is `{meant}`" if meant else "")
-            )
+            check.fault(joined(path, name), "required", f"`{name}` is missing" + (f"; there is `{meant}`" if meant else ""))
 
 
 def _additional(check: Checker, inner: Json, value: Value, path: str, schema: Schema) -> None:
@@ -176,11 +168,7 @@ def _additional(check: Checker, inner: Json, value: Value, path: str, schema: Sc
             continue
         if inner is False:
             meant = nearest(key, known)
-            hint = (
-                f"; did you mean `{meant}`?"
-                if meant
-                else f"; there is {', '.join(f'`{name}`' for name in list(known)[:20]) or 'none'}"
-            )
+            hint = f"; did you mean `{meant}`?" if meant else f"; there is {', '.join(f'`{name}`' for name in list(known)[:20]) or 'none'}"
             check.fault(joined(path, key), "additionalProperties", f"`{key[:SHOWN_MAX]}` is not known{hint}")
         else:
             check.value(inner, item, joined(path, key))
@@ -217,9 +205,7 @@ def _one_of(check: Checker, schemas: Json, value: Value, path: str, _schema: Sch
 
 def _closest(found: list[list[Fault]]) -> str:
     # Deeper faults mean that more of it fitted.
-    best = max(
-        found, key=lambda faults: (max(fault.path.count(".") + fault.path.count("[") for fault in faults), -len(faults))
-    )
+    best = max(found, key=lambda faults: (max(fault.path.count(".") + fault.path.count("[") for fault in faults), -len(faults)))
     place = f"`{best[0].path}` " if best[0].path else ""
     return f"; the closest says: {place}{best[0].message}"
 

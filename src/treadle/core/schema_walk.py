@@ -45,13 +45,7 @@ def shown(value: Value) -> str:
         return encode(value if len(value) <= SHOWN_MAX else value[:SHOWN_MAX] + "…")
     if isinstance(value, list | Chunks):
         return f"a list of {len(value) if isinstance(value, list) else value.length}"
-    return (
-        f"an object of {len(value)}"
-        if isinstance(value, dict)
-        else "text"
-        if isinstance(value, BlobRef | Holed)
-        else encode(value)
-    )
+    return f"an object of {len(value)}" if isinstance(value, dict) else "text" if isinstance(value, BlobRef | Holed) else encode(value)
 
 
 def type_of(value: Value) -> str:

@@ -212,7 +212,8 @@ def begin_closing(draft: Draft, node: ListNode | StepNode, closing: Closing) -> 
 
 def may_be_underway(action: ActionState) -> bool:
     """Tell whether a performer may be at work: it holds a claim, or needs none."""
-    return action.status == "claimed" or (action.status == "open" and action.performer == "server" and not needs_claim(action))
+    begun = action.status == "open" and action.performer == "server" and not needs_claim(action)
+    return begun or action.status == "claimed"
 
 
 def needs_claim(action: ActionState) -> bool:
@@ -325,7 +326,10 @@ def _end_round(draft: Draft, node: ListNode, value: Value, failure: Failure | No
     begin_closing(draft, owner, Closing(how="fail", failure=inner))
 
 
-def _with_part(parts: tuple[tuple[Value, ...] | BlobRef, ...], index: int, value: Value) -> tuple[tuple[Value, ...] | BlobRef, ...]:
+Parts = tuple[tuple[Value, ...] | BlobRef, ...]
+
+
+def _with_part(parts: Parts, index: int, value: Value) -> Parts:
     number, place = divmod(index, CHUNK_ITEMS)
     part = parts[number]
     if value is None or isinstance(part, BlobRef):
@@ -350,9 +354,7 @@ def _errors(fan: Fan) -> Value:
 # The run
 
 
-def end_run(
-    draft: Draft, status: RunStatus, result: Value = None, *, failure: Failure | None = None, reached: int | None = None
-) -> None:
+def end_run(draft: Draft, status: RunStatus, result: Value = None, *, failure: Failure | None = None, reached: int | None = None) -> None:
     """Seal the run: `CloseRun` is its last command. `reached` is how many steps of the file's list lie behind it."""
     draft.reached = draft.list_node("").cursor if reached is None else reached
     if status == "completed" and draft.degraded:

@@ -13,7 +13,7 @@ from treadle.core.values import Json
 def fire_due(draft: Draft) -> None:
     """Fire every timer that is due by the draft's clock."""
     while draft.parked is None:
-        due = [(due_ms, *reversed(name.split(":", 1))) for name, due_ms in draft.timers.items() if due_ms <= draft.now_ms]
+        due = [(at_ms, *reversed(name.split(":", 1))) for name, at_ms in draft.timers.items() if at_ms <= draft.now_ms]
         if not due:
             return
         due_ms, path, kind = min(due)

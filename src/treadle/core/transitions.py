@@ -35,9 +35,7 @@ def refuse_decision(draft: Draft, action: ActionState, _event: Event) -> None:
 
 def refuse_known(draft: Draft, action: ActionState, _event: Event) -> None:
     """Refuse to settle an outcome that is not in doubt."""
-    draft.refuse(
-        "not_unknown", f"`{action.id}` is {action.status}: its outcome is not in doubt", hint="answer it instead"
-    )
+    draft.refuse("not_unknown", f"`{action.id}` is {action.status}: its outcome is not in doubt", hint="answer it instead")
 
 
 def _row(*cells: Cell) -> dict[str, Cell]:

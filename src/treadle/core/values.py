@@ -101,13 +101,9 @@ def untagged(data: dict[str, object]) -> object:
     return data
 
 
-_compact = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=tagged
-)
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=tagged)
 _spaced = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, default=tagged)
-_sorted = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=tagged, sort_keys=True
-)
+_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=tagged, sort_keys=True)
 
 
 def as_text(value: Value) -> str:

@@ -99,10 +99,7 @@ def status_word(state: RunState) -> RunWord:
         return "parked"
     if state.ended or state.status == "cancelling":
         return state.status
-    moving = any(
-        a.status in {"claimed", "stopping"} or (a.performer == "server" and a.status == "open")
-        for a in state.actions.values()
-    )
+    moving = any(a.status in {"claimed", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values())
     return "running" if moving or not state.actions else "waiting"
 
 
@@ -110,33 +107,21 @@ def view(definition: Definition, state: RunState, *, outline: bool = True) -> Ru
     """Show a run. Without `outline` it costs the same however long the file is: `steps` is empty then."""
     root = state.frames.get("")
     return RunView(
-        run_id=state.run_id,
-        workflow=definition.name,
-        status=status_word(state),
-        revision=state.revision,
-        started_at_ms=state.started_at_ms,
-        now_ms=state.now_ms,
-        started_by=state.started_by,
-        inputs=(root.inputs or {}) if root is not None else {},
-        state=(root.state or {}) if root is not None else {},
+        run_id=state.run_id, workflow=definition.name, status=status_word(state), revision=state.revision,
+        started_at_ms=state.started_at_ms, now_ms=state.now_ms, started_by=state.started_by,
+        inputs=(root.inputs or {}) if root is not None else {}, state=(root.state or {}) if root is not None else {},
         actions=tuple(action_view(definition, state, action) for action in state.actions.values()),
         branches=tuple(_branches(definition, state)),
         steps=tuple(_outline(definition, state, "", definition.main.steps)) if outline else (),
-        result=state.result,
-        failure=state.failure,
+        result=state.result, failure=state.failure, degraded=state.degraded, next_due_ms=state.next_due_ms,
         parked=state.parked.reason if state.parked is not None else None,
-        degraded=state.degraded,
-        next_due_ms=state.next_due_ms,
-    )
+    )  # fmt: skip
 
 
 def action_view(definition: Definition, state: RunState, action: ActionState) -> ActionView:
     """Show one open action."""
-    dues = [
-        state.timers[name]
-        for kind in ("timeout", "within", "backoff", "grace")
-        if (name := f"{kind}:{action.id}") in state.timers
-    ]
+    timers = (f"{kind}:{action.id}" for kind in ("timeout", "within", "backoff", "grace"))
+    dues = [state.timers[name] for name in timers if name in state.timers]
     return ActionView(
         id=action.id, kind=action.kind, status=action.status, attempt=action.attempt, performer=action.performer,
         channel=action.channel, effect=action.effect, waits_for=_waits_for(action), params=action.params,
@@ -165,9 +150,7 @@ def _branches(definition: Definition, state: RunState) -> Iterator[BranchView]:
         spec = definition.index.steps[owner.at].spec if isinstance(owner, StepNode) else None
         if isinstance(spec, Foreach) and spec.agent is not None:
             item = frame.item if frame.item is not None else (frame.inputs or {})
-            yield BranchView(
-                path=path, token=frame.channel, agent=spec.agent, foreach=node.owner, index=frame.index, item=item
-            )
+            yield BranchView(path=path, token=frame.channel, agent=spec.agent, foreach=node.owner, index=frame.index, item=item)
 
 
 def _outline(definition: Definition, state: RunState, path: str, steps: tuple[Step, ...]) -> Iterator[StepView]:
@@ -199,7 +182,8 @@ def _open_step(definition: Definition, state: RunState, node: StepNode, step: St
         if suffix != "[]" and node.path + suffix in state.nodes:
             children += _outline(definition, state, node.path + suffix, steps)
     fan = node.fan
-    rounds = [each for each in state.nodes.values() if isinstance(each, ListNode) and each.at == node.at + "[]" and each.owner == node.path]
+    lists = (each for each in state.nodes.values() if isinstance(each, ListNode) and each.owner == node.path)
+    rounds = [each for each in lists if each.at == node.at + "[]"]
     for each in rounds if fan is not None else []:
         inner = tuple(_outline(definition, state, each.path, definition.index.lists[each.at]))
         children.append(StepView(path=each.path, type="Round", status="running", children=inner))

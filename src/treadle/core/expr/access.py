@@ -25,15 +25,11 @@ def step_into(ev: Evaluation, value: V, key: V) -> "V | Missing":
         return value.get(key, MISSING) if isinstance(value, dict) else MISSING
     if type(key) is not int:
         hint = (
-            "keys are text, indexes whole numbers"
-            if not isinstance(key, float)
-            else "make it a whole number: `| int`, or divide with `//`"
+            "keys are text, indexes whole numbers" if not isinstance(key, float) else "make it a whole number: `| int`, or divide with `//`"
         )
         raise ExprError("types", f"{shown(key)} is {kind_of(key)} and can be neither key nor index", suggestion=hint)
     if isinstance(value, dict):
-        raise ExprError(
-            "types", f"an object is looked up by text, not by the number {key}", suggestion=f"write ['{key}']"
-        )
+        raise ExprError("types", f"an object is looked up by text, not by the number {key}", suggestion=f"write ['{key}']")
     if isinstance(value, Chunks):
         return _chunk_item(ev, value, key)
     if isinstance(value, Holed):
@@ -107,14 +103,8 @@ def missing_step(node: Node, position: int, value: V, key: V) -> ExprError:
     before = written_path(node, position)
     if isinstance(value, dict) and isinstance(key, str):
         meant = nearest(key, value)
-        message = (
-            f"`{before}` has no `{key}`; it has {_listed(value)}"
-            if value
-            else f"`{before}` has no `{key}`; it is empty"
-        )
-        return ExprError(
-            "undefined", message, suggestion=f"did you mean `{before}{_written_key(meant)}`?" if meant else ""
-        )
+        message = f"`{before}` has no `{key}`; it has {_listed(value)}" if value else f"`{before}` has no `{key}`; it is empty"
+        return ExprError("undefined", message, suggestion=f"did you mean `{before}{_written_key(meant)}`?" if meant else "")
     if isinstance(value, list | str | Chunks) and type(key) is int:
         length = value.length if isinstance(value, Chunks) else len(value)
         return ExprError(

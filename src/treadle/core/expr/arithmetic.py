@@ -33,9 +33,7 @@ EXACT: Final = Context(
     flags=[],
     traps=[*_TRAPS, Inexact],
 )
-ROUNDED: Final = Context(
-    prec=DIGITS_MAX, rounding=ROUND_HALF_EVEN, Emin=-100, Emax=100, capitals=1, clamp=0, flags=[], traps=_TRAPS
-)
+ROUNDED: Final = Context(prec=DIGITS_MAX, rounding=ROUND_HALF_EVEN, Emin=-100, Emax=100, capitals=1, clamp=0, flags=[], traps=_TRAPS)
 Number = int | float | Decimal
 Operator = Callable[[Evaluation, V, V], V]
 
@@ -59,9 +57,7 @@ def _numbers(op: str, a: V, b: V) -> tuple[Number, Number]:
         and not isinstance(b, bool)
     ):
         if (isinstance(a, float) and isinstance(b, Decimal)) or (isinstance(a, Decimal) and isinstance(b, float)):
-            raise ExprError(
-                "types", f"`{op}` cannot mix a decimal with a float", suggestion="make both decimals: `x | decimal`"
-            )
+            raise ExprError("types", f"`{op}` cannot mix a decimal with a float", suggestion="make both decimals: `x | decimal`")
         return a, b
     raise _wrong(op, a, b)
 
@@ -76,9 +72,7 @@ def _wrong(op: str, a: V, b: V) -> ExprError:
         hint = "booleans are no numbers; write `1 if x else 0`"
     elif isinstance(a, str) or isinstance(b, str):
         hint = "convert first: `| int`, `| float` or `| decimal`"
-    return ExprError(
-        "types", f"`{op}` cannot work on {kind_of(a)} ({shown(a)}) and {kind_of(b)} ({shown(b)})", suggestion=hint
-    )
+    return ExprError("types", f"`{op}` cannot work on {kind_of(a)} ({shown(a)}) and {kind_of(b)} ({shown(b)})", suggestion=hint)
 
 
 def _decimal(op: str, compute: Callable[[Decimal, Decimal], Decimal], a: Number, b: Number) -> Decimal:
@@ -96,9 +90,7 @@ def _decimal(op: str, compute: Callable[[Decimal, Decimal], Decimal], a: Number,
 
 
 def _by_zero(op: str) -> ExprError:
-    return ExprError(
-        "division_by_zero", f"`{op}` divides by zero", suggestion="test the divisor first: `a / b if b else 0`"
-    )
+    return ExprError("division_by_zero", f"`{op}` divides by zero", suggestion="test the divisor first: `a / b if b else 0`")
 
 
 def add(ev: Evaluation, a: V, b: V) -> V:
@@ -183,9 +175,7 @@ def power(_ev: Evaluation, a: V, b: V) -> V:
     x, y = _numbers("**", a, b)
     if isinstance(x, Decimal) or isinstance(y, Decimal):
         return _decimal("**", ROUNDED.power, x, y)
-    if (
-        isinstance(x, int) and isinstance(y, int) and y > 64 and abs(x) > 1
-    ):  # known to be too large: it is never computed
+    if isinstance(x, int) and isinstance(y, int) and y > 64 and abs(x) > 1:  # known to be too large: it is never computed
         return checked(INT_MAX + 1)
     try:
         result = x**y

@@ -224,9 +224,7 @@ def _step(b: Builder, step: Tree) -> tuple[Run, list[Run]]:
     if not isinstance(step, tuple):
         return _const(b, ("const", step)), []
     if step[0] == "slice":
-        return _const(b, ("const", None)), [
-            _const(b, ("const", None)) if bound is None else b.run(bound) for bound in step[1:]
-        ]
+        return _const(b, ("const", None)), [_const(b, ("const", None)) if bound is None else b.run(bound) for bound in step[1:]]
     return b.run(step), []
 
 

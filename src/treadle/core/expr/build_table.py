@@ -119,9 +119,7 @@ def _soft_default(b: Builder, node: Node) -> Soft:
 
     def run(ev: Evaluation) -> "V | Missing":
         value = soft(ev)
-        return (
-            fallback(ev) if value is MISSING or (truth(ev, by_truth(ev)) and not truth(ev, cast(V, value))) else value
-        )
+        return fallback(ev) if value is MISSING or (truth(ev, by_truth(ev)) and not truth(ev, cast(V, value))) else value
 
     return run
 

@@ -50,9 +50,7 @@ def parse_instant(text: str) -> datetime:
     try:
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
         micros = int((fraction or "0")[:3].ljust(3, "0")) * 1_000
-        local = datetime(
-            int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micros, timezone(offset)
-        )
+        local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micros, timezone(offset))
         return local.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise DateError(f"{shown(text)} is no instant: {error}") from error
@@ -88,9 +86,7 @@ def to_date(ev: Evaluation, value: V) -> V:
 def to_instant(ev: Evaluation, value: V) -> V:
     """Write an instant in UTC with milliseconds; of a date, its beginning."""
     read = _read(ev, "instant", value)
-    return written_instant(
-        read if isinstance(read, datetime) else datetime(read.year, read.month, read.day, tzinfo=UTC)
-    )
+    return written_instant(read if isinstance(read, datetime) else datetime(read.year, read.month, read.day, tzinfo=UTC))
 
 
 def days_between(ev: Evaluation, value: V, other: V) -> V:
@@ -132,11 +128,7 @@ def strftime(ev: Evaluation, value: V, pattern: V) -> V:
 
 def _directive(at: datetime, code: str) -> str:
     if code[0] == "-":
-        return (
-            _directive(at, code[1:]).lstrip("0") or "0"
-            if code[1:] and code[1:] in "dmHIMSjyuw"
-            else _no_directive(code)
-        )
+        return _directive(at, code[1:]).lstrip("0") or "0" if code[1:] and code[1:] in "dmHIMSjyuw" else _no_directive(code)
     match code:
         case "Y":
             return f"{at.year:04d}"

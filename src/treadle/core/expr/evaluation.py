@@ -43,9 +43,7 @@ class NeedBlobs(Exception):  # noqa: N818 - a question, not an error (ruling 11)
 
 def no_draw(_ordinal: int) -> int:
     """Stand for chance where there is none: reading it is an error."""
-    raise ExprError(
-        "no_random", "`random` and `uuid` have no source here", suggestion="use them in a step of a run"
-    ) from None
+    raise ExprError("no_random", "`random` and `uuid` have no source here", suggestion="use them in a step of a run") from None
 
 
 def draw_bits(seed: str, path: str, name: str, ordinal: int) -> int:

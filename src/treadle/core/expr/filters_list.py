@@ -119,9 +119,7 @@ def _order(ev: Evaluation, keys: list[V], *, backwards: bool = False) -> list[in
         raise not_ordered(keys[0], other)
     if kinds <= {"number", "text", "boolean"}:
         if any(isinstance(key, float) for key in keys) and any(isinstance(key, Decimal) for key in keys):
-            raise ExprError(
-                "types", "floats and decimals have no common order", suggestion="make all decimals: `| map('decimal')`"
-            )
+            raise ExprError("types", "floats and decimals have no common order", suggestion="make all decimals: `| map('decimal')`")
         return sorted(range(len(keys)), key=cast("Callable[[int], int]", keys.__getitem__), reverse=backwards)
     if kinds == {"null"} or len(keys) < 2:
         return list(range(len(keys)))
@@ -135,10 +133,7 @@ def _order(ev: Evaluation, keys: list[V], *, backwards: bool = False) -> list[in
 def sort(ev: Evaluation, value: V, reverse: V = False, case_sensitive: V = False, attribute: V = None) -> V:  # noqa: FBT002
     """Sort, by an attribute or several (`'a,b'`)."""
     items = items_of(ev, value, "sort")
-    return [
-        items[index]
-        for index in _order(ev, _keys(ev, "sort", items, attribute, case_sensitive), backwards=truth(ev, reverse))
-    ]
+    return [items[index] for index in _order(ev, _keys(ev, "sort", items, attribute, case_sensitive), backwards=truth(ev, reverse))]
 
 
 def unique(ev: Evaluation, value: V, case_sensitive: V = False, attribute: V = None) -> V:  # noqa: FBT002
@@ -231,9 +226,7 @@ def groupby(ev: Evaluation, value: V, attribute: V, default: "V | Missing" = MIS
     items = items_of(ev, value, "groupby")
     keys = keys_given("groupby", attribute)
     given = default is not MISSING
-    found = [
-        value_at(ev, "groupby", item, keys, cast(V, default) if given else None, has_default=given) for item in items
-    ]
+    found = [value_at(ev, "groupby", item, keys, cast(V, default) if given else None, has_default=given) for item in items]
     folded = found if truth(ev, case_sensitive) else [_folded(ev, key) for key in found]
     groups: list[V] = []
     rows: list[V] = []

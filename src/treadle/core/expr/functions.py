@@ -62,9 +62,7 @@ def env(ev: Evaluation, name: V, default: "V | Missing" = MISSING) -> V:
     if default is not MISSING:
         return cast(V, default)
     meant = nearest(wanted, ev.env.env_vars)
-    hint = (
-        f"did you mean `{meant}`?" if meant else "allow it in the configuration, or give a default: `env('NAME', '')`"
-    )
+    hint = f"did you mean `{meant}`?" if meant else "allow it in the configuration, or give a default: `env('NAME', '')`"
     raise ExprError("undefined", f"the environment variable {wanted[:60]!r} is not set or not allowed", suggestion=hint)
 
 

@@ -68,14 +68,10 @@ def keys_given(who: str, attribute: V) -> tuple[str | int, ...]:
         return (attribute,)
     if not isinstance(attribute, str):
         raise ExprError("types", f"`attribute` of `{who}` is text, not {kind_of(attribute)}")
-    return tuple(
-        int(part) if part.isascii() and part.isdigit() and len(part) < 10 else part for part in attribute.split(".")
-    )
+    return tuple(int(part) if part.isascii() and part.isdigit() and len(part) < 10 else part for part in attribute.split("."))
 
 
-def value_at(
-    ev: Evaluation, who: str, item: V, keys: tuple[str | int, ...], default: V = None, *, has_default: bool = False
-) -> V:
+def value_at(ev: Evaluation, who: str, item: V, keys: tuple[str | int, ...], default: V = None, *, has_default: bool = False) -> V:
     """Follow an attribute into one item. Raises ExprError `undefined` where it leads nowhere and there is no default."""
     ev.charge(len(keys))
     for key in keys:
@@ -84,9 +80,7 @@ def value_at(
             if has_default:
                 return default
             dotted = ".".join(map(str, keys))
-            have = (
-                f"; it has {', '.join(f'`{name[:60]}`' for name in list(item)[:20])}" if isinstance(item, dict) else ""
-            )
+            have = f"; it has {', '.join(f'`{name[:60]}`' for name in list(item)[:20])}" if isinstance(item, dict) else ""
             raise ExprError(
                 "undefined",
                 f"`{who}` meets {kind_of(item)} without `{dotted}`{have}",

@@ -97,9 +97,7 @@ def chunk_items(ev: Evaluation, value: Chunks, first: int = 0, last: int | None 
     for part in parts:
         found = opened(ev, open_blob(ev, part)) if isinstance(part, BlobRef) else list(cast("tuple[V, ...]", part))
         if not isinstance(found, list):
-            raise ExprError(
-                "bad_blob", "a piece of a list that was set aside holds no list", suggestion="run `treadle doctor`"
-            )
+            raise ExprError("bad_blob", "a piece of a list that was set aside holds no list", suggestion="run `treadle doctor`")
         items += found
     return items
 
@@ -215,11 +213,7 @@ def less(ev: Evaluation, a: V, b: V) -> bool:
 
 def not_ordered(a: V, b: V) -> ExprError:
     """Make the error for two values that have no order."""
-    hint = (
-        ""
-        if not (isinstance(a, str) or isinstance(b, str))
-        else "convert one of them: `| int`, `| float`, `| decimal` or `| string`"
-    )
+    hint = "" if not (isinstance(a, str) or isinstance(b, str)) else "convert one of them: `| int`, `| float`, `| decimal` or `| string`"
     return ExprError("types", f"{kind_of(a)} ({shown(a)}) and {kind_of(b)} ({shown(b)}) have no order", suggestion=hint)
 
 
@@ -308,9 +302,7 @@ _DEPTH_MAX: Final = 64
 
 def too_deep() -> ExprError:
     """Make the error for data nested too deeply."""
-    return ExprError(
-        "too_deep", f"data is nested deeper than {_DEPTH_MAX}", suggestion="keep lists and objects flatter"
-    )
+    return ExprError("too_deep", f"data is nested deeper than {_DEPTH_MAX}", suggestion="keep lists and objects flatter")
 
 
 def present(value: V | Missing) -> V:

@@ -68,10 +68,7 @@ def regex_replace(ev: Evaluation, value: V, pattern: V, replacement: V, count: V
     for done, spans in enumerate(regex.matches(text, ev.charge), 1):
         pieces = [
             text[at : spans[0]],
-            *(
-                part if isinstance(part, str) else cast(str, _text_of_group(text, spans, part) or "")
-                for part in template
-            ),
+            *(part if isinstance(part, str) else cast(str, _text_of_group(text, spans, part) or "") for part in template),
         ]
         out += pieces
         grown = sum(map(len, pieces))
@@ -96,11 +93,7 @@ def _template(regex: Regex, replacement: str) -> list[str | int]:
             position += 1
             parts.append("\\" + follower)
             continue
-        name, rest = (
-            (piece[2:].partition(">")[0], piece[2:].partition(">")[2])
-            if piece.startswith("g<")
-            else (piece[:1], piece[1:])
-        )
+        name, rest = (piece[2:].partition(">")[0], piece[2:].partition(">")[2]) if piece.startswith("g<") else (piece[:1], piece[1:])
         number = int(name) if name.isascii() and name.isdigit() and len(name) < 4 else regex.names.get(name, -1)
         if not 0 <= number <= regex.groups:
             raise ExprError(

@@ -46,10 +46,7 @@ def program_of(expr: Expr) -> Program:
     places = {id(node): column for node, column in zip(nodes_of(expr.tree, expr.calls), expr.columns, strict=False)}
     builder = Builder(_MAKERS, _SOFT_MAKERS, places)
     run = builder.run(expr.tree)
-    calls = tuple(
-        (tuple(builder.runs(call.args)), tuple((name, builder.run(arg)) for name, arg in call.kwargs))
-        for call in expr.calls
-    )
+    calls = tuple((tuple(builder.runs(call.args)), tuple((name, builder.run(arg)) for name, arg in call.kwargs)) for call in expr.calls)
     program = Program(run=run, calls=calls, slots=builder.slots, moves=cost(expr.tree), passive=_passive(expr.tree))
     # A cache on frozen data: what is written is the same whoever writes it.
     object.__setattr__(expr, "program", program)

@@ -75,9 +75,7 @@ class _Compiler:
 
     def emit(self, code: Code) -> int:
         if len(self.code) >= PROGRAM_MAX:
-            raise RegexError(
-                f"the pattern is too large: with its repetitions written out it has over {PROGRAM_MAX:,} parts", 0
-            )
+            raise RegexError(f"the pattern is too large: with its repetitions written out it has over {PROGRAM_MAX:,} parts", 0)
         self.code.append(code)
         return len(self.code) - 1
 
@@ -96,9 +94,7 @@ class _Compiler:
             case "alt":
                 self._alternatives(list(parts(node)))
             case "repeat":
-                self._repeat(
-                    cast(Parsed, node[1]), cast(int, node[2]), cast("int | None", node[3]), greedy=bool(node[4])
-                )
+                self._repeat(cast(Parsed, node[1]), cast(int, node[2]), cast("int | None", node[3]), greedy=bool(node[4]))
             case "group":
                 index = cast(int, node[1])
                 self.emit(Code(SAVE, 2 * index))
@@ -112,9 +108,7 @@ class _Compiler:
         if len(forms) == 1:
             self.emit(Code(CHAR, char=char))
         else:
-            self.emit(
-                Code(SET, chars=CharSet(tuple((ord(form), ord(form)) for form in forms), negated=False, fold=False))
-            )
+            self.emit(Code(SET, chars=CharSet(tuple((ord(form), ord(form)) for form in forms), negated=False, fold=False)))
 
     def _any(self) -> None:
         if "s" in self.flags:
@@ -249,9 +243,7 @@ class Regex:
         charge((at - begin) // _SKIPPED_PER_MOVE + looked * (1 + len(wide)))
         return at
 
-    def _follow(
-        self, threads: list[tuple[int, Spans]], marks: list[int], first: tuple[int, Spans], text: str, at: int
-    ) -> int:
+    def _follow(self, threads: list[tuple[int, Spans]], marks: list[int], first: tuple[int, Spans], text: str, at: int) -> int:
         """Add what can be reached from an instruction without taking a character, in order of preference; gives the visits made."""
         todo = [first]
         visits = 0

@@ -129,12 +129,7 @@ class Parser:
             return None
         end = self.pattern.find("}", self.at)
         low_text, comma, high_text = self.pattern[self.at + 1 : end].partition(",")
-        if (
-            end < 0
-            or not low_text.isdecimal()
-            or not (high_text.isdecimal() or not high_text)
-            or len(low_text + high_text) > 8
-        ):
+        if end < 0 or not low_text.isdecimal() or not (high_text.isdecimal() or not high_text) or len(low_text + high_text) > 8:
             raise RegexError("`{` begins a repetition as {3}, {3,} or {3,5}; write `\\{` for the character", self.at)
         low = int(low_text)
         high = (int(high_text) if high_text else None) if comma else low
@@ -182,9 +177,7 @@ class Parser:
         self.at += 2 if self.pattern.startswith("?P", self.at) else 1
         after = self.pattern[self.at + 1 : self.at + 2]
         if self._peek() != "<" or after in {"=", "!"}:
-            feature = (
-                "look-behind" if self._peek() == "<" else _MISSING_FEATURES.get(self._peek(), "this kind of group")
-            )
+            feature = "look-behind" if self._peek() == "<" else _MISSING_FEATURES.get(self._peek(), "this kind of group")
             raise RegexError(f"{feature} is not there: no engine with it is linear in time", begin)
         end = self.pattern.find(">", self.at)
         name = self.pattern[self.at + 1 : end] if end > 0 else ""
@@ -221,11 +214,7 @@ class Parser:
         else:
             width = 2 if kind == "x" else 4
             digits, self.at = self.pattern[self.at : self.at + width].rjust(width, "?"), self.at + width
-        code = (
-            int(digits, 16)
-            if 0 < len(digits) <= 6 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
-            else -1
-        )
+        code = int(digits, 16) if 0 < len(digits) <= 6 and all(digit in "0123456789abcdefABCDEF" for digit in digits) else -1
         if not 0 <= code <= CODE_MAX or 0xD800 <= code <= 0xDFFF:
             raise RegexError(f"`\\{kind}` wants the hexadecimal number of a character", begin)
         return chr(code)
@@ -244,9 +233,7 @@ class Parser:
                 self.at += 1
                 high = self._member(ranges)
                 if high is None or high < low:
-                    raise RegexError(
-                        "a range goes from a lower to a higher character; write `\\-` for the character", self.at - 1
-                    )
+                    raise RegexError("a range goes from a lower to a higher character; write `\\-` for the character", self.at - 1)
                 ranges.append((low, high))
             else:
                 ranges.append((low, low))

@@ -86,9 +86,7 @@ FILTERS: Final[Mapping[str, Entry]] = {
     "min": Entry(filters_list.smallest, _CASE),
     "random": Entry(filters_list.random_item),
     "regex_findall": Entry(patterns.regex_findall, _MATCH),
-    "regex_replace": Entry(
-        patterns.regex_replace, (("pattern", REQUIRED), ("replacement", REQUIRED), ("count", 0), ("ignorecase", False))
-    ),
+    "regex_replace": Entry(patterns.regex_replace, (("pattern", REQUIRED), ("replacement", REQUIRED), ("count", 0), ("ignorecase", False))),
     "regex_search": Entry(patterns.regex_search, _MATCH),
     "replace": Entry(filters_text.replace, (("old", REQUIRED), ("new", REQUIRED), ("count", None))),
     "reverse": Entry(filters_list.reverse),

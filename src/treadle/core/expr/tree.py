@@ -175,13 +175,7 @@ def _shaped(op: str, data: list[Json], depth: int, calls: int) -> Node:
     rest = len(data) - 1 - len(fixed)
     if rest < 0 or (rest and not repeated) or (repeated == "a" and rest % 2) or (op == "dict" and rest % 2):
         raise _bad(f"`{op}` has {len(data) - 1} parts")
-    letters = fixed + (
-        _branch_letters(rest)
-        if repeated == "B"
-        else _operator_letters(op, rest)
-        if repeated == "a"
-        else repeated * rest
-    )
+    letters = fixed + (_branch_letters(rest) if repeated == "B" else _operator_letters(op, rest) if repeated == "a" else repeated * rest)
     return (op, *(_child(letter, child, depth, calls) for letter, child in zip(letters, data[1:], strict=True)))
 
 
