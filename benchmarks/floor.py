@@ -30,9 +30,7 @@ class Floor:
         for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"):
             self._db.execute(statement)
         self._db.execute("CREATE TABLE event (seq INTEGER PRIMARY KEY, run TEXT, rev INTEGER, body BLOB) STRICT")
-        self._db.execute(
-            "CREATE TABLE action (n INTEGER PRIMARY KEY, run TEXT, id TEXT, status TEXT, params BLOB) STRICT"
-        )
+        self._db.execute("CREATE TABLE action (n INTEGER PRIMARY KEY, run TEXT, id TEXT, status TEXT, params BLOB) STRICT")
         self._body = b"x" * body_bytes
         self._rev = 0
 
@@ -185,9 +183,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1000)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(
-        dir=Path.cwd()
-    ) as folder:  # on the disk of the checkout, not in a memory file system
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # on the disk of the checkout, not in a memory file system
         asyncio.run(measure(Path(folder), given.rounds, given.steps))
 
 

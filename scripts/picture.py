@@ -52,9 +52,7 @@ def recorded(command: list[str], columns: int, keys: bytes) -> tuple[pyte.Screen
     stream = pyte.ByteStream(screen)
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
-    child = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm-256color"}
-    )
+    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm-256color"})
     os.close(theirs)
     os.write(ours, keys)
     while True:

@@ -25,9 +25,7 @@ BROAD_PER_KLOC_MAX, BROAD_COUNTS_FROM_LINES = 1.5, 2_000  # a rate says nothing 
 FOLDERS = ("src", "scripts", "tests", "benchmarks")
 RATCHET = "scripts/ratchet.txt"
 CORE = "src/treadle/core/"
-BESIDE_CORE = tuple(
-    f"{CORE}{name}" for name in ("expr/", "values.py", "schema", "durations.py", "nearest.py", "codec.py", "aside.py")
-)
+BESIDE_CORE = tuple(f"{CORE}{name}" for name in ("expr/", "values.py", "schema", "durations.py", "nearest.py", "codec.py", "aside.py"))
 EMPTY_TOKENS = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
 }  # fmt: skip
@@ -55,9 +53,7 @@ def lines_of_code(text: str, tree: ast.Module) -> int:
     """Lines that hold code: no blank lines, comments or docstrings (decision 11)."""
     said: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            node
-        ):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
             said.update(range(node.body[0].lineno, (node.body[0].end_lineno or node.body[0].lineno) + 1))
     held: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -127,9 +123,7 @@ def parse_ratchet(text: str) -> dict[str, int]:
 
 def committed_ratchet(root: Path, revision: str) -> dict[str, int] | None:
     """The ratchet of a commit, or None where there is no such commit or file (a fresh or shallow clone)."""
-    shown = subprocess.run(
-        ["git", "show", f"{revision}:{RATCHET}"], cwd=root, capture_output=True, text=True, check=False
-    )
+    shown = subprocess.run(["git", "show", f"{revision}:{RATCHET}"], cwd=root, capture_output=True, text=True, check=False)
     return parse_ratchet(shown.stdout) if shown.returncode == 0 else None
 
 

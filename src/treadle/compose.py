@@ -161,9 +161,7 @@ class LazyPool:
     ) -> "ToolOutcome":  # fmt: skip
         """Call a tool once; see `ServerPool.call`."""
         pool = await self.pool()
-        return await pool.call(
-            server, tool, arguments, timeout_ms=timeout_ms, idempotency_key=idempotency_key, pinned=pinned
-        )
+        return await pool.call(server, tool, arguments, timeout_ms=timeout_ms, idempotency_key=idempotency_key, pinned=pinned)
 
     async def pool(self) -> "ServerPool":
         """Give the pool itself."""
@@ -225,9 +223,7 @@ def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog
         for spec in (servers or settings.servers()).specs.values()
         for tool, effect in spec.effects.items()
     }
-    return find.load(
-        settings.project, name_or_path, paths=_paths(settings), user_home=Path.home(), tool_effects=effects
-    )
+    return find.load(settings.project, name_or_path, paths=_paths(settings), user_home=Path.home(), tool_effects=effects)
 
 
 def list_workflows(settings: Settings) -> "list[Listed]":
@@ -253,17 +249,13 @@ def branch_of(root: Path) -> str:
     return ""
 
 
-def _wire(
-    settings: Settings, *, serve: bool, environ: Mapping[str, str], what: str, create: bool, accept_loss: bool
-) -> OpenProject:
+def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: str, create: bool, accept_loss: bool) -> OpenProject:
     project, clock, holder = settings.project, SystemClock(), presence.new_holder(what)
     store = trust.user_store()
     registry = functions.Registry(functions.catalog(project), project, store)
     pool = LazyPool(settings, store, environ)
     path = project.store_dir / FILE
-    storage: Storage = (
-        EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
-    )
+    storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
     runner = Runner(pool) if serve else None
     engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
     return OpenProject(
@@ -323,9 +315,5 @@ def _paths(settings: Settings) -> list[Path]:
 def _servers_called(definition: Definition) -> list[str]:
     tasks = (definition.main, *definition.tasks.values())
     steps = (step for task in tasks for step in walk(task.steps))
-    names = (
-        step.spec.tool.partition(".")[0]
-        for step in steps
-        if isinstance(step.spec, McpCall) and step.performer == "server"
-    )
+    names = (step.spec.tool.partition(".")[0] for step in steps if isinstance(step.spec, McpCall) and step.performer == "server")
     return list(dict.fromkeys(names))

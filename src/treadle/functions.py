@@ -158,11 +158,7 @@ def _distinct(functions: Iterable[FunctionInfo], problems: list[FunctionProblem]
 def _read(origin: Origin, place: str, path: Path) -> tuple[list[FunctionInfo], list[FunctionProblem]]:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
-            return [], [
-                FunctionProblem(
-                    code="file_too_large", message=f"it is larger than {FILE_BYTES_MAX:,} bytes", place=place
-                )
-            ]
+            return [], [FunctionProblem(code="file_too_large", message=f"it is larger than {FILE_BYTES_MAX:,} bytes", place=place)]
         source = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [], [FunctionProblem(code="unreadable", message=f"it cannot be read: {error}", place=place)]
@@ -170,9 +166,7 @@ def _read(origin: Origin, place: str, path: Path) -> tuple[list[FunctionInfo], l
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
-        return [], [
-            FunctionProblem(code="python_syntax", message=f"this is not Python: {error}", place=place, line=line)
-        ]
+        return [], [FunctionProblem(code="python_syntax", message=f"this is not Python: {error}", place=place, line=line)]
     reader = _Source(tree, source, origin, place, path)
     return reader.functions, reader.problems
 
@@ -197,22 +191,13 @@ class _Source:
         if decorator is None:
             return
         if isinstance(node, ast.AsyncFunctionDef):
-            self._problem(
-                "async_function", node, f"`{node.name}` is asynchronous; a function that workflows call is a plain one"
-            )
+            self._problem("async_function", node, f"`{node.name}` is asynchronous; a function that workflows call is a plain one")
             return
         keywords = {k.arg: k.value for k in decorator.keywords} if isinstance(decorator, ast.Call) else {}
         values = {name: v.value for name, v in keywords.items() if isinstance(v, ast.Constant)}
         version, pure = values.get("version", ""), values.get("pure", False)
-        if (
-            not isinstance(decorator, ast.Call)
-            or len(values) < len(keywords)
-            or not isinstance(version, str)
-            or not isinstance(pure, bool)
-        ):
-            self._problem(
-                "function_decorator", node, f'write `@function(version="1")` with literals above `{node.name}`'
-            )
+        if not isinstance(decorator, ast.Call) or len(values) < len(keywords) or not isinstance(version, str) or not isinstance(pure, bool):
+            self._problem("function_decorator", node, f'write `@function(version="1")` with literals above `{node.name}`')
             return
         self.functions.append(
             FunctionInfo(
@@ -253,9 +238,7 @@ def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in tree.body:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield (
-                    (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0], alias.name.split(".")[0])
-                )
+                yield ((alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0], alias.name.split(".")[0]))
         elif isinstance(node, ast.ImportFrom) and not node.level:
             for alias in node.names:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
@@ -303,9 +286,7 @@ class Registry:
         try:
             result = target(*bound.args, **bound.kwargs)
         except Exception as error:  # an author's code may raise anything: it becomes a failure of the step
-            raise FunctionFailedError(
-                f"`{name}` raised {type(error).__name__}: {error}{_where(error, info)}"
-            ) from error
+            raise FunctionFailedError(f"`{name}` raised {type(error).__name__}: {error}{_where(error, info)}") from error
         try:
             return normalise(result)
         except ValueProblem as problem:
@@ -318,7 +299,9 @@ class Registry:
         if not others:
             return f"there is no registered function `{name}`; `treadle functions` lists what there is"
         there = ", ".join(f"{info.version} ({info.place})" for info in others)
-        return f"`{name}` is not here in version {version}, which this run pinned; here is: {there}. Restore that version, or start a new run"
+        return (
+            f"`{name}` is not here in version {version}, which this run pinned; here is: {there}. Restore that version, or start a new run"
+        )
 
     def _load(self, info: FunctionInfo) -> Mapping[str, Any]:
         if info.path not in self._loaded:
@@ -337,14 +320,8 @@ class Registry:
         except OSError as error:
             raise FunctionFailedError(f"{info.place} cannot be read: {error.strerror or error}") from error
         digest = function_digest(info.place, source)
-        if (
-            self._project is None
-            or self._trust is None
-            or not self._trust.allows_digest(self._project, "functions", info.place, digest)
-        ):
-            raise FunctionFailedError(
-                f"{info.place} is not trusted, or has changed since; look at it and allow it with `treadle trust`"
-            )
+        if self._project is None or self._trust is None or not self._trust.allows_digest(self._project, "functions", info.place, digest):
+            raise FunctionFailedError(f"{info.place} is not trusted, or has changed since; look at it and allow it with `treadle trust`")
         current, _ = _read("project", info.place, info.path)
         if not any((found.name, found.version) == (info.name, info.version) for found in current):
             raise FunctionFailedError(
@@ -365,14 +342,10 @@ def _own(value: Value, info: FunctionInfo) -> Value:
     try:
         return decode(encode(normalise(value)))
     except ValueProblem as problem:
-        raise FunctionFailedError(
-            f"an argument of `{info.name}` is no plain JSON value: {problem.message}"
-        ) from problem
+        raise FunctionFailedError(f"an argument of `{info.name}` is no plain JSON value: {problem.message}") from problem
 
 
-def _bound(
-    target: Callable[..., Any], info: FunctionInfo, args: list[Value], kwargs: dict[str, Value]
-) -> inspect.BoundArguments:
+def _bound(target: Callable[..., Any], info: FunctionInfo, args: list[Value], kwargs: dict[str, Value]) -> inspect.BoundArguments:
     try:
         bound = inspect.signature(target).bind(*args, **kwargs)
     except TypeError as error:
@@ -383,7 +356,9 @@ def _bound(
         raise FunctionFailedError(f"the annotations of `{info.name}` cannot be read: {error}") from error
     for name, value in bound.arguments.items():
         if name in hints and not _fits(value, hints[name]):
-            message = f"`{name}` of `{info.name}` must be {_described(hints[name])}, not {_JSON_TYPES.get(type(value), type(value).__name__)}"
+            message = (
+                f"`{name}` of `{info.name}` must be {_described(hints[name])}, not {_JSON_TYPES.get(type(value), type(value).__name__)}"
+            )
             raise FunctionFailedError(message)
     return bound
 

@@ -73,9 +73,7 @@ def server_item(spec: ServerSpec, root: Path) -> TrustItem:
     for name, value in sorted(spec.env.items()):
         # A variable can change what runs (PYTHONPATH, NODE_OPTIONS), so it is shown; what looks like a credential is only named.
         lines.append(f"environment: {name}={'***' if _SENSITIVE.search(name) else value.reveal()}")
-    lines += (
-        ["annotations: believed, the server says itself what its tools may do"] if spec.annotations_confirmed else []
-    )
+    lines += ["annotations: believed, the server says itself what its tools may do"] if spec.annotations_confirmed else []
     lines += [f"effect: {tool} = {effect}" for tool, effect in sorted(spec.effects.items())]
     hidden = json.dumps({name: value.reveal() for name, value in sorted(spec.env.items())})
     parts: list[str | bytes] = ["server", spec.name, "\n".join(lines), json.dumps(spec.argv), hidden]
@@ -191,9 +189,7 @@ def _functions(project: Project) -> Iterator[TrustItem]:
     for path in sorted(path for path in folder.rglob("*.py") if path.is_file()):
         name = path.relative_to(project.root).as_posix()
         source = _read(path, project.root)
-        yield TrustItem(
-            kind="functions", name=name, text=source.decode("utf-8", "replace"), digest=function_digest(name, source)
-        )
+        yield TrustItem(kind="functions", name=name, text=source.decode("utf-8", "replace"), digest=function_digest(name, source))
 
 
 def _named_files(spec: ServerSpec, root: Path) -> list[Path]:

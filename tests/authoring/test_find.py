@@ -172,9 +172,7 @@ def test_a_broken_task_file_breaks_what_uses_it_and_both_are_told(tmp_path: Path
 
 
 def test_files_that_use_each_other_are_a_cycle(tmp_path: Path) -> None:
-    project = project_at(
-        tmp_path, workflows__a_yaml=USES.format(name="a", task="b"), workflows__b_yaml=USES.format(name="b", task="a")
-    )
+    project = project_at(tmp_path, workflows__a_yaml=USES.format(name="a", task="b"), workflows__b_yaml=USES.format(name="b", task="a"))
     problems = find.load(project, "a").problems
     assert [p.code for p in problems] == ["cyclic_tasks"]
     assert "a → b → a" in problems[0].message
@@ -194,9 +192,7 @@ def test_what_a_task_file_cannot_do_yet_keeps_its_user_from_starting(tmp_path: P
     )  # fmt: skip
     loaded = find.load(project, "main")
     assert loaded.problems == ()
-    assert [(row.feature, row.file, row.line) for row in loaded.not_yet] == [
-        ("the step type `wait`", "workflows/child.yaml", 2)
-    ]
+    assert [(row.feature, row.file, row.line) for row in loaded.not_yet] == [("the step type `wait`", "workflows/child.yaml", 2)]
     with pytest.raises(RequestError) as error:
         loaded.require()
     assert error.value.code == "not_yet"

@@ -276,17 +276,11 @@ def test_ids_that_are_left_out_are_counted_per_type_in_reading_order() -> None:
 
 
 def test_backoff_longer_than_its_bound_raises_the_bound() -> None:
-    step = (
-        load("name: a\nsteps: [{mcp_call: a.b, effect: read, retry: {attempts: 2, backoff: 5m}}]")
-        .require()
-        .main.steps[0]
-    )
+    step = load("name: a\nsteps: [{mcp_call: a.b, effect: read, retry: {attempts: 2, backoff: 5m}}]").require().main.steps[0]
     assert step.retry is not None
     assert (step.retry.backoff_ms, step.retry.max_backoff_ms) == (300_000, 300_000)
 
 
 def test_a_required_list_of_an_object_input_stays_a_rule_about_its_keys() -> None:
-    main = (
-        load("name: a\ninputs: {x: {type: object, required: [k]}}\nsteps: [{prompt: '{{ inputs.x }}'}]").require().main
-    )
+    main = load("name: a\ninputs: {x: {type: object, required: [k]}}\nsteps: [{prompt: '{{ inputs.x }}'}]").require().main
     assert main.inputs == {"x": {"type": "object", "allOf": [{"required": ["k"]}]}}

@@ -110,9 +110,7 @@ def test_what_is_not_utf8_is_told_at_its_byte(data: bytes, place: tuple[int, int
 
 def test_a_byte_order_mark_is_taken_at_the_start_only() -> None:
     assert read_bytes(b"\xef\xbb\xbf" + HEAD.encode(), "f").problems == []
-    assert [p.code for p in read_bytes(HEAD.encode() + b"description: \xef\xbb\xbfx\n", "f").problems] == [
-        "invisible_text"
-    ]
+    assert [p.code for p in read_bytes(HEAD.encode() + b"description: \xef\xbb\xbfx\n", "f").problems] == ["invisible_text"]
 
 
 def test_a_directory_or_a_missing_file_is_unreadable(tmp_path: Path) -> None:
@@ -129,17 +127,12 @@ def test_many_faults_are_told_at_once_and_their_number_is_bounded() -> None:
 
 def test_a_bomb_of_brackets_does_not_kill_the_process_under_a_small_stack() -> None:
     """libyaml's composer dies at this depth; ours must stop while events arrive, whatever the stack allows."""
-    script = (
-        "from treadle.authoring.yaml_reader import read_text\n"
-        "print([p.code for p in read_text('x: ' + '[' * 200_000, 'f').problems])"
-    )
+    script = "from treadle.authoring.yaml_reader import read_text\nprint([p.code for p in read_text('x: ' + '[' * 200_000, 'f').problems])"
 
     def small_stack() -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, 1 << 20))
 
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, preexec_fn=small_stack, timeout=20, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, preexec_fn=small_stack, timeout=20, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "['too_deep']"), done.stderr
 
 

@@ -43,9 +43,7 @@ def own_sources() -> Iterator[str]:
 
 
 def test_every_code_is_listed_and_has_a_faulty_file() -> None:
-    literals = (
-        node.value for source in own_sources() for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)
-    )
+    literals = (node.value for source in own_sources() for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
     used = {value for value in literals if isinstance(value, str)} & set(CODES)
     shown = {case.code for case in CASES} | ELSEWHERE
     assert set(CODES) - used == set()
@@ -71,10 +69,7 @@ def test_the_words_of_the_core_are_the_words_of_the_table() -> None:
 
 def test_the_defaults_of_the_table_are_those_of_the_core() -> None:
     ours = {
-        (step, name): field.default_written
-        for step, spec in model.TYPES.items()
-        for name, field in spec.fields.items()
-        if not spec.later
+        (step, name): field.default_written for step, spec in model.TYPES.items() for name, field in spec.fields.items() if not spec.later
     }
     specs = {
         "prompt": definition.Prompt,
@@ -121,9 +116,7 @@ FORM = {
     "bad_duration",
 }
 OF_FORM = [
-    case
-    for case in FIELDS
-    if case.code in FORM and not any(words in case.bad for words in ("min_length", "inputs:", "set_state: {«"))
+    case for case in FIELDS if case.code in FORM and not any(words in case.bad for words in ("min_length", "inputs:", "set_state: {«"))
 ]
 
 

@@ -52,7 +52,5 @@ def test_a_mutated_file_never_breaks_the_loader(seed: int) -> None:
         loaded = load(text)
         assert loaded.definition is not None or loaded.not_yet or has_errors(loaded.problems), text
         lines = loaded.source_text.count("\n") + 1
-        assert all(
-            1 <= problem.line <= lines + 1 and problem.column >= 1 and problem.message for problem in loaded.problems
-        ), text
+        assert all(1 <= problem.line <= lines + 1 and problem.column >= 1 and problem.message for problem in loaded.problems), text
         assert render(loaded.problems, dict(loaded.sources)).count("[") >= len(loaded.problems)

@@ -103,9 +103,7 @@ def test_a_field_of_the_file_that_is_not_built_is_checked_and_refused_by_name(na
 
 
 def test_a_budget_of_a_task_is_refused_by_name() -> None:
-    assert not_yet(
-        workflow("{foreach: [1], task: t}", "tasks: {t: {budget: {calls: 1}, steps: [{prompt: hi}]}}\n")
-    ) == ["`budget`"]
+    assert not_yet(workflow("{foreach: [1], task: t}", "tasks: {t: {budget: {calls: 1}, steps: [{prompt: hi}]}}\n")) == ["`budget`"]
 
 
 def test_secrets_in_an_expression_are_refused_by_name() -> None:

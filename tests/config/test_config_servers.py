@@ -19,14 +19,8 @@ def catalog(folder: Path, mcp: object = None, toml: str = "") -> Catalog:
 
 
 def test_servers_come_from_both_files(tmp_path: Path):
-    mcp = {
-        "mcpServers": {
-            "files": {"command": "npx", "args": ["-y", "x"], "env": {"A": "1"}, "timeout": 5000, "alwaysLoad": True}
-        }
-    }
-    toml = (
-        '[servers.memory]\ncommand = "treadle"\nargs = ["server", "memory"]\ntimeout = "5s"\neffects = {get = "read"}\n'
-    )
+    mcp = {"mcpServers": {"files": {"command": "npx", "args": ["-y", "x"], "env": {"A": "1"}, "timeout": 5000, "alwaysLoad": True}}}
+    toml = '[servers.memory]\ncommand = "treadle"\nargs = ["server", "memory"]\ntimeout = "5s"\neffects = {get = "read"}\n'
     found = catalog(tmp_path, mcp, toml)
     assert not found.problems
     files, memory = found.get("files"), found.get("memory")
@@ -41,18 +35,14 @@ def test_servers_come_from_both_files(tmp_path: Path):
 
 def test_a_table_without_command_configures_the_entry_of_the_other_file(tmp_path: Path):
     mcp = {"mcpServers": {"files": {"command": "npx"}}}
-    toml = (
-        '[servers.files]\ntrust_annotations = true\nperformer = "agent"\nstart_timeout = "1m"\nmax_output = "1 MiB"\n'
-    )
+    toml = '[servers.files]\ntrust_annotations = true\nperformer = "agent"\nstart_timeout = "1m"\nmax_output = "1 MiB"\n'
     spec = catalog(tmp_path, mcp, toml).get("files")
     assert (spec.command, spec.annotations_confirmed, spec.performer) == ("npx", True, "agent")
     assert (spec.start_timeout_ms, spec.output_bytes_max) == (60_000, 1 << 20)
 
 
 def test_a_server_defined_in_both_files_is_a_problem_that_names_both(tmp_path: Path):
-    found = catalog(
-        tmp_path, {"mcpServers": {"x": {"command": "a"}, "y": {"command": "b"}}}, '[servers.x]\ncommand = "c"\n'
-    )
+    found = catalog(tmp_path, {"mcpServers": {"x": {"command": "a"}, "y": {"command": "b"}}}, '[servers.x]\ncommand = "c"\n')
     assert [problem.code for problem in found.problems] == ["server_defined_twice"]
     assert ".mcp.json:3" in found.problems[0].message
     assert found.get("y").command == "b"
@@ -84,9 +74,7 @@ def test_what_is_wrong_with_one_entry_is_said_when_it_is_wanted(tmp_path: Path, 
 
 
 def test_a_table_for_no_server_is_a_problem(tmp_path: Path):
-    assert [problem.code for problem in catalog(tmp_path, toml='[servers.x]\ntimeout = "1s"\n').problems] == [
-        "server_without_command"
-    ]
+    assert [problem.code for problem in catalog(tmp_path, toml='[servers.x]\ntimeout = "1s"\n').problems] == ["server_without_command"]
 
 
 def test_variables_are_expanded_at_the_last_moment_and_a_missing_one_is_named(tmp_path: Path):

@@ -102,9 +102,7 @@ def test_what_was_shown_is_accepted_and_not_what_is_there_by_then(project: Proje
     assert [item.key for item in store.pending(project, items(project).values())] == ["server:script"]
 
 
-def test_acceptance_is_the_user_s_alone_and_outside_the_project(
-    project: Project, store: trust.TrustStore, tmp_path: Path
-):
+def test_acceptance_is_the_user_s_alone_and_outside_the_project(project: Project, store: trust.TrustStore, tmp_path: Path):
     store.accept(project, items(project).values())
     (file,) = (tmp_path / "data" / "trust").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -126,12 +124,8 @@ def test_revoking_forgets_everything(project: Project, store: trust.TrustStore):
     assert len(store.pending(project, items(project).values())) == 2
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", '{"version": 99, "accepted": {}}', '{"version": 1, "accepted": {"a": 5}}']
-)
-def test_a_record_that_cannot_be_read_trusts_nothing_and_says_so(
-    project: Project, store: trust.TrustStore, tmp_path: Path, content: str
-):
+@pytest.mark.parametrize("content", ["{", "[]", '{"version": 99, "accepted": {}}', '{"version": 1, "accepted": {"a": 5}}'])
+def test_a_record_that_cannot_be_read_trusts_nothing_and_says_so(project: Project, store: trust.TrustStore, tmp_path: Path, content: str):
     store.accept(project, items(project).values())
     (file,) = (tmp_path / "data" / "trust").iterdir()
     file.write_text(content)
@@ -147,9 +141,7 @@ def test_what_cannot_be_shown_cannot_be_trusted(project: Project):
     assert caught.value.code == "unreadable"
 
 
-def test_the_gate_of_a_pool_refuses_what_is_pending_and_tells_a_change_from_a_novelty(
-    project: Project, store: trust.TrustStore
-):
+def test_the_gate_of_a_pool_refuses_what_is_pending_and_tells_a_change_from_a_novelty(project: Project, store: trust.TrustStore):
     check = trust.gate(store, project)
     spec = servers.load(project.root, {}).get("script")
     with pytest.raises(RequestError, match="not trusted yet") as caught:

@@ -159,10 +159,7 @@ def test_a_hole_is_filled_with_what_the_expression_would_have_written(whole):
     ref, _ = spill(whole)
     assert evaluate(compile_text("<{{ v }}>"), env({"v": ref})) == Holed(parts=("<", ref, ">"))
     assert evaluate(compile_text("<{{ v }}>"), env({"v": whole})) == f"<{as_text(whole)}>"
-    assert (
-        evaluate(compile_text("{{ ('<' ~ v ~ '>') | trim }}"), env({"v": ref}, blobs={ref.digest: whole}))
-        == f"<{as_text(whole)}>"
-    )
+    assert evaluate(compile_text("{{ ('<' ~ v ~ '>') | trim }}"), env({"v": ref}, blobs={ref.digest: whole})) == f"<{as_text(whole)}>"
 
 
 def test_holed_text_is_stored_and_comes_back():

@@ -169,9 +169,7 @@ def compare(seed, count):
     for number in range(count):
         if number % 3:
             source = "{{ " + drawn(rng, "anything", 4) + " }}"
-            wanted = theirs(
-                lambda source=source: NATIVE.compile_expression(source[2:-2], undefined_to_none=False)(**NAMES)
-            )
+            wanted = theirs(lambda source=source: NATIVE.compile_expression(source[2:-2], undefined_to_none=False)(**NAMES))
         else:
             source = "." + drawn(rng, "template", 4)
             wanted = theirs(lambda source=source: TEXT.from_string(source).render(**NAMES))

@@ -100,11 +100,7 @@ def test_whoever_asks_for_too_much_gets_an_error_soon(source):
     with pytest.raises((ExpressionProblemsError, ExprError)) as caught:
         evaluate(compile_text(source, functions=FUNCTIONS), env(BIG))
     assert time.perf_counter() - begin < SECONDS_MAX
-    codes = (
-        {one.code for one in caught.value.problems}
-        if isinstance(caught.value, ExpressionProblemsError)
-        else {caught.value.code}
-    )
+    codes = {one.code for one in caught.value.problems} if isinstance(caught.value, ExpressionProblemsError) else {caught.value.code}
     assert codes <= {
         "budget", "number_range", "syntax", "bad_regex", "bad_json", "types", "too_deep", "unknown_function", "undefined", "division_by_zero", "bad_arguments", "duplicate_key",
     }, codes  # fmt: skip
@@ -133,11 +129,7 @@ def test_what_lies_within_the_budget_works(source, wanted):
 
 
 CALLS = sorted(
-    {
-        re.split(r" \| ", expression)[1]
-        for expression, _ in TABLE
-        if re.fullmatch(r"[^|]+ \| [a-z_0-9]+(\([^|]*\))?", expression)
-    }
+    {re.split(r" \| ", expression)[1] for expression, _ in TABLE if re.fullmatch(r"[^|]+ \| [a-z_0-9]+(\([^|]*\))?", expression)}
 )
 VALUES = [
     "s.text",

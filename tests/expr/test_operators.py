@@ -174,8 +174,7 @@ def test_an_error_names_its_column(source, column):
 def test_chance_is_drawn_from_the_run_the_path_and_the_field():
     assert draw_bits("s", "p", "f", 0) == draw_bits("s", "p", "f", 0)
     different = {
-        draw_bits(*key)
-        for key in [("s", "p", "f", 0), ("s", "p", "f", 1), ("s", "p", "g", 0), ("s", "q", "f", 0), ("t", "p", "f", 0)]
+        draw_bits(*key) for key in [("s", "p", "f", 0), ("s", "p", "f", 1), ("s", "p", "g", 0), ("s", "q", "f", 0), ("t", "p", "f", 0)]
     }
     assert len(different) == 5
     two = value("{{ [uuid(), uuid()] }}")

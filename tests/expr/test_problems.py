@@ -90,9 +90,7 @@ def test_a_fault_says_what_to_write_instead(source, hint):
 
 
 def test_all_faults_of_a_text_are_told_at_once():
-    found = problems(
-        "{{ a | upperr }} {{ b.lower() }} {{ c is evn }} {{ len(d) }} {% if e | upperr %}{{ steps.a-b }}{% endif %}"
-    )
+    found = problems("{{ a | upperr }} {{ b.lower() }} {{ c is evn }} {{ len(d) }} {% if e | upperr %}{{ steps.a-b }}{% endif %}")
     assert [one.code for one in found] == [
         "unknown_filter",
         "method_call",

@@ -210,9 +210,7 @@ def test_a_function_that_is_not_pure_stands_in_no_expression(tmp_path: Path) -> 
 
 
 def test_a_function_of_the_project_hides_one_of_the_library_but_not_from_the_library(tmp_path: Path) -> None:
-    project = project_with(
-        tmp_path, '@function(version="9", pure=True)\ndef generate_research_tasks(a, b): return []\n'
-    )
+    project = project_with(tmp_path, '@function(version="9", pure=True)\ndef generate_research_tasks(a, b): return []\n')
     own = find.load_text(project, "name: a\nsteps: [{return: '{{ generate_research_tasks(1, 2) }}'}]", "a.yaml")
     assert own.require().functions == {"generate_research_tasks": "9"}
     shipped = find.load(project, "planning:interactive").require()

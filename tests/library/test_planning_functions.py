@@ -126,9 +126,7 @@ It works.
     )
 
 
-@pytest.mark.parametrize(
-    "feedback", [{"feedback": [], "verdict": "accept"}, None, "", {}, {"feedback": [{"point": "x"}]}]
-)
+@pytest.mark.parametrize("feedback", [{"feedback": [], "verdict": "accept"}, None, "", {}, {"feedback": [{"point": "x"}]}])
 def test_a_review_without_changes_leaves_the_plan_as_it_is(feedback: Json) -> None:
     assert call("merge_plan_with_feedback", PLAN, feedback) == PLAN
 

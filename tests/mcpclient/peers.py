@@ -15,9 +15,7 @@ HOSTILE = Path(__file__).parent / "hostile"
 
 def hostile(name: str, **values: Any) -> ServerSpec:
     """One of the programs in `hostile/`, as a configured server."""
-    return ServerSpec(
-        name=name, file=".mcp.json", command=sys.executable, args=(str(HOSTILE / f"{name}.py"),), **values
-    )
+    return ServerSpec(name=name, file=".mcp.json", command=sys.executable, args=(str(HOSTILE / f"{name}.py"),), **values)
 
 
 def own(name: str, *arguments: str, **values: Any) -> ServerSpec:
@@ -26,9 +24,7 @@ def own(name: str, *arguments: str, **values: Any) -> ServerSpec:
     return ServerSpec(name=name, file=".mcp.json", command=sys.executable, args=command, **values)
 
 
-def pool_of(
-    *specs: ServerSpec, root: Path = HOSTILE, allow: Callable[[ServerSpec], None] = lambda _: None, **values: Any
-) -> ServerPool:
+def pool_of(*specs: ServerSpec, root: Path = HOSTILE, allow: Callable[[ServerSpec], None] = lambda _: None, **values: Any) -> ServerPool:
     """A pool over these servers; every value of `PoolSettings` can be given."""
     settings = PoolSettings(root=root, environ={**os.environ, **values.pop("environ", {})}, **values)
     return ServerPool(Catalog(specs={spec.name: spec for spec in specs}), settings, allow=allow)

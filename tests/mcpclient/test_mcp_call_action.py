@@ -33,7 +33,5 @@ async def test_failures_keep_their_class_and_whether_the_outcome_is_known(tmp_pa
 
 
 def test_the_action_imports_nothing_of_mcp():
-    code = (
-        "import sys, treadle.actions.mcp_call; print([m for m in ('mcp', 'pydantic', 'asyncio') if m in sys.modules])"
-    )
+    code = "import sys, treadle.actions.mcp_call; print([m for m in ('mcp', 'pydantic', 'asyncio') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

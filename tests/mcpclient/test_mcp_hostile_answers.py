@@ -9,9 +9,7 @@ import pytest
 from tests.mcpclient.peers import hostile, pool_of
 
 
-@pytest.mark.parametrize(
-    "tool", ["half", "half_without_id", "wrong_type", "wrong_content", "no_result", "deep", "not_finite"]
-)
+@pytest.mark.parametrize("tool", ["half", "half_without_id", "wrong_type", "wrong_content", "no_result", "deep", "not_finite"])
 async def test_a_malformed_answer_fails_its_call_at_once_and_only_it(tool: str):
     async with pool_of(hostile("liar")) as pool:
         await pool.call("liar", "ok", {})

@@ -34,9 +34,7 @@ async def test_server_everything_text_structure_blocks_and_errors(npm_server: Np
 async def test_server_everything_a_long_operation_times_out_and_the_server_goes_on(npm_server: NpmServer):
     async with pool_of(spec(npm_server, "everything", "stdio")) as pool:
         await pool.tools("everything")
-        slow = await pool.call(
-            "everything", "trigger-long-running-operation", {"duration": 30, "steps": 3}, timeout_ms=200
-        )
+        slow = await pool.call("everything", "trigger-long-running-operation", {"duration": 30, "steps": 3}, timeout_ms=200)
         assert slow.failure is not None
         assert slow.failure.error_class == "timeout"
         assert (await pool.call("everything", "echo", {"message": "still here"})).value == "Echo: still here"

@@ -62,9 +62,7 @@ class Files:
 
     def check_ready(self, definition: Definition) -> None:
         if definition.name in self.untrusted:
-            raise RequestError(
-                "functions/x.py is not trusted", code="not_trusted", hint="look at it with `treadle trust`"
-            )
+            raise RequestError("functions/x.py is not trusted", code="not_trusted", hint="look at it with `treadle trust`")
 
 
 class LibraryFunctions:
@@ -123,9 +121,7 @@ class Shop:
 async def shop(root: Path, answers: Mapping[str, Any] | None = None) -> AsyncIterator[Shop]:
     """Open a project that serves."""
     clock, outside = FakeClock(), Outside(answers=dict(answers or {}))
-    engine = LocalEngine(
-        MemoryStorage(), functions=LibraryFunctions(), clock=clock, holder="treadle-mcp-test", runner=outside
-    )
+    engine = LocalEngine(MemoryStorage(), functions=LibraryFunctions(), clock=clock, holder="treadle-mcp-test", runner=outside)
     serving = asyncio.create_task(engine.serve())
     try:
         yield Shop(

@@ -162,9 +162,7 @@ async def test_sixteen_sub_agents_of_one_session_work_at_once(store: Shop) -> No
         async def work(prompt: str) -> int:
             told, steps = await agent.do(prompt), 0
             while told["kind"] != "done":
-                told = await agent.do(
-                    told["next"], **({"result": told["instructions"]} if told["kind"] == "step" else {})
-                )
+                told = await agent.do(told["next"], **({"result": told["instructions"]} if told["kind"] == "step" else {}))
                 steps += 1
             return steps
 

@@ -34,9 +34,7 @@ def overhead(step: Told) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_the_list_of_tools_stays_under_two_thousand_tokens(
-    store: Shop, mode: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_list_of_tools_stays_under_two_thousand_tokens(store: Shop, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     async with store.agent(mode=mode) as agent:
         listed = await agent.client.list_tools()
     whole = compact(listed.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -48,14 +46,10 @@ async def test_the_list_of_tools_stays_under_two_thousand_tokens(
     assert hot == ["start_workflow", "get_next_step", "submit_result", "get_run"]
     reading = [tool.name for tool in listed.tools if tool.annotations and tool.annotations.read_only_hint]
     assert reading == ["list_workflows", "describe_workflow", "get_run", "list_runs"]
-    assert [tool.name for tool in listed.tools if tool.annotations and tool.annotations.destructive_hint] == [
-        "cancel_run"
-    ]
+    assert [tool.name for tool in listed.tools if tool.annotations and tool.annotations.destructive_hint] == ["cancel_run"]
 
 
-async def test_a_step_costs_less_than_150_tokens_beside_its_own_text(
-    store: Shop, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_step_costs_less_than_150_tokens_beside_its_own_text(store: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     for name, text in (("small", SMALL), ("fanned", FANNED), ("gated", GATED), ("asking", ASKING)):
         store.write(name, text)
     measured: dict[str, tuple[float, float]] = {}
@@ -69,10 +63,7 @@ async def test_a_step_costs_less_than_150_tokens_beside_its_own_text(
         measured["delegate in a branch"] = overhead(await agent.do(fan["branches"][0]["prompt"]))
         prompt = tokens(fan["branches"][0]["prompt"])
     with capsys.disabled():
-        print(
-            "\noverhead of a step in tokens (text, data): "
-            + "; ".join(f"{n} {t:.0f}, {d:.0f}" for n, (t, d) in measured.items())
-        )
+        print("\noverhead of a step in tokens (text, data): " + "; ".join(f"{n} {t:.0f}, {d:.0f}" for n, (t, d) in measured.items()))
         print(f"prompt of a branch: {prompt:.0f} tokens")
     assert max(max(pair) for pair in measured.values()) < STEP_TOKENS_MAX, measured
     assert prompt < 200

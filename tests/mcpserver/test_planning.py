@@ -29,9 +29,7 @@ def planning_project(root: Path) -> Path:
     (root / "docs" / "python.md").write_text(
         "# Python\nHow to move to Python 3.13, what goes wrong, in which order, and what prevents it.\n"
     )
-    (root / "treadle.toml").write_text(
-        '[web_search]\nprovider = "files"\nfolder = "docs"\nsite = "https://docs.example"\n'
-    )
+    (root / "treadle.toml").write_text('[web_search]\nprovider = "files"\nfolder = "docs"\nsite = "https://docs.example"\n')
     servers = {
         "memory": {"command": sys.executable, "args": ["-m", "treadle.servers.memory"]},
         "web": {"command": sys.executable, "args": ["-m", "treadle.servers.web"]},
@@ -66,9 +64,7 @@ async def test_planning_goes_through_a_kill_with_nothing_lost_and_nothing_done_t
     root = planning_project(tmp_path)
     with serving(root, "chat-1") as process:
         process.greet()
-        step = process.tool(
-            "start_workflow", workflow="planning:interactive", inputs={"task_description": "move to Python 3.13"}
-        )
+        step = process.tool("start_workflow", workflow="planning:interactive", inputs={"task_description": "move to Python 3.13"})
         fan = process.do(step["next"], result="fast; safe; by May", wait_seconds=25)
         assert (fan["kind"], len(fan["branches"])) == ("fan_out", 5)
         prompts = [branch["prompt"] for branch in fan["branches"]]
@@ -83,9 +79,7 @@ async def test_planning_goes_through_a_kill_with_nothing_lost_and_nothing_done_t
         agent = Agent(client)
         run = await agent("get_run")
         assert run["decided"][0] == "gather-requirements: fast; safe; by May"
-        assert [told["kind"] for told in await asyncio.gather(*(work(agent, prompt) for prompt in prompts))] == [
-            "done"
-        ] * 5
+        assert [told["kind"] for told in await asyncio.gather(*(work(agent, prompt) for prompt in prompts))] == ["done"] * 5
         step = await agent.do(run["resume"])
         assert step["action"] == "create-plan"
         step = await agent.do(step["next"], result="# Plan\n\n## Overview\nGo.")
@@ -102,7 +96,5 @@ async def test_planning_goes_through_a_kill_with_nothing_lost_and_nothing_done_t
         rows = kept.execute("SELECT key, category FROM entry").fetchall()
     finally:
         kept.close()
-    assert sorted(category for key, category in rows if key is None) == ["research"] * 5, (
-        "one per question, although a process was killed"
-    )
+    assert sorted(category for key, category in rows if key is None) == ["research"] * 5, "one per question, although a process was killed"
     assert len([key for key, _ in rows if key is not None]) == 1

@@ -35,9 +35,7 @@ def noisy(text: str) -> str:
     subprocess.run(["echo", "by child"], check=True)
     return text.upper()
 """
-USES_NOISY = (
-    "name: noisy\nsteps:\n  - {id: ask, prompt: 'Say'}\n  - {id: finish, return: '{{ noisy(steps.ask.result) }}'}\n"
-)
+USES_NOISY = "name: noisy\nsteps:\n  - {id: ask, prompt: 'Say'}\n  - {id: finish, return: '{{ noisy(steps.ask.result) }}'}\n"
 
 
 def project(root: Path, **workflows: str) -> Path:
@@ -184,9 +182,7 @@ def test_branches_of_a_killed_session_go_on_where_each_stood(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_first_list_of_tools_comes_about_as_soon_as_from_an_empty_server(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_first_list_of_tools_comes_about_as_soon_as_from_an_empty_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = project(tmp_path, small=SMALL)
 
     def first_list(argv: tuple[str, ...]) -> float:
@@ -212,15 +208,9 @@ def test_what_a_call_costs_over_an_empty_tool(tmp_path: Path, capsys: pytest.Cap
     root = project(tmp_path, loop=loop)
     times: dict[str, list[float]] = {}
 
-    def timed(
-        process: Process, name: str, call: str | None = None, tool: str = "", **arguments: object
-    ) -> dict[str, object]:
+    def timed(process: Process, name: str, call: str | None = None, tool: str = "", **arguments: object) -> dict[str, object]:
         began = time.perf_counter()
-        told = (
-            process.do(call, **arguments)
-            if call is not None
-            else process.request("tools/call", {"name": tool, "arguments": arguments})
-        )
+        told = process.do(call, **arguments) if call is not None else process.request("tools/call", {"name": tool, "arguments": arguments})
         times.setdefault(name, []).append((time.perf_counter() - began) * 1000)
         return told
 
@@ -237,9 +227,6 @@ def test_what_a_call_costs_over_an_empty_tool(tmp_path: Path, capsys: pytest.Cap
     floor = statistics.median(times["empty tool"])
     rows = {name: (statistics.median(each), sorted(each)[int(len(each) * 0.99)]) for name, each in times.items()}
     with capsys.disabled():
-        print(
-            "\nms per call over stdio (p50, p99): "
-            + "; ".join(f"{name} {p50:.2f}, {p99:.2f}" for name, (p50, p99) in rows.items())
-        )
+        print("\nms per call over stdio (p50, p99): " + "; ".join(f"{name} {p50:.2f}, {p99:.2f}" for name, (p50, p99) in rows.items()))
     for name in ("list_runs", "get_run", "get_next_step, again"):
         assert rows[name][0] - floor <= 2, "generous: issue 8 wants 1 ms on a machine of its own"

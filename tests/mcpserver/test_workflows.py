@@ -67,9 +67,7 @@ async def test_a_broken_workflow_is_described_with_every_fault(store: Shop) -> N
         ({"inputs": {}}, "bad_arguments", "workflow"),
     ],
 )
-async def test_what_cannot_be_started_creates_no_run_and_says_why(
-    store: Shop, arguments: dict[str, object], code: str, said: str
-) -> None:
+async def test_what_cannot_be_started_creates_no_run_and_says_why(store: Shop, arguments: dict[str, object], code: str, said: str) -> None:
     for name, text in (
         ("small", SMALL),
         ("broken", BROKEN),
@@ -109,9 +107,7 @@ async def test_the_same_call_of_a_client_again_starts_nothing_new(store: Shop, m
 async def test_a_key_makes_a_repeated_start_harmless(store: Shop) -> None:
     store.write("small", SMALL)
     async with store.agent() as agent:
-        starts = [
-            await agent("start_workflow", workflow="small", inputs={"topic": "tea"}, key="mine-1") for _ in range(3)
-        ]
+        starts = [await agent("start_workflow", workflow="small", inputs={"topic": "tea"}, key="mine-1") for _ in range(3)]
         without = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
     assert len({start["run_id"] for start in starts}) == 1
     assert without["run_id"] != starts[0]["run_id"]

@@ -13,8 +13,7 @@ ROOT = Path(__file__).parents[2]
 INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "GOPROXY")
 # In words, so that this file does not hold them.
 REGISTRY_HOSTS = [
-    ".".join(words.split())
-    for words in ("pypi org", "pythonhosted org", "registry npmjs", "registry yarnpkg", "proxy golang org")
+    ".".join(words.split()) for words in ("pypi org", "pythonhosted org", "registry npmjs", "registry yarnpkg", "proxy golang org")
 ]
 HOME_FOLDER = re.compile(r"/(?:home|Users)/[a-z][\w.-]*/")
 

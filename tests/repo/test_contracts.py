@@ -41,9 +41,7 @@ def test_a_third_party_outside_its_folder_breaks_the_contract(importer, kept):
     assert check(contracts.OnlyInContract, graph_of((importer, "apsw")), places=places).kept is kept
 
 
-@pytest.mark.parametrize(
-    "imported, kept", [("json", True), ("treadle.core.values", True), ("time", False), ("treadle.ports", False)]
-)
+@pytest.mark.parametrize("imported, kept", [("json", True), ("treadle.core.values", True), ("time", False), ("treadle.ports", False)])
 def test_the_core_imports_only_itself_and_the_allow_list(imported, kept):
     options = {"package": "treadle.core", "allowed": ["json"], "forbidden_names": []}
     assert check(contracts.AllowListContract, graph_of(("treadle.core.a", imported)), **options).kept is kept

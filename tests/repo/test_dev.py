@@ -12,9 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 def dev(*arguments, root=ROOT, **environment):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TREADLE_", "VIRTUAL_ENV"))}
-    return subprocess.run(
-        [root / "dev", *arguments], env=inherited | environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([root / "dev", *arguments], env=inherited | environment, capture_output=True, text=True, check=False)
 
 
 def test_help_names_every_command_and_changes_nothing(tmp_path):

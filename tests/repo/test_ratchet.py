@@ -37,14 +37,10 @@ def test_a_function_of_70_lines_passes_and_one_of_71_fails(tree):
     assert ratchet.problems(root) == ["src/treadle/a.py::A.long: 71 lines, at most 70: divide it"]
 
 
-@pytest.mark.parametrize(
-    "name, limit", [("src/treadle/core/a.py", 400), ("src/treadle/a.py", 600), ("tests/a.py", 600)]
-)
+@pytest.mark.parametrize("name, limit", [("src/treadle/core/a.py", 400), ("src/treadle/a.py", 600), ("tests/a.py", 600)])
 def test_a_file_over_its_limit_fails(tree, name, limit):
     assert ratchet.problems(tree(name, "x = 1\n" * limit)) == []
-    assert ratchet.problems(tree(name, "x = 1\n" * (limit + 1))) == [
-        f"{name}: {limit + 1} lines, at most {limit}: divide it"
-    ]
+    assert ratchet.problems(tree(name, "x = 1\n" * (limit + 1))) == [f"{name}: {limit + 1} lines, at most {limit}: divide it"]
 
 
 def test_the_core_counts_lines_of_code_without_what_serves_the_evaluator(tree):
@@ -80,9 +76,7 @@ def test_a_row_that_the_commit_before_did_not_have_fails():
 def test_a_broad_except_and_a_hidden_import_need_a_comment(tree):
     bare = "def f():\n    import os\n    try:\n        os.getpid()\n    except (ValueError, Exception):\n        return None\n"
     assert len(ratchet.problems(tree("src/treadle/a.py", bare))) == 2
-    explained = bare.replace("import os", "import os  # heavy").replace(
-        "Exception):", "Exception):  # border of a process"
-    )
+    explained = bare.replace("import os", "import os  # heavy").replace("Exception):", "Exception):  # border of a process")
     assert ratchet.problems(tree("src/treadle/a.py", explained)) == []
 
 

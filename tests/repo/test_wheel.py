@@ -47,9 +47,7 @@ def test_the_wheel_runs_in_an_empty_environment(wheel, tmp_path):
     )
     install = [UV, "pip", "install", "--quiet", "--python", home / "bin" / "python", "--constraint", pins, wheel]
     subprocess.run(install, check=True)
-    done = subprocess.run(
-        [home / "bin" / "treadle", "--version"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([home / "bin" / "treadle", "--version"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert treadle.__version__ in done.stdout
     dev_only = subprocess.run([home / "bin" / "python", "-c", "import pytest"], capture_output=True, check=False)
     assert dev_only.returncode != 0

@@ -114,9 +114,7 @@ async def test_a_found_entry_shows_where_it_matched(pool: ServerPool):
 
 async def test_lists_are_newest_first_filtered_and_paged(pool: ServerPool):
     for number in range(5):
-        await call(
-            pool, "save", {"key": f"plan_{number}", "value": "x" * 1_000, "category": "plans" if number % 2 else ""}
-        )
+        await call(pool, "save", {"key": f"plan_{number}", "value": "x" * 1_000, "category": "plans" if number % 2 else ""})
     page = await call(pool, "list", {"prefix": "plan_", "limit": 2, "offset": 1})
     assert ([entry["key"] for entry in page["entries"]], page["total"]) == (["plan_3", "plan_2"], 5)
     assert len(page["entries"][0]["preview"]) < 200
@@ -215,9 +213,7 @@ def test_a_file_that_is_no_database_is_refused_before_serving(tmp_path: Path):
 def test_by_default_the_file_is_the_project_s(tmp_path: Path):
     (tmp_path / "treadle.toml").touch()
     (tmp_path / "sub").mkdir()
-    subprocess.run(
-        [sys.executable, "-m", "treadle.servers.memory"], input="", cwd=tmp_path / "sub", check=True, text=True
-    )
+    subprocess.run([sys.executable, "-m", "treadle.servers.memory"], input="", cwd=tmp_path / "sub", check=True, text=True)
     assert (tmp_path / ".treadle" / "memory.db").exists()
 
 

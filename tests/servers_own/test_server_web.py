@@ -25,15 +25,11 @@ def docs(tmp_path: Path) -> Path:
     (folder / "guide").mkdir(parents=True)
     (folder / ".hidden").mkdir()
     (folder / "node_modules").mkdir()
-    (folder / "resume.md").write_text(
-        "---\nlayout: x\n---\n# Resuming after a crash\n\nEvery finished step is kept on disk.\n"
-    )
+    (folder / "resume.md").write_text("---\nlayout: x\n---\n# Resuming after a crash\n\nEvery finished step is kept on disk.\n")
     (folder / "guide" / "approve.html").write_text(
         "<html><head><title>Approvals</title><style>crash{}</style></head><body><h1>Who</h1><p>People &amp; roles decide.</p></body></html>"
     )
-    (folder / "guide" / "retry.rst").write_text(
-        "Retries\n=======\n\nA step is tried again after a crash of its server.\n"
-    )
+    (folder / "guide" / "retry.rst").write_text("Retries\n=======\n\nA step is tried again after a crash of its server.\n")
     (folder / "notes.txt").write_text("plain words about elephants")
     (folder / "code.py").write_text("crash crash crash")
     (folder / ".hidden" / "x.md").write_text("crash")
@@ -78,9 +74,7 @@ async def test_without_a_provider_the_error_says_so_and_how_to_configure_one(tmp
             assert word in outcome.failure.message
 
 
-def test_an_incomplete_provider_is_refused_before_serving(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
+def test_an_incomplete_provider_is_refused_before_serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.chdir(tmp_path)
     for arguments, words in (
         (["--provider", "searxng"], "needs an address"),
@@ -136,9 +130,7 @@ async def test_the_index_follows_the_folder(docs: Path):
     assert await urls(provider, "tigers") == ["notes.txt"]
 
 
-async def test_a_published_folder_gives_addresses_and_one_outside_the_project_file_addresses(
-    docs: Path, tmp_path: Path
-):
+async def test_a_published_folder_gives_addresses_and_one_outside_the_project_file_addresses(docs: Path, tmp_path: Path):
     (docs / "a b.md").write_text("# Space\n")
     site = FilesProvider(docs, root=docs, site="https://example.org/docs")
     assert await urls(site, "space") == ["https://example.org/docs/a%20b.md"]
@@ -261,9 +253,7 @@ async def test_searxng_results_become_sources_and_unfit_ones_are_left_out(searxn
         ("huge", "search_failed", "more than"),
     ],
 )
-async def test_a_search_that_could_not_be_made_is_an_error_and_never_an_empty_list(
-    searxng: str, query: str, code: str, words: str
-):
+async def test_a_search_that_could_not_be_made_is_an_error_and_never_an_empty_list(searxng: str, query: str, code: str, words: str):
     with pytest.raises(RequestError) as caught:
         await SearxngProvider(searxng).search(query, 5)
     assert caught.value.code == code

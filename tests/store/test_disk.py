@@ -21,9 +21,7 @@ async def test_a_full_disk_fails_every_waiter_and_stores_nothing_of_them(store):
     store._db.execute(f"PRAGMA max_page_count = {pages}")
     big = [store.commit(starting(f"big{n}", words="x" * 20_000)) for n in range(4)]
     outcomes = await asyncio.gather(*big, return_exceptions=True)
-    assert [(type(each), each.code, each.reason) for each in outcomes] == [
-        (StorageUnavailableError, "storage_unavailable", "full")
-    ] * 4
+    assert [(type(each), each.code, each.reason) for each in outcomes] == [(StorageUnavailableError, "storage_unavailable", "full")] * 4
     assert [row.id for row in store.reader.runs()] == ["r"]
     store._db.execute("PRAGMA max_page_count = 1000000")
     assert isinstance(await store.commit(stepping("r", head)), Committed)

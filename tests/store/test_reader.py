@@ -18,12 +18,8 @@ async def garden(store):
     """Five runs: two ended, three open, in two directories."""
     await store.commit(starting("r1", title="Refactor the auth layer", directory="/a", branch="main"))
     await store.commit(starting("r2", title="Überprüfe die Kasse", directory="/a", branch="fix/till", status="parked"))
-    await store.commit(
-        starting("r3", title="Nightly report", directory="/b", branch="main", status="completed", closed_ms=5)
-    )
-    await store.commit(
-        starting("r4", title="Nightly report", words="auth tokens", directory="/b", status="failed", closed_ms=6)
-    )
+    await store.commit(starting("r3", title="Nightly report", directory="/b", branch="main", status="completed", closed_ms=5))
+    await store.commit(starting("r4", title="Nightly report", words="auth tokens", directory="/b", status="failed", closed_ms=6))
     await store.commit(starting("r5", name="demo:other", title="Plan", directory="/b", branch="main"))
     return store
 

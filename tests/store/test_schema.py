@@ -36,9 +36,7 @@ def test_every_table_is_strict_so_that_a_text_is_no_number():
 
 def test_a_migration_is_applied_in_order_and_names_its_oldest_writer(tmp_path):
     (tmp_path / "0002_two.sql").write_text("-- oldest_writer: 1\nCREATE TABLE two (x INTEGER) STRICT;")
-    (tmp_path / "0003_three.sql").write_text(
-        "-- oldest_writer: 2\nALTER TABLE two ADD COLUMN y INTEGER NOT NULL DEFAULT 0;"
-    )
+    (tmp_path / "0003_three.sql").write_text("-- oldest_writer: 2\nALTER TABLE two ADD COLUMN y INTEGER NOT NULL DEFAULT 0;")
     db = migrated()
     schema.migrate(db, 1, tmp_path)
     assert db.execute("SELECT schema, oldest_writer FROM meta").fetchall() == [(3, 2)]
@@ -48,9 +46,7 @@ def test_a_migration_is_applied_in_order_and_names_its_oldest_writer(tmp_path):
 
 def raise_schema(path, number, oldest_writer):
     db = apsw.Connection(str(path))
-    db.execute(
-        f"BEGIN; UPDATE meta SET schema = {number}, oldest_writer = {oldest_writer}; PRAGMA user_version = {number}; COMMIT"
-    )
+    db.execute(f"BEGIN; UPDATE meta SET schema = {number}, oldest_writer = {oldest_writer}; PRAGMA user_version = {number}; COMMIT")
     db.close()
 
 

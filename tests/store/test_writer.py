@@ -97,9 +97,7 @@ async def test_what_redo_raises_reaches_its_caller_alone(store):
         raise LookupError("mine")
 
     others = [store.commit(starting(f"o{n}")) for n in range(3)]
-    outcomes = await asyncio.gather(
-        *others[:2], store.commit(stepping("r", old, redo=redo)), others[2], return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*others[:2], store.commit(stepping("r", old, redo=redo)), others[2], return_exceptions=True)
     assert [type(each) for each in outcomes] == [Committed, Committed, LookupError, Committed]
 
 
@@ -141,9 +139,7 @@ async def test_writing_to_a_run_that_is_not_there_is_rejected(store):
         await store.commit(stepping("nowhere", Head(revision=1, link=b"")))
 
 
-@pytest.mark.parametrize(
-    "change", [{"closed": ("never",)}, {"changed": (ActionChange(id="never", fields={"attempt": 1}),)}]
-)
+@pytest.mark.parametrize("change", [{"closed": ("never",)}, {"changed": (ActionChange(id="never", fields={"attempt": 1}),)}])
 async def test_an_action_that_is_not_open_cannot_be_closed_or_changed(store, change):
     head = (await store.commit(starting("r"))).head
     with pytest.raises(WriteRejectedError, match="not open"):
@@ -185,9 +181,7 @@ async def test_a_free_or_lapsed_open_action_is_taken_a_claimed_one_is_not(store)
 async def test_one_failure_in_a_group_fails_alone(store, monkeypatch):
     groups = []
     real = store.writer._transaction
-    monkeypatch.setattr(
-        store.writer, "_transaction", lambda units, **how: (groups.append(len(units)), real(units, **how))[1]
-    )
+    monkeypatch.setattr(store.writer, "_transaction", lambda units, **how: (groups.append(len(units)), real(units, **how))[1])
     bad = starting("bad")
     twice = Write(run="bad", start=bad.start, definitions=bad.definitions, opened=(an_action("a"), an_action("a")))
     writes = [*(starting(f"r{n}") for n in range(5)), twice, *(starting(f"r{n}") for n in range(5, 9))]

@@ -102,9 +102,7 @@ async def call_tool(
             code="bad_arguments",
             message=f"the parameters of {tool} must be an object, by name",
         )
-    outcome = await pool.call(
-        server, name, arguments, timeout_ms=timeout_ms, idempotency_key=idempotency_key, pinned=pinned
-    )
+    outcome = await pool.call(server, name, arguments, timeout_ms=timeout_ms, idempotency_key=idempotency_key, pinned=pinned)
     failure = outcome.failure
     if failure is None:
         return CallOutcome(value=outcome.value, digest=outcome.digest)

@@ -52,9 +52,7 @@ class Blanks:
             name = f"the invisible character U+{ord(found[0]):04X}"
             scalar = self._scalar(found.start())
             if scalar is not None and scalar[2]:
-                yield Finding(
-                    "invisible_character", found.start(), f"{name} stands in a name", "delete it", is_error=True
-                )
+                yield Finding("invisible_character", found.start(), f"{name} stands in a name", "delete it", is_error=True)
             elif told < INVISIBLE_TOLD_MAX:
                 told += 1
                 message = f"{name} stands in text: what is read may not be what is shown"

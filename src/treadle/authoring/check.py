@@ -80,14 +80,8 @@ class _Checker:
         before = scope.declared[: scope.declared.index(use.field.split(".", 1)[1])]
         for read in reads_of(use):
             if read.root == "state" and read.keys and read.keys[0] not in before:
-                hint = (
-                    "fields see those above them; move it up"
-                    if read.keys[0] in scope.declared
-                    else did_you_mean(read.keys[0], before)
-                )
-                self.read_error(
-                    "unknown_state", read, use, f"`{read}` is not there yet when `initial_state` is evaluated", hint
-                )
+                hint = "fields see those above them; move it up" if read.keys[0] in scope.declared else did_you_mean(read.keys[0], before)
+                self.read_error("unknown_state", read, use, f"`{read}` is not there yet when `initial_state` is evaluated", hint)
             elif read.root in {"item", "loop"} and scope.is_main and not self._is_task_only(scope):
                 self.read_error("item_outside_loop", read, use, f"`{read.root}` is only there when a foreach runs this as a task",
                                 "declare an input and read that")  # fmt: skip
@@ -141,11 +135,7 @@ class _Checker:
 
     def _unseen(self, read: Read, use: Use, scope: Scope, site: Site) -> None:
         if read.root in {"item", "loop"}:
-            hint = (
-                "declare an input for it and read `inputs.…`"
-                if not scope.is_main or scope.inputs
-                else "it stands inside a foreach"
-            )
+            hint = "declare an input for it and read `inputs.…`" if not scope.is_main or scope.inputs else "it stands inside a foreach"
             where = "in the steps of a task" if not scope.is_main else "here"
             self.read_error(
                 "item_outside_loop",
@@ -155,9 +145,7 @@ class _Checker:
                 hint,
             )
         elif read.root == "error":
-            self.read_error(
-                "unknown_name", read, use, "`error` is only there inside `on_error`", "read `steps.<id>.error`"
-            )
+            self.read_error("unknown_name", read, use, "`error` is only there inside `on_error`", "read `steps.<id>.error`")
         else:
             hint = did_you_mean(read.root, site.names)
             for root, names in (("state", scope.written), ("inputs", scope.inputs), ("steps", scope.steps)):
@@ -177,15 +165,11 @@ class _Checker:
             needs = site.step.fields.get("needs_state") if site.step is not None else None
             if isinstance(needs, list) and "*" not in needs:
                 message = "any field of the state may be read here, and `needs_state` lists some"
-                self.read_error(
-                    "outside_needs_state", read, use, message, 'read fields by name, or write `needs_state: ["*"]`'
-                )
+                self.read_error("outside_needs_state", read, use, message, 'read fields by name, or write `needs_state: ["*"]`')
             return
         if read.keys and read.keys[0] not in scope.written:
             hint = did_you_mean(read.keys[0], scope.written) or f"written are: {listed(scope.written)}"
-            self.read_error(
-                "unknown_state", read, use, f"`state.{read.keys[0]}` is read, and nothing ever writes it", hint
-            )
+            self.read_error("unknown_state", read, use, f"`state.{read.keys[0]}` is read, and nothing ever writes it", hint)
 
     def _steps(self, read: Read, use: Use, scope: Scope, site: Site) -> None:
         if not read.keys:
@@ -234,20 +218,14 @@ class _Checker:
 
     def _secret(self, read: Read, use: Use, site: Site) -> None:
         if not any(f.feature == "secrets" for f in self.tree.not_yet):
-            self.tree.not_yet.append(
-                NotYet(feature="secrets", path=use.node.path, line=use.node.line, file=self.source.file)
-            )
+            self.tree.not_yet.append(NotYet(feature="secrets", path=use.node.path, line=use.node.line, file=self.source.file))
         listed_secrets = self.tree.fields.get("secrets")
         if not _takes_secrets(site.step, use):
             fields = "parameters, headers, json, body, env"
-            self.read_error(
-                "secret_not_allowed", read, use, f"a secret may not stand in `{use.key}`", f"secrets stand in: {fields}"
-            )
+            self.read_error("secret_not_allowed", read, use, f"a secret may not stand in `{use.key}`", f"secrets stand in: {fields}")
         elif isinstance(listed_secrets, list) and read.keys and read.keys[0] not in listed_secrets:
             hint = did_you_mean(read.keys[0], listed_secrets) or "add it there"
-            self.read_error(
-                "undeclared_secret", read, use, f"`secrets:` at the top does not name `{read.keys[0]}`", hint
-            )
+            self.read_error("undeclared_secret", read, use, f"`secrets:` at the top does not name `{read.keys[0]}`", hint)
 
     # State
 
@@ -332,9 +310,7 @@ class _Checker:
         place = step.place("retry")
         classes = retry.get("on")
         written = place.entries.get("on") if isinstance(place, Mapping) else None
-        nodes: Iterable[Node] = (
-            written.items if isinstance(written, Sequence) else [written] if written is not None else []
-        )
+        nodes: Iterable[Node] = written.items if isinstance(written, Sequence) else [written] if written is not None else []
         if isinstance(classes, list):
             for name, node in zip(classes, nodes, strict=False):
                 hint = did_you_mean(name, CLASSES)
@@ -353,16 +329,10 @@ class _Checker:
         ):
             names = ", ".join(f"`{name}`" for name in safe[:-1]) + f" or `{safe[-1]}`"
             message = f"a second try of `{step.id}`, whose effect is `{effect}`, could do it twice"
-            self.error(
-                "retry_may_repeat", step.node.keys.get("retry", place), message, f"say {names}, or the true `effect`"
-            )
+            self.error("retry_may_repeat", step.node.keys.get("retry", place), message, f"say {names}, or the true `effect`")
 
     def _own_classes(self) -> bool:
-        return any(
-            step.type == "fail" and "class" in step.fields
-            for scope in self.tree.scopes()
-            for step in Scope.steps_of(scope)
-        )
+        return any(step.type == "fail" and "class" in step.fields for scope in self.tree.scopes() for step in Scope.steps_of(scope))
 
     # Types
 
@@ -451,9 +421,7 @@ class _Checker:
         if isinstance(alias, str) and alias in {"inputs", "state", "steps", "run", "loop", "error", "secrets"}:
             self.error("bad_name", step.place("as"), f"`{alias}` is a name of the language", "choose another")
         if "min_success" in step.places and step.fields.get("on_item_error") != "collect":
-            self.error(
-                "field_not_allowed", step.node.keys["min_success"], "`min_success` needs `on_item_error: collect`"
-            )
+            self.error("field_not_allowed", step.node.keys["min_success"], "`min_success` needs `on_item_error: collect`")
 
     def set_state(self, step: StepTree, site: Site) -> None:
         lets = step.fields.get("let")
@@ -503,19 +471,9 @@ class _Checker:
 
     def parallel(self, step: StepTree, _: Site) -> None:
         """No branch may write what another writes or reads: which one came first would decide (ruling 12)."""
-        branches = {
-            name.removeprefix("branches."): list(walk(below))
-            for name, below in step.lists.items()
-            if name.startswith("branches.")
-        }
+        branches = {name.removeprefix("branches."): list(walk(below)) for name, below in step.lists.items() if name.startswith("branches.")}
         for branch, steps in branches.items():
-            others = {
-                name: found
-                for found, below in branches.items()
-                if found != branch
-                for s in below
-                for name, _ in Scope.writes_of(s)
-            }
+            others = {name: found for found, below in branches.items() if found != branch for s in below for name, _ in Scope.writes_of(s)}
             own = [(name, node) for s in steps for name, node in Scope.writes_of(s)]
             for name, node in own:
                 if name in others and list(branches).index(others[name]) < list(branches).index(branch):
@@ -563,11 +521,7 @@ def effect_of(step: StepTree, tool_effects: Map[str, str]) -> str:
 def is_repeatable(step: StepTree, tool_effects: Map[str, str]) -> bool:
     """Tell whether doing a step again at worst wastes work: as written, else of delegates alone (ruling 20)."""
     written = step.fields.get("repeatable")
-    return (
-        written
-        if isinstance(written, bool)
-        else step.type == "delegate" and effect_of(step, tool_effects) not in _IRREVOCABLE
-    )
+    return written if isinstance(written, bool) else step.type == "delegate" and effect_of(step, tool_effects) not in _IRREVOCABLE
 
 
 def _takes_secrets(step: StepTree | None, use: Use) -> bool:
@@ -588,9 +542,7 @@ def inferred_reads(step: StepTree) -> tuple[str, ...]:
     for use in step.uses:
         for read in reads_of(use):
             if read.root == "state":
-                found.add(".".join(read.keys) if read.keys else "*") if not (
-                    read.keys and read.keys[0] in own
-                ) else None
+                found.add(".".join(read.keys) if read.keys else "*") if not (read.keys and read.keys[0] in own) else None
         if use.key == "updates":
             own.add(use.field.split(".", 1)[1])
     if "*" in found:

@@ -46,9 +46,7 @@ class Applier:
         self.kept.append(node)
         return node
 
-    def bound(
-        self, who: str, entry: Entry, args: Sequence[Node], named: Sequence[tuple[str, Node]], offset: int
-    ) -> list[Tree]:
+    def bound(self, who: str, entry: Entry, args: Sequence[Node], named: Sequence[tuple[str, Node]], offset: int) -> list[Tree]:
         """Put arguments in the order of the parameters; null where none was given. Trailing ones are left out."""
         names = [name for name, _ in entry.parameters]
         bound: dict[str, Node] = dict(zip(names, args, strict=False))
@@ -117,9 +115,7 @@ class Applier:
 
     def _unknown(self, name: str, kind: str, names: Iterable[str], hints: Mapping[str, str], offset: int) -> Node:
         meant = nearest(name, sorted(names))
-        hint = hints.get(name) or (
-            f"did you mean `{meant}`?" if meant else f"the {kind}s are in the language reference"
-        )
+        hint = hints.get(name) or (f"did you mean `{meant}`?" if meant else f"the {kind}s are in the language reference")
         code = "not_in_language" if name in hints and not meant else f"unknown_{kind}"
         return self.fault(code, f"there is no {kind} `{name}`", offset, hint)
 
@@ -185,9 +181,7 @@ class Applier:
                 f"`pick(it[…])` takes a computed one, `{who}` does not",
             )
         parts: list[str | int] = (
-            [key]
-            if isinstance(key, int)
-            else [int(part) if part.isascii() and part.isdigit() else part for part in key.split(".")]
+            [key] if isinstance(key, int) else [int(part) if part.isascii() and part.isdigit() else part for part in key.split(".")]
         )
         return self.placed(("path", item, *parts), offset)
 

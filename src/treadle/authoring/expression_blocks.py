@@ -34,16 +34,10 @@ def block_faults(raws: list[Raw]) -> Iterator[SourceFault]:
                 stack.pop()
                 continue
             yield SourceFault("syntax", f"`{{% {word.text} %}}` closes nothing", word.offset, _open_hint(stack))
-        elif word.text in {"else", "elif"} and (
-            not stack or stack[-1].text == "set" or (word.text == "elif" and stack[-1].text == "for")
-        ):
-            yield SourceFault(
-                "syntax", f"`{{% {word.text} %}}` stands in no `{{% if %}}`", word.offset, _open_hint(stack)
-            )
+        elif word.text in {"else", "elif"} and (not stack or stack[-1].text == "set" or (word.text == "elif" and stack[-1].text == "for")):
+            yield SourceFault("syntax", f"`{{% {word.text} %}}` stands in no `{{% if %}}`", word.offset, _open_hint(stack))
     for word in stack:
-        yield SourceFault(
-            "syntax", f"`{{% {word.text} … %}}` is not closed", word.offset, f"end it with `{{% end{word.text} %}}`"
-        )
+        yield SourceFault("syntax", f"`{{% {word.text} … %}}` is not closed", word.offset, f"end it with `{{% end{word.text} %}}`")
 
 
 def _assigns(raws: list[Raw], index: int) -> bool:
@@ -112,9 +106,7 @@ class Blocks:
             case nodes.AssignBlock():
                 yield self._capture(node, scope)
             case _:
-                self.compiler.fault(
-                    "not_in_language", f"`{{% {type(node).__name__.lower()} %}}` is not there", node.lineno
-                )
+                self.compiler.fault("not_in_language", f"`{{% {type(node).__name__.lower()} %}}` is not there", node.lineno)
 
     def _if(self, node: nodes.If, scope: Scope) -> Node:
         before = set(scope.certain)
@@ -132,9 +124,7 @@ class Blocks:
 
     def _for(self, node: nodes.For, scope: Scope) -> Node:
         if node.recursive:
-            self.compiler.fault(
-                "not_in_language", "there are no recursive loops", node.lineno, FUNCTIONS_NOT_THERE["loop"]
-            )
+            self.compiler.fault("not_in_language", "there are no recursive loops", node.lineno, FUNCTIONS_NOT_THERE["loop"])
         base = self.compiler.expr(node.iter, scope)
         inner = Scope(scope)
         target = self._target(node.target, inner, setting=False)
@@ -164,9 +154,7 @@ class Blocks:
         if isinstance(node, nodes.Tuple | nodes.List):
             return tuple(self._target(item, scope, setting=setting) for item in node.items)
         if not isinstance(node, nodes.Name):
-            self.compiler.fault(
-                "not_in_language", "values cannot be changed", node.lineno, FUNCTIONS_NOT_THERE["namespace"]
-            )
+            self.compiler.fault("not_in_language", "values cannot be changed", node.lineno, FUNCTIONS_NOT_THERE["namespace"])
             return self.compiler.slot()
         slot = scope.slots.get(node.name)
         if slot is None:

@@ -107,9 +107,7 @@ class Compiler(Applier):
             case nodes.BinExpr():
                 return self._arithmetic(node, scope)
             case nodes.NSRef():
-                return self.fault(
-                    "not_in_language", "values cannot be changed", node.lineno, FUNCTIONS_NOT_THERE["namespace"]
-                )
+                return self.fault("not_in_language", "values cannot be changed", node.lineno, FUNCTIONS_NOT_THERE["namespace"])
             case _:
                 return self.fault("syntax", f"{type(node).__name__.lower()} cannot stand here", node.lineno)
 
@@ -126,11 +124,7 @@ class Compiler(Applier):
     def _signed(self, node: nodes.UnaryExpr, scope: Scope) -> Node:
         op = "neg" if isinstance(node, nodes.Neg) else "pos"
         inner = node.node
-        if (
-            isinstance(inner, nodes.Const)
-            and isinstance(inner.value, int | float)
-            and not isinstance(inner.value, bool)
-        ):
+        if isinstance(inner, nodes.Const) and isinstance(inner.value, int | float) and not isinstance(inner.value, bool):
             return self._constant(-inner.value if op == "neg" else inner.value, node.lineno)
         return (op, self.expr(inner, scope))
 
@@ -181,9 +175,7 @@ class Compiler(Applier):
             second = cast(nodes.Node, second.node)
         name = second.name if isinstance(second, nodes.Name) else "…"
         message = f"`steps.{first}-{name}` is read as a subtraction"
-        return self.fault(
-            "step_id_dash", message, node.left.lineno, f"write `steps.{first}_{name}` or `steps['{first}-{name}']`"
-        )
+        return self.fault("step_id_dash", message, node.left.lineno, f"write `steps.{first}_{name}` or `steps['{first}-{name}']`")
 
     def _name(self, node: nodes.Name, scope: Scope, *, soft: bool) -> Node:
         name = node.name
@@ -277,9 +269,7 @@ class Compiler(Applier):
         if isinstance(target, nodes.Getattr):
             return self._method(node, target, scope)
         if not isinstance(target, nodes.Name):
-            return self.fault(
-                "method_call", "only functions can be called", node.lineno, "values have no methods; use filters"
-            )
+            return self.fault("method_call", "only functions can be called", node.lineno, "values have no methods; use filters")
         if self._has_stars(node):
             return NULL
         name, offset = target.name, target.lineno
@@ -352,17 +342,11 @@ class Compiler(Applier):
         instead = METHODS.get(target.attr)
         filter_name = FILTER_ALIASES.get(target.attr, target.attr)
         hint = (
-            f"write {instead}"
-            if instead
-            else f"write `| {filter_name}`"
-            if filter_name in FILTER_NAMES
-            else "use a filter or a function"
+            f"write {instead}" if instead else f"write `| {filter_name}`" if filter_name in FILTER_NAMES else "use a filter or a function"
         )
         return self.fault("method_call", f"values have no methods: `.{target.attr}()`", target.lineno, hint)
 
-    def _given(
-        self, node: nodes.Call | nodes.Filter | nodes.Test, scope: Scope
-    ) -> tuple[list[Node], list[tuple[str, Node]]]:
+    def _given(self, node: nodes.Call | nodes.Filter | nodes.Test, scope: Scope) -> tuple[list[Node], list[tuple[str, Node]]]:
         return [self.expr(arg, scope) for arg in node.args or ()], [
             (str(pair.key), self.expr(pair.value, scope)) for pair in node.kwargs or ()
         ]

@@ -107,9 +107,7 @@ def scan(source: str) -> list[Raw]:
         raise _lexical(str(error.message), source, position) from error
     if limits.open_at is not None:
         opening = source[limits.open_at : limits.open_at + 2]
-        raise SourceFault(
-            "syntax", f"`{opening}` is not closed", limits.open_at, f"end it with `{'}}' if opening == '{{' else '%}'}`"
-        )
+        raise SourceFault("syntax", f"`{opening}` is not closed", limits.open_at, f"end it with `{'}}' if opening == '{{' else '%}'}`")
     return tokens
 
 
@@ -197,9 +195,7 @@ class _Limits:
         elif token.text in _CLOSING_BLOCKS:
             self.blocks = max(self.blocks - 1, 0)
         if self.blocks > NESTING_MAX:
-            raise SourceFault(
-                "budget", f"blocks are nested deeper than {NESTING_MAX}", token.offset, "use several steps"
-            )
+            raise SourceFault("budget", f"blocks are nested deeper than {NESTING_MAX}", token.offset, "use several steps")
 
 
 def _lexical(message: str, source: str, position: int) -> SourceFault:
@@ -220,9 +216,7 @@ def _lexical(message: str, source: str, position: int) -> SourceFault:
         ";": "",
     }
     if message.startswith("unexpected char"):
-        return SourceFault(
-            "syntax", f"`{char}` means nothing in an expression", position, hint.get(pair, hint.get(char, ""))
-        )
+        return SourceFault("syntax", f"`{char}` means nothing in an expression", position, hint.get(pair, hint.get(char, "")))
     return SourceFault("syntax", f"{message[:1].lower()}{message[1:]}", position)
 
 
@@ -262,9 +256,7 @@ def _number(raw: Raw) -> float:
         return int(digits, 0)
     number = float(digits)
     if number - number != 0.0:
-        raise SourceFault(
-            "number_range", "a number is too large", raw.offset, "write it as text, and `| decimal` to compute with it"
-        )
+        raise SourceFault("number_range", "a number is too large", raw.offset, "write it as text, and `| decimal` to compute with it")
     return number
 
 

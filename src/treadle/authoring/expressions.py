@@ -48,11 +48,7 @@ class ExpressionProblemsError(Exception):
     def __init__(self, problems: Iterable[ExpressionProblem]) -> None:
         """Keep the problems."""
         self.problems = tuple(problems)
-        super().__init__(
-            "; ".join(
-                f"{problem.line}:{problem.column} {problem.message} [{problem.code}]" for problem in self.problems
-            )
-        )
+        super().__init__("; ".join(f"{problem.line}:{problem.column} {problem.message} [{problem.code}]" for problem in self.problems))
 
 
 def compile_text(source: str, *, functions: Functions = NO_FUNCTIONS, known: Iterable[str] | None = None) -> Expr:
@@ -85,9 +81,7 @@ def compile_condition(source: str, *, functions: Functions = NO_FUNCTIONS, known
         else:
             compiler.fault("condition_braces", "a condition stands in braces", 0, f'write "{{{{ {shown[:80]} }}}}"')
     elif tree[0] in _TEXT_OPS or (tree[0] == "const" and isinstance(tree[1], str)):
-        compiler.fault(
-            "condition_text", "a condition gives a value that is not text", 0, "compare it: `{{ … == 'yes' }}`"
-        )
+        compiler.fault("condition_text", "a condition gives a value that is not text", 0, "compare it: `{{ … == 'yes' }}`")
     _raise(_problems(compiler.faults, source, ()))
     return _expr(compiler, tree)
 
@@ -272,11 +266,7 @@ def _syntax_fault(error: TemplateSyntaxError, raws: list[Raw]) -> SourceFault:
     token, before = raws[at], raws[at - 1] if at else raws[at]
     text = token.text.strip()
     if token.kind in {"variable_end", "block_end"}:
-        message = (
-            "an expression is missing here"
-            if before.kind != "variable_begin"
-            else "there is no expression between the braces"
-        )
+        message = "an expression is missing here" if before.kind != "variable_begin" else "there is no expression between the braces"
         return SourceFault("syntax", message, offset)
     if text == "=":
         return SourceFault("syntax", "`=` cannot stand here", offset, "compare with `==`")

@@ -112,11 +112,7 @@ class Loaded:
             f"the workflow {self.name!r} cannot be started yet: this version of Treadle does not carry out {listed(rows, most=20)}",
             code="not_yet",
             hint="it is checked and can be shown; remove what is named, or wait for the version that has it",
-            details={
-                "not_yet": [
-                    {"feature": r.feature, "path": r.path, "line": r.line, "file": r.file} for r in self.not_yet
-                ]
-            },
+            details={"not_yet": [{"feature": r.feature, "path": r.path, "line": r.line, "file": r.file} for r in self.not_yet]},
         )
 
 
@@ -141,11 +137,7 @@ def places(project: Project, paths: Sequence[Path] = (), user_home: Path | None 
             pattern="*-graph.yaml",
             foreign="graph pipelines",
         ),
-        *(
-            [Place(directory=user_home / ".treadle" / "workflows", origin="user", label="~/.treadle/workflows/")]
-            if user_home
-            else []
-        ),
+        *([Place(directory=user_home / ".treadle" / "workflows", origin="user", label="~/.treadle/workflows/")] if user_home else []),
         Place(directory=LIBRARY_DIR, origin="library", label="library/"),
     ]
     return list({place.directory.resolve(): place for place in reversed(found)}.values())[::-1]
@@ -181,9 +173,7 @@ def load(
     return finder.load(entry, finder.document(entry))
 
 
-def load_text(
-    project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None
-) -> Loaded:
+def load_text(project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None) -> Loaded:
     """Load a workflow from a text that is in no file yet, as an editor or a test has it."""
     finder = Finder(project, paths, user_home)
     entry = Entry(name="", path=project.root / shown, origin="path", shown=shown, place=project.root)
@@ -238,9 +228,7 @@ class Finder:
         full = (
             path
             if path.is_absolute()
-            else next(
-                (p for p in (Path.cwd() / path, self.project.root / path) if p.is_file()), self.project.root / path
-            )
+            else next((p for p in (Path.cwd() / path, self.project.root / path) if p.is_file()), self.project.root / path)
         )
         if not full.is_file():
             raise RequestError(
@@ -251,9 +239,7 @@ class Finder:
         for entry in self.entries():
             if entry.path.resolve() == full.resolve():
                 return entry
-        return Entry(
-            name="", path=full, origin="path", shown=_label(full, self.project.root).rstrip("/"), place=full.parent
-        )
+        return Entry(name="", path=full, origin="path", shown=_label(full, self.project.root).rstrip("/"), place=full.parent)
 
     def _candidates(self, name: str) -> list[Entry]:
         for matches in (

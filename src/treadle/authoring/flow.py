@@ -86,9 +86,7 @@ class _Walk:
             if use.key == "updates":
                 own |= {use.field.split(".", 1)[1]}
         done = self._body(step, known)
-        after = (
-            None if done is None else Known(done.written | _written_by(step), done.ran | {step.id.replace("-", "_")})
-        )
+        after = None if done is None else Known(done.written | _written_by(step), done.ran | {step.id.replace("-", "_")})
         after = self._policies(step, known, after)
         if "when" in step.places and not _is_true(step):
             after = _meet(after, Known(known.written, known.ran | {step.id.replace("-", "_")}))
@@ -150,12 +148,7 @@ class _Walk:
 
     def reads(self, use: Use, known: Known, who: str) -> None:
         for read in reads_of(use):
-            if (
-                read.root == "state"
-                and read.keys
-                and read.keys[0] in self.scope.written
-                and read.keys[0] not in known.written
-            ):
+            if read.root == "state" and read.keys and read.keys[0] in self.scope.written and read.keys[0] not in known.written:
                 message = f"{who} reads `state.{read.keys[0]}`, which is not written yet on every path to it"
                 self._warn("maybe_unset", read, use, message, f"declare it in `initial_state`: `{read.keys[0]}: null`")
             elif read.root == "steps" and read.keys:

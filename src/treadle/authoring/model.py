@@ -16,9 +16,7 @@ from treadle.core.values import Json
 _STEP_ID = k.Text(what="the id of a step", pattern=k.ID, characters_max=k.NAME_CHARACTERS_MAX)
 _STATE_NAME = k.Text(what="the name of a state field", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)
 _NAME = k.Text(what="a name", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)
-_WORKFLOW = k.Text(
-    what="the name of a workflow or task", pattern=r"[A-Za-z_][A-Za-z0-9_./:-]*", characters_max=k.TOOL_CHARACTERS_MAX
-)
+_WORKFLOW = k.Text(what="the name of a workflow or task", pattern=r"[A-Za-z_][A-Za-z0-9_./:-]*", characters_max=k.TOOL_CHARACTERS_MAX)
 _AGENT = k.Text(
     what="the name of an agent, as `@name` or `name`",
     pattern=r"@?[a-z][a-z0-9-]*(:[a-z][a-z0-9-]*)*",

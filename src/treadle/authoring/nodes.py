@@ -122,17 +122,12 @@ def _copied(node: Node) -> Node:
         case Alias(target=Node() as target):
             return _copied(target)
         case Scalar():
-            return Scalar(
-                node.line, node.column, node.start, end=node.end, value=node.value, text=node.text, style=node.style
-            )
+            return Scalar(node.line, node.column, node.start, end=node.end, value=node.value, text=node.text, style=node.style)
         case Sequence():
             return Sequence(node.line, node.column, node.start, end=node.end, items=[_copied(c) for c in node.items])
         case Mapping():
             entries = {key: _copied(child) for key, child in node.entries.items()}
-            keys = {
-                name: Scalar(k.line, k.column, k.start, end=k.end, value=k.value, text=k.text)
-                for name, k in node.keys.items()
-            }
+            keys = {name: Scalar(k.line, k.column, k.start, end=k.end, value=k.value, text=k.text) for name, k in node.keys.items()}
             return Mapping(node.line, node.column, node.start, end=node.end, entries=entries, keys=keys)
         case _:
             raise TypeError(type(node).__name__)

@@ -75,9 +75,7 @@ class _Parser(Reader):
 
     def _step(self, node: Node) -> StepTree | None:
         if not isinstance(node, Mapping):
-            hint = "write `- type: …`" + (
-                f" or `- {node.text}: …`" if isinstance(node, Scalar) and node.text in model.SHORTHANDS else ""
-            )
+            hint = "write `- type: …`" + (f" or `- {node.text}: …`" if isinstance(node, Scalar) and node.text in model.SHORTHANDS else "")
             self.error("wrong_type", node, "a step is a map", hint)
             return None
         step = StepTree(id="", type="", node=node)
@@ -124,9 +122,7 @@ class _Parser(Reader):
                 )
                 node.entries = {k: v for k, v in node.entries.items() if k != name}
         own = {k: v for k, v in fields.items() if k not in spec.without}
-        self.read_fields(
-            node, own, step, f"`{step.type}`", also={"type", *(k for k in node.entries if k in model.SHORTHANDS)}
-        )
+        self.read_fields(node, own, step, f"`{step.type}`", also={"type", *(k for k in node.entries if k in model.SHORTHANDS)})
 
     def _instead(self, name: str, spec: StepType) -> str:
         if name == "timeout" and "within" not in spec.without:
@@ -176,9 +172,7 @@ class _Parser(Reader):
             meant = model.OTHER_NAMES.get(key, "") if key not in model.COMMON else ""
             meant = meant or ("" if key in model.COMMON else nearest(key, model.SHORTHANDS))
             if meant:
-                self.error(
-                    "missing_type", at, f"this step has no `type`, and `{key}` is none", f"did you mean `{meant}`?"
-                )
+                self.error("missing_type", at, f"this step has no `type`, and `{key}` is none", f"did you mean `{meant}`?")
                 return
         self.error("missing_type", node, "this step has no `type`", f"types: {listed(model.TYPES, most=40)}")
 
@@ -260,9 +254,7 @@ class _Parser(Reader):
     def _allowed_defaults(self, type_name: str, entry: Mapping) -> dict[str, Node]:
         spec = model.TYPES[type_name]
         known = {**model.COMMON, **spec.fields}
-        allowed = [
-            k for k, f in known.items() if k not in model.DEFAULTS_WITHOUT and k not in spec.without and not f.required
-        ]
+        allowed = [k for k, f in known.items() if k not in model.DEFAULTS_WITHOUT and k not in spec.without and not f.required]
         on_error = entry.entries.get("on_error")
         if isinstance(on_error, Mapping) and "do" in on_error.entries:
             self.error(

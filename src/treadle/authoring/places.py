@@ -46,12 +46,7 @@ class Source:
         wanted = sum(1 for c in value[:offset] if c not in _SPACES)
         at = self._visible(start, end, style, wanted)
         # On white space of a single line nothing visible marks the place: go back over what was counted.
-        if (
-            style in {"plain", "single", "double"}
-            and offset < len(value)
-            and value[offset] in _SPACES
-            and "\n" not in self.text[start:end]
-        ):
+        if style in {"plain", "single", "double"} and offset < len(value) and value[offset] in _SPACES and "\n" not in self.text[start:end]:
             at = self._visible(start, end, style, wanted - 1) + 1 if wanted else at
         return self.place(min(at, end))
 

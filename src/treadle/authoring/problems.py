@@ -56,11 +56,7 @@ class DefinitionError(TreadleError):
         """Join the faults into one message, in the order of the file."""
         self.problems = ordered(problems)
         errors = [p for p in self.problems if p.severity == "error"]
-        head = (
-            f"the workflow {name!r} has {len(errors)} error{'s' * (len(errors) != 1)}"
-            if name
-            else "the file has errors"
-        )
+        head = f"the workflow {name!r} has {len(errors)} error{'s' * (len(errors) != 1)}" if name else "the file has errors"
         super().__init__(
             "\n".join([f"{head}:", *map(str, errors)]),
             hint="mend the named lines; `treadle validate` shows them with their source",

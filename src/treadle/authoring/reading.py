@@ -104,9 +104,7 @@ class Reader:
             case k.Exprs():
                 return self._exprs(node, owner, name)
             case k.Steps():
-                return self.steps(
-                    node, owner, name if not name.endswith(".do") or isinstance(owner, TaskTree) else name[:-3]
-                )
+                return self.steps(node, owner, name if not name.endswith(".do") or isinstance(owner, TaskTree) else name[:-3])
             case k.Text() | k.Words() | k.Duration() | k.Flag() | k.Whole() | k.Amount():
                 return self._scalar(kind, node, name)
             case k.Schema():
@@ -120,9 +118,7 @@ class Reader:
 
     # Expressions
 
-    def _expression(
-        self, kind: k.Template | k.Value | k.Items | k.Condition, node: Node, owner: Owner, name: str
-    ) -> Expr:
+    def _expression(self, kind: k.Template | k.Value | k.Items | k.Condition, node: Node, owner: Owner, name: str) -> Expr:
         if isinstance(kind, k.Condition):
             expr = self._condition(node, name)
         elif isinstance(kind, k.Template):
@@ -159,11 +155,7 @@ class Reader:
             return
         if isinstance(node, Scalar) and isinstance(node.value, str) and is_single(node.text):
             return
-        hint = (
-            f'to read it from the state: "{{{{ {node.text} }}}}"'
-            if isinstance(node, Scalar) and _BARE_NAME.match(node.text)
-            else ""
-        )
+        hint = f'to read it from the state: "{{{{ {node.text} }}}}"' if isinstance(node, Scalar) and _BARE_NAME.match(node.text) else ""
         raise self.unread(
             "wrong_type",
             node,
@@ -173,9 +165,7 @@ class Reader:
 
     def _exprs(self, node: Node, owner: Owner, name: str) -> list[tuple[str, Expr]]:
         if not isinstance(node, Mapping):
-            raise self.unread(
-                "wrong_type", node, f"`{name}` is a map of names and values, not {k.form_of(data_of(node))}"
-            )
+            raise self.unread("wrong_type", node, f"`{name}` is a map of names and values, not {k.form_of(data_of(node))}")
         if not node.entries and name == "updates":
             raise self.unread("wrong_type", node, "`updates` is empty; it names at least one field")
         found: list[tuple[str, Expr]] = []
@@ -214,9 +204,7 @@ class Reader:
 
     # Scalars
 
-    def _scalar(
-        self, kind: k.Text | k.Words | k.Duration | k.Flag | k.Whole | k.Amount, node: Node, name: str
-    ) -> object:
+    def _scalar(self, kind: k.Text | k.Words | k.Duration | k.Flag | k.Whole | k.Amount, node: Node, name: str) -> object:
         if not isinstance(node, Scalar):
             raise self.unread("wrong_type", node, f"`{name}` is {_wanted(kind)}, not {k.form_of(data_of(node))}")
         if isinstance(node.value, str) and has_template(node.text) and not (isinstance(kind, k.Text) and kind.braces):
@@ -242,9 +230,7 @@ class Reader:
         if kind.pattern and not re.fullmatch(kind.pattern, node.text):
             raise self.unread("bad_name", node, f"`{node.text[:80]}` is not {kind.what}", _name_hint(node.text, kind))
         if kind.characters_max and len(node.text) > kind.characters_max:
-            raise self.unread(
-                "bad_name", node, f"`{name}` has {len(node.text)} characters; at most {kind.characters_max} are allowed"
-            )
+            raise self.unread("bad_name", node, f"`{name}` has {len(node.text)} characters; at most {kind.characters_max} are allowed")
         return node.text
 
     def _word(self, kind: k.Words, node: Scalar, name: str) -> str:
@@ -257,20 +243,12 @@ class Reader:
 
     def _duration(self, node: Scalar, name: str) -> int:
         if not isinstance(node.value, str):
-            hint = (
-                f'write "{node.text}s" for seconds, "{node.text}ms" for milliseconds'
-                if isinstance(node.value, int)
-                else ""
-            )
-            raise self.unread(
-                "bad_duration", node, f"`{name}` is a duration with its unit, not {k.form_of(node.value)}", hint
-            )
+            hint = f'write "{node.text}s" for seconds, "{node.text}ms" for milliseconds' if isinstance(node.value, int) else ""
+            raise self.unread("bad_duration", node, f"`{name}` is a duration with its unit, not {k.form_of(node.value)}", hint)
         try:
             return parse_duration_ms(node.text)
         except ValueError as error:
-            raise self.unread(
-                "bad_duration", node, f"`{name}`: {error}", "write it like 500ms, 30s, 1h30m, 2d"
-            ) from error
+            raise self.unread("bad_duration", node, f"`{name}`: {error}", "write it like 500ms, 30s, 1h30m, 2d") from error
 
     def _flag(self, node: Scalar, name: str) -> bool:
         if isinstance(node.value, bool):
@@ -284,18 +262,14 @@ class Reader:
             hint = f"write {node.text}, without quotes" if node.text.isdigit() else ""
             raise self.unread("wrong_type", node, f"`{name}` is a whole number, not {k.form_of(node.value)}", hint)
         if node.value < kind.minimum or (kind.maximum is not None and node.value > kind.maximum):
-            bounds = f"at least {kind.minimum:,}" + (
-                f" and at most {kind.maximum:,}" if kind.maximum is not None else ""
-            )
+            bounds = f"at least {kind.minimum:,}" + (f" and at most {kind.maximum:,}" if kind.maximum is not None else "")
             raise self.unread("out_of_range", node, f"`{name}` is {bounds}, not {node.value:,}")
         return node.value
 
     def _amount(self, node: Scalar, name: str) -> str:
         try:
             amount = (
-                Decimal(node.text)
-                if isinstance(node.value, str | int | float) and not isinstance(node.value, bool)
-                else Decimal("NaN")
+                Decimal(node.text) if isinstance(node.value, str | int | float) and not isinstance(node.value, bool) else Decimal("NaN")
             )
         except InvalidOperation:
             amount = Decimal("NaN")
@@ -308,9 +282,7 @@ class Reader:
     def _compound(self, kind: k.ListOf | k.MapOf | k.Record | k.Either, node: Node, owner: Owner, name: str) -> object:
         match kind:
             case k.Either(kinds=kinds):
-                chosen = next(
-                    (one for one in kinds if _fits(one, node)), kinds[0] if isinstance(node, Scalar) else kinds[-1]
-                )
+                chosen = next((one for one in kinds if _fits(one, node)), kinds[0] if isinstance(node, Scalar) else kinds[-1])
                 return self.value(chosen, node, owner, name)
             case k.ListOf():
                 return self._list(kind, node, owner, name)
@@ -360,9 +332,7 @@ class Reader:
             if isinstance(child, Mapping):
                 found[key] = self.task(key, child)
             else:
-                self.error(
-                    "wrong_type", child, f"the task `{key}` is a map with `steps`, not {k.form_of(data_of(child))}"
-                )
+                self.error("wrong_type", child, f"the task `{key}` is a map with `steps`, not {k.form_of(data_of(child))}")
         return found
 
     def _record(self, kind: k.Record, node: Node, owner: Owner, name: str) -> dict[str, object]:
@@ -417,9 +387,7 @@ class Reader:
 
     def _entries(self, node: Node) -> dict[str, object]:
         if not isinstance(node, Mapping):
-            raise self.unread(
-                "wrong_type", node, f"inputs and fields are a map of names, not {k.form_of(data_of(node))}"
-            )
+            raise self.unread("wrong_type", node, f"inputs and fields are a map of names, not {k.form_of(data_of(node))}")
         found: dict[str, object] = {}
         failed = False
         for key, child in node.entries.items():
@@ -445,11 +413,7 @@ class Reader:
         required = data.get("required")
         if required is not None and not isinstance(required, bool | list):
             raise self.unread("wrong_type", node.entries["required"], f"`required` of `{name}` is `true` or `false`")
-        plain = {
-            key: value
-            for key, value in data.items()
-            if key != "default" and not (key == "required" and isinstance(value, bool))
-        }
+        plain = {key: value for key, value in data.items() if key != "default" and not (key == "required" and isinstance(value, bool))}
         for key in plain:
             if key in _OLD_RULES:
                 raise self.unread(

@@ -50,9 +50,7 @@ class Scope:
         self.declared = _keys(task.node, "initial_state")
         schema = task.fields.get("state_schema")
         properties = schema.get("properties") if isinstance(schema, dict) else None
-        self.declared += (
-            [name for name in properties or () if name not in self.declared] if isinstance(properties, dict) else []
-        )
+        self.declared += [name for name in properties or () if name not in self.declared] if isinstance(properties, dict) else []
         self.first_writer: dict[str, Node] = {}
         for site in self.sites:
             for name, node in self.writes_of(site.step) if site.step is not None else ():

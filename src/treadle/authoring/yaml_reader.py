@@ -57,9 +57,7 @@ def read_bytes(data: bytes, shown: str) -> Document:
     if len(data) > FILE_BYTES_MAX:
         return _too_large(shown, len(data))
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or data[:4] == b"\x00\x00\xfe\xff":
-        return _refused(
-            Source(shown, ""), "not_utf8", "the file is UTF-16 or UTF-32; Treadle reads UTF-8", "save it as UTF-8"
-        )
+        return _refused(Source(shown, ""), "not_utf8", "the file is UTF-16 or UTF-32; Treadle reads UTF-8", "save it as UTF-8")
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         text = data.decode("utf-8")
@@ -134,9 +132,7 @@ class _Reader:
                 if handler is not None:
                     handler(event)
             for found in self.blanks.findings() if self.blanks is not None else ():
-                self._fault(
-                    found.code, found.at, found.message, found.suggestion, "error" if found.is_error else "warning"
-                )
+                self._fault(found.code, found.at, found.message, found.suggestion, "error" if found.is_error else "warning")
         except yaml.MarkedYAMLError as error:
             self._syntax(error)
             return None
@@ -318,9 +314,7 @@ class _Reader:
                     'write "{{ … }}" in double quotes')  # fmt: skip
         raise _StopReading
 
-    def _fault(
-        self, code: str, at: int, message: str, suggestion: str = "", severity: Literal["error", "warning"] = "error"
-    ) -> None:
+    def _fault(self, code: str, at: int, message: str, suggestion: str = "", severity: Literal["error", "warning"] = "error") -> None:
         if len(self.problems) >= PROBLEMS_MAX:
             raise _StopReading
         line, column = self.source.place(at)

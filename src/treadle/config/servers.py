@@ -117,9 +117,7 @@ class Catalog:
         faults = [str(problem) for problem in self.problems]
         hint = did_you_mean(name, self.specs) or f"configured: {', '.join(sorted(self.specs)) or 'none'}"
         message = f"no MCP server {name!r} is configured" + (f"; {'; '.join(faults)}" if faults else "")
-        raise RequestError(
-            message, code="unknown_server", hint=f"{hint}; servers stand in {MCP_FILE} or treadle.toml [servers.{name}]"
-        )
+        raise RequestError(message, code="unknown_server", hint=f"{hint}; servers stand in {MCP_FILE} or treadle.toml [servers.{name}]")
 
 
 # ---- treadle.toml
@@ -180,13 +178,9 @@ class TableKey:
 
 
 TABLE_KEYS: dict[str, TableKey] = {
-    "command": TableKey(
-        field="command", read=_text, doc="program to start; without it the entry of .mcp.json is configured"
-    ),
+    "command": TableKey(field="command", read=_text, doc="program to start; without it the entry of .mcp.json is configured"),
     "args": TableKey(field="args", read=_texts, doc="its arguments"),
-    "env": TableKey(
-        field="env", read=_env, doc="further environment variables; ${VAR} and ${VAR:-default} are expanded"
-    ),
+    "env": TableKey(field="env", read=_env, doc="further environment variables; ${VAR} and ${VAR:-default} are expanded"),
     "cwd": TableKey(field="cwd", read=_text, doc="directory it starts in, relative to the project"),
     "enabled": TableKey(field="enabled", read=_boolean, doc="false: never started"),
     "timeout": TableKey(field="timeout_ms", read=duration_ms, doc="longest call of a step that names no time-out"),
@@ -194,15 +188,11 @@ TABLE_KEYS: dict[str, TableKey] = {
     "max_line": TableKey(field="line_bytes_max", read=size_bytes, doc="longest message that is read"),
     "max_output": TableKey(field="output_bytes_max", read=size_bytes, doc="largest result of a call"),
     "performer": TableKey(field="performer", read=_performer, doc="who makes the calls by default: server, or agent"),
-    "effects": TableKey(
-        field="effects", read=_effects, doc="what each tool may do to the world; the others count as write"
-    ),
+    "effects": TableKey(field="effects", read=_effects, doc="what each tool may do to the world; the others count as write"),
     "trust_annotations": TableKey(
         field="annotations_confirmed", read=_boolean, doc="true: believe what the server says about its tools' effects"
     ),
-    "idempotency_key": TableKey(
-        field="idempotency_key", read=_fields, doc="per tool, the argument that takes the idempotency key"
-    ),
+    "idempotency_key": TableKey(field="idempotency_key", read=_fields, doc="per tool, the argument that takes the idempotency key"),
 }
 
 
@@ -220,9 +210,7 @@ def read_tables(
             problems.append(Problem(code=code, message=message, file=file, line=line, suggestion=suggestion))
 
         if not isinstance(table, dict) or not _NAME.fullmatch(name):
-            fault(
-                "bad_server", f"[servers.{name}] must be a table, its name of letters, digits, `_` and `-` (at most 64)"
-            )
+            fault("bad_server", f"[servers.{name}] must be a table, its name of letters, digits, `_` and `-` (at most 64)")
             continue
         values: dict[str, Any] = {"line": line_of(dict(lines), here)}
         for key, value in table.items():
@@ -254,9 +242,7 @@ def load(root: Path, tables: Mapping[str, Mapping[str, Any]], toml_file: str = "
             specs[name] = ServerSpec(name=name, file=toml_file, **values)
         else:
             message = f"[servers.{name}] has no `command`, and {MCP_FILE} has no server of that name"
-            problems.append(
-                Problem(code="server_without_command", message=message, file=toml_file, line=values["line"])
-            )
+            problems.append(Problem(code="server_without_command", message=message, file=toml_file, line=values["line"]))
     return Catalog(specs=specs, problems=tuple(problems))
 
 

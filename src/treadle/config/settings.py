@@ -21,9 +21,7 @@ from treadle.config.toml_lines import key_lines, line_of
 
 FILE_BYTES_MAX: Final = 1 << 20
 # Read elsewhere: by ./dev, by tests, by `treadle mcp` itself.
-_OTHER_VARIABLES: Final = frozenset(
-    {"TREADLE_VENV", "TREADLE_PYTHON", "TREADLE_TEMPORAL_CLI", "TREADLE_PROJECT", servers.STARTED_BY}
-)
+_OTHER_VARIABLES: Final = frozenset({"TREADLE_VENV", "TREADLE_PYTHON", "TREADLE_TEMPORAL_CLI", "TREADLE_PROJECT", servers.STARTED_BY})
 
 
 def _choice(*words: str) -> Callable[[object], str]:
@@ -104,9 +102,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "longest wait for a server's first answer",
         field_name="mcp_start_timeout_ms",
     ),
-    _key(
-        "mcp.idle_stop", 600_000, duration_ms, "a server unused for so long is stopped", field_name="mcp_idle_stop_ms"
-    ),
+    _key("mcp.idle_stop", 600_000, duration_ms, "a server unused for so long is stopped", field_name="mcp_idle_stop_ms"),
     _key(
         "mcp.max_line",
         4 << 20,
@@ -115,9 +111,7 @@ KEYS: Final[tuple[Key, ...]] = (
         field_name="mcp_line_bytes_max",
     ),
     _key("mcp.max_output", 10 << 20, size_bytes, "largest result of a tool call", field_name="mcp_output_bytes_max"),
-    _key(
-        "web_search.provider", "", _choice("", "searxng", "files"), "who answers `treadle server web`: searxng or files"
-    ),
+    _key("web_search.provider", "", _choice("", "searxng", "files"), "who answers `treadle server web`: searxng or files"),
     _key("web_search.url", "", _url, "address of the SearXNG instance"),
     _key("web_search.folder", "", _text, "folder that the provider `files` searches; relative to the project"),
     _key("web_search.site", "", _url, "address under which that folder is published; without it results name files"),
@@ -224,11 +218,7 @@ def _leaves(
         line = line_of(lines, (table,))
         if table not in known or not isinstance(content, dict):
             message = f"there is no table [{table}]" if table not in known else f"{table} must be a table"
-            problems.append(
-                Problem(
-                    code="unknown_key", message=message, file=file, line=line, suggestion=did_you_mean(table, known)
-                )
-            )
+            problems.append(Problem(code="unknown_key", message=message, file=file, line=line, suggestion=did_you_mean(table, known)))
             continue
         for key, value in content.items() if table != "servers" else ():
             if f"{table}.{key}" in _BY_NAME:
@@ -255,6 +245,4 @@ def _table(value: object) -> dict[str, Any]:
 def _strays(environ: Mapping[str, str]) -> tuple[str, ...]:
     known = {name for key in KEYS for name in key.variables} | _OTHER_VARIABLES
     strays = sorted(name for name in environ if name.startswith("TREADLE_") and name not in known)
-    return tuple(
-        f"the environment variable {name} is not known {did_you_mean(name, known)}".rstrip() for name in strays
-    )
+    return tuple(f"the environment variable {name} is not known {did_you_mean(name, known)}".rstrip() for name in strays)

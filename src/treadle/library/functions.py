@@ -92,9 +92,7 @@ def merge_plan_with_feedback(plan: str, feedback: dict | str | None) -> str:
     """
     changes = _changes(feedback)
     lines = plan.rstrip().splitlines()
-    headings = [
-        (index, found[2]) for index, line in enumerate(lines) if (found := _HEADING.fullmatch(line)) is not None
-    ]
+    headings = [(index, found[2]) for index, line in enumerate(lines) if (found := _HEADING.fullmatch(line)) is not None]
     inserts: dict[int, list[str]] = {}
     closing: list[str] = []
     for point, change in changes:
@@ -133,9 +131,7 @@ def _clean_line(text: str) -> str:
 
 def _end_of_section(lines: list[str], headings: list[tuple[int, str]], point: str) -> int | None:
     """Give the line before which a change to the section that `point` names belongs; the longest heading that it names wins."""
-    named = [
-        (len(title), index) for index, title in headings if re.search(rf"\b{re.escape(title)}\b", point, re.IGNORECASE)
-    ]
+    named = [(len(title), index) for index, title in headings if re.search(rf"\b{re.escape(title)}\b", point, re.IGNORECASE)]
     if not named:
         return None
     start = max(named, key=lambda row: (row[0], -row[1]))[1]
@@ -155,9 +151,7 @@ def analyze_search_results(search_results: dict, reading: dict | None = None) ->
     """
     sources = _distinct_sources(search_results)
     if reading is None:
-        findings = [
-            {"statement": row["snippet"], "sources": [row["url"]]} for row in sources.values() if row["snippet"]
-        ]
+        findings = [{"statement": row["snippet"], "sources": [row["url"]]} for row in sources.values() if row["snippet"]]
         return _analysis(findings, [], sources, "low")
     supported: list[dict[str, object]] = []
     unsupported: list[str] = []
@@ -165,11 +159,7 @@ def analyze_search_results(search_results: dict, reading: dict | None = None) ->
     for row in rows if isinstance(rows, list) else []:
         statement = _clean_line(str(row.get("statement", "") if isinstance(row, dict) else row))
         cited = row.get("sources", []) if isinstance(row, dict) else []
-        keys = [
-            key
-            for key in dict.fromkeys(map(_address, map(str, cited if isinstance(cited, list) else [])))
-            if key in sources
-        ]
+        keys = [key for key in dict.fromkeys(map(_address, map(str, cited if isinstance(cited, list) else []))) if key in sources]
         if statement and keys:
             supported.append({"statement": statement, "sources": [sources[key]["url"] for key in keys]})
         elif statement:

@@ -156,15 +156,9 @@ R = TypeVar("R", bound=serving.Model)
 
 def tools(store: MemoryStore) -> list[serving.ServedTool[Any]]:
     """Give the tools over a store."""
-    reads = mcp_types.ToolAnnotations(
-        read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False
-    )
-    adds = mcp_types.ToolAnnotations(
-        read_only_hint=False, idempotent_hint=False, destructive_hint=False, open_world_hint=False
-    )
-    replaces = mcp_types.ToolAnnotations(
-        read_only_hint=False, idempotent_hint=True, destructive_hint=True, open_world_hint=False
-    )
+    reads = mcp_types.ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
+    adds = mcp_types.ToolAnnotations(read_only_hint=False, idempotent_hint=False, destructive_hint=False, open_world_hint=False)
+    replaces = mcp_types.ToolAnnotations(read_only_hint=False, idempotent_hint=True, destructive_hint=True, open_world_hint=False)
 
     def tool(
         name: str,
@@ -197,9 +191,7 @@ def tools(store: MemoryStore) -> list[serving.ServedTool[Any]]:
     def search(given: SearchArguments, _: str | None) -> Found:
         rows, match = store.search(given.query, given.category, given.limit)
         kept = _within_size(rows)
-        return Found(
-            query=given.query, match=match, results=[Hit(**row) for row in kept], truncated=len(kept) < len(rows)
-        )
+        return Found(query=given.query, match=match, results=[Hit(**row) for row in kept], truncated=len(kept) < len(rows))
 
     def listing(given: ListArguments, _: str | None) -> Listing:
         rows, total = store.entries(given.category, given.prefix, given.limit, given.offset)

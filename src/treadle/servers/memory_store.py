@@ -72,9 +72,7 @@ class MemoryStore:
                     "UPDATE entry SET category = ?, value = ?, updated_ms = ? WHERE id = ?",
                     (category, body, now, number),
                 )
-                self._db.execute(
-                    "UPDATE entry_text SET words = ? WHERE rowid = ?", (_words(key, category, body), number)
-                )
+                self._db.execute("UPDATE entry_text SET words = ? WHERE rowid = ?", (_words(key, category, body), number))
             return {"success": True, "key": key, "id": number, "created": old is None, "updated_at": _instant(now)}
 
         return self._write(request_key, ["save", key, category, body], write)
@@ -238,9 +236,7 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        raise RequestError(
-            f"the memory file could not be read or written: {error}", code="storage_unavailable"
-        ) from error
+        raise RequestError(f"the memory file could not be read or written: {error}", code="storage_unavailable") from error
 
 
 def _encoded(value: object) -> str:

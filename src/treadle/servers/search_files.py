@@ -130,9 +130,7 @@ class FilesProvider:
         """Bring the index to what is on disk."""
         if self._db is None:
             self._db = apsw.Connection(":memory:")
-            self._db.execute(
-                "CREATE VIRTUAL TABLE page USING fts5(path UNINDEXED, title, body, tokenize = 'porter unicode61')"
-            )
+            self._db.execute("CREATE VIRTUAL TABLE page USING fts5(path UNINDEXED, title, body, tokenize = 'porter unicode61')")
         now = dict(self._files())
         with self._db:
             for path in self._seen.keys() - now.keys():
@@ -158,9 +156,7 @@ class FilesProvider:
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         if not self._folder.is_dir():
             message = f"the folder to search is not there: {self._folder}"
-            raise RequestError(
-                message, code="folder_missing", hint="correct web_search.folder in treadle.toml, or --folder"
-            )
+            raise RequestError(message, code="folder_missing", hint="correct web_search.folder in treadle.toml, or --folder")
         count = 0
         for directory, folders, names in os.walk(self._folder):
             folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _PASSED_BY)

@@ -43,9 +43,7 @@ class SearxngProvider:
             results = json.loads(body)["results"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._error("search_failed", "gave an answer that is no search result") from error
-        return [source for source in map(_source, results if isinstance(results, list) else []) if source is not None][
-            :max_results
-        ]
+        return [source for source in map(_source, results if isinstance(results, list) else []) if source is not None][:max_results]
 
     async def _get(self, query: dict[str, str]) -> tuple[int, bytes]:
         headers = {"accept": "application/json", "user-agent": f"treadle/{__version__}"}
@@ -64,9 +62,7 @@ class SearxngProvider:
         if status == 429:
             raise self._error("rate_limited", "takes no more searches for now (429)")
         if status == 403:
-            raise self._error(
-                "search_refused", "refused (403)", "its settings.yml must allow JSON: search: formats: [html, json]"
-            )
+            raise self._error("search_refused", "refused (403)", "its settings.yml must allow JSON: search: formats: [html, json]")
         if 300 <= status < 400:
             raise self._error(
                 "search_refused",
@@ -84,12 +80,7 @@ def _source(item: Any) -> Source | None:
     if not isinstance(item, dict):
         return None
     url, title, snippet = item.get("url"), item.get("title"), item.get("content")
-    if (
-        not isinstance(url, str)
-        or not url.startswith(("http://", "https://"))
-        or len(url) > URL_CHARS
-        or fit(url, URL_CHARS) != url
-    ):
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")) or len(url) > URL_CHARS or fit(url, URL_CHARS) != url:
         return None
     return Source(
         title=fit(title if isinstance(title, str) else url, TITLE_CHARS),

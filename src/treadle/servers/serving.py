@@ -94,17 +94,14 @@ async def _perform(tool: ServedTool[Any], arguments: dict[str, Any], key: object
         result = await tool.run(tool.arguments.model_validate(arguments), key)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
+            f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in error.errors(include_url=False)
         )
         return _error("bad_arguments", f"{tool.name}: {faults}")
     except TreadleError as error:
         return _error(error.code, error.message, error.hint)
     except Exception as error:  # noqa: BLE001 - the border of a tool: what went wrong is told, and nothing is claimed
         _log.exception("%s failed", tool.name)
-        return _error(
-            "internal", f"{tool.name} failed: {type(error).__name__}: {error}", "the server's log on stderr says more"
-        )
+        return _error("internal", f"{tool.name} failed: {type(error).__name__}: {error}", "the server's log on stderr says more")
     data = result.model_dump(mode="json")
     text = mcp_types.TextContent(text=json.dumps(data, ensure_ascii=False))
     return mcp_types.CallToolResult(content=[text], structured_content=data)

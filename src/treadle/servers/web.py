@@ -59,9 +59,7 @@ def tools(provider: Provider | None) -> list[serving.ServedTool[Any]]:
                 "or start the server with --provider",
             )
         sources = await provider.search(given.query, given.max_results)
-        return SearchResult(
-            query=given.query, provider=provider.name, sources=[Found(**asdict(source)) for source in sources]
-        )
+        return SearchResult(query=given.query, provider=provider.name, sources=[Found(**asdict(source)) for source in sources])
 
     annotations = mcp_types.ToolAnnotations(
         read_only_hint=True,
@@ -85,15 +83,11 @@ def choose_provider(configured: settings.Settings) -> Provider | None:
     """Make the configured provider; None where none is named. Raises RequestError `bad_provider` for an incomplete one."""
     if configured.web_search_provider == "searxng":
         if not configured.web_search_url:
-            raise RequestError(
-                "the provider searxng needs an address", code="bad_provider", hint="set web_search.url, or --url"
-            )
+            raise RequestError("the provider searxng needs an address", code="bad_provider", hint="set web_search.url, or --url")
         return SearxngProvider(configured.web_search_url)
     if configured.web_search_provider == "files":
         if not configured.web_search_folder:
-            raise RequestError(
-                "the provider files needs a folder", code="bad_provider", hint="set web_search.folder, or --folder"
-            )
+            raise RequestError("the provider files needs a folder", code="bad_provider", hint="set web_search.folder, or --folder")
         folder = configured.path(configured.web_search_folder)
         return FilesProvider(folder, root=configured.project.root, site=configured.web_search_site)
     return None

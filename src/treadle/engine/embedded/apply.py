@@ -78,9 +78,7 @@ def _write(db: Db, write: Write) -> Outcome:
     if write.start is not None:
         _index_run(db, write.run, write.start)
     if request is not None:
-        db.execute(
-            _ADD_REQUEST, (request.key, request.digest, request.reply, request.created_ms, request.run or write.run)
-        )
+        db.execute(_ADD_REQUEST, (request.key, request.digest, request.reply, request.created_ms, request.run or write.run))
         if db.changes() != 1:
             return _answered(db, request.key) or _stale(db, write)
     for event in events:

@@ -107,9 +107,7 @@ class Blobs:
 
     def _path(self, digest: str) -> Path:
         if len(digest) != 64 or not _HEX.issuperset(digest):
-            raise BlobError(
-                f"{digest!r} is no digest of a value.", hint="This is a bug of Treadle: report it.", code="blob_digest"
-            )
+            raise BlobError(f"{digest!r} is no digest of a value.", hint="This is a bug of Treadle: report it.", code="blob_digest")
         return self.root / digest[:2] / digest[2:]
 
 

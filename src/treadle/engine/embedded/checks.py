@@ -177,6 +177,4 @@ def _all_runs(reader: Reader) -> Iterator[str]:
 
 
 def _damaged(error: apsw.Error) -> Finding:
-    return Finding(
-        code="file_damaged", message=f"The file cannot be read: {type(error).__name__}: {error}.", hint=_BACKUP
-    )
+    return Finding(code="file_damaged", message=f"The file cannot be read: {type(error).__name__}: {error}.", hint=_BACKUP)

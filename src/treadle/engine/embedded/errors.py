@@ -97,9 +97,7 @@ def unavailable(error: apsw.Error) -> StorageUnavailableError:
     """Say in our words why a transaction could not take place."""
     for family, reason, hint in REASONS:
         if isinstance(error, family):
-            return StorageUnavailableError(
-                f"The store could not be used ({reason}): {error}.", hint=hint, reason=reason
-            )
+            return StorageUnavailableError(f"The store could not be used ({reason}): {error}.", hint=hint, reason=reason)
     return StorageUnavailableError(
         f"The store could not be used: {type(error).__name__}: {error}.", hint="Run `treadle doctor`.", reason="other"
     )
@@ -107,6 +105,4 @@ def unavailable(error: apsw.Error) -> StorageUnavailableError:
 
 def closed() -> StorageUnavailableError:
     """Say that this process has closed the store."""
-    return StorageUnavailableError(
-        "The store is closed in this process. Nothing was stored.", hint="Open it again.", reason="closed"
-    )
+    return StorageUnavailableError("The store is closed in this process. Nothing was stored.", hint="Open it again.", reason="closed")

@@ -8,19 +8,14 @@ RUN_COLUMNS: Final = (
     "number, id, name, definition, semantics, status, revision, head, snap_rev, snap_bytes, tail_bytes, "
     "now_ms, created_ms, updated_ms, next_due_ms, closed_ms, title, words, started_by, directory, branch"
 )
-ACTION_COLUMNS: Final = (
-    "id, status, kind, performer, opened_ms, channel, attempt, holder, lease_until_ms, due_ms, params"
-)
+ACTION_COLUMNS: Final = "id, status, kind, performer, opened_ms, channel, attempt, holder, lease_until_ms, due_ms, params"
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def _read() -> dict[str, str]:
     text = Path(__file__).with_name("queries.sql").read_text(encoding="utf-8")
     _, *parts = _NAME.split(text)
-    spelled = (
-        part.strip().removesuffix(";").replace("@run", RUN_COLUMNS).replace("@action", ACTION_COLUMNS)
-        for part in parts[1::2]
-    )
+    spelled = (part.strip().removesuffix(";").replace("@run", RUN_COLUMNS).replace("@action", ACTION_COLUMNS) for part in parts[1::2])
     return dict(zip(parts[0::2], spelled, strict=True))
 
 

@@ -87,9 +87,7 @@ class Reader:
                 return None
             snapshot = self._rows(query("snapshot"), (run,))
             tail = self.events(run, after_rev=snapshot[0][0] if snapshot else 0)
-            return Loaded(
-                row=row, snapshot=snapshot[0] if snapshot else None, tail=tuple(tail), actions=tuple(self.actions(run))
-            )
+            return Loaded(row=row, snapshot=snapshot[0] if snapshot else None, tail=tuple(tail), actions=tuple(self.actions(run)))
 
     def events(self, run: str, *, after_rev: int = 0, limit: int = -1) -> list[EventRow]:
         """Give a run's events in order; all of them if `limit` is negative."""
@@ -177,10 +175,7 @@ class Reader:
     def blobs(self, *, after: str = "", limit: int = 1000) -> list[BlobRow]:
         """List the values that commits have named, by digest."""
         rows = self._rows(query("blobs"), (after, limit))
-        return [
-            BlobRow(digest=digest, size_bytes=size_bytes, created_ms=created_ms)
-            for digest, size_bytes, created_ms in rows
-        ]
+        return [BlobRow(digest=digest, size_bytes=size_bytes, created_ms=created_ms) for digest, size_bytes, created_ms in rows]
 
     def users_of_blob(self, digest: str) -> list[str]:
         """List the runs that refer to a value."""

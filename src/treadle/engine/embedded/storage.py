@@ -158,9 +158,7 @@ class EmbeddedStorage:
     async def evidence(self, record: Record, request: Request, event: Event) -> None:
         """Keep what a conflicting request said, under a key of its own; kept once."""
         key = f"{request.key}!{request.digest[-16:]}"
-        row = RequestRow(
-            key=key, digest=request.digest, reply=codec.dumps(event), created_ms=event.at_ms, run=record.run_id
-        )
+        row = RequestRow(key=key, digest=request.digest, reply=codec.dumps(event), created_ms=event.at_ms, run=record.run_id)
 
         def redo(stale: Stale) -> Write:
             return Write(run=record.run_id, expected=stale.row.head, request=row)
@@ -314,9 +312,7 @@ class EmbeddedStorage:
             return known
         body = self.store.reader.definition(digest)
         if body is None:
-            raise RequestError(
-                f"the definition {digest} is missing", code="definition_missing", hint="run `treadle doctor`"
-            )
+            raise RequestError(f"the definition {digest} is missing", code="definition_missing", hint="run `treadle doctor`")
         definition = codec.loads(Definition, body)
         if definition.semantics not in SUPPORTED:
             raise RequestError(
@@ -407,9 +403,7 @@ def _due_ms(state: RunState, action_id: str) -> int | None:
 def _request_row(batch: Batch, transition: Transition) -> RequestRow | None:
     if batch.request is None or not keeps_reply(transition):
         return None
-    reply = codec.dumps(
-        {"refusal": asdict(transition.refusal) if transition.refusal else None, "claimed": transition.claimed}
-    )
+    reply = codec.dumps({"refusal": asdict(transition.refusal) if transition.refusal else None, "claimed": transition.claimed})
     return RequestRow(key=batch.request.key, digest=batch.request.digest, reply=reply, created_ms=batch.at_ms)
 
 
@@ -428,15 +422,11 @@ def _event_of(row: EventRow) -> Event:
 
 
 def _meta(row: StoredRun) -> RunMeta:
-    return RunMeta(
-        workflow=row.name, title=row.title, directory=row.directory, branch=row.branch, started_by=row.started_by
-    )
+    return RunMeta(workflow=row.name, title=row.title, directory=row.directory, branch=row.branch, started_by=row.started_by)
 
 
 def _record(row: StoredRun, definition: Definition, state: RunState) -> Record:
-    return Record(
-        run_id=row.id, definition=definition, digest=row.definition, state=state, meta=_meta(row), fence=row.head
-    )
+    return Record(run_id=row.id, definition=definition, digest=row.definition, state=state, meta=_meta(row), fence=row.head)
 
 
 def _after(batch: Batch, before: Record | None, transition: Transition, head: Head) -> Record:

@@ -205,11 +205,7 @@ class Writer:
         group = self._take(len(self._queue))
         results = self._commit_inside([each.unit for each in group], patient=True)
         for loop in {each.future.get_loop() for each in group}:
-            mine = [
-                (each, result)
-                for each, result in zip(group, results or (), strict=True)
-                if each.future.get_loop() is loop
-            ]
+            mine = [(each, result) for each, result in zip(group, results or (), strict=True) if each.future.get_loop() is loop]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_deliver, [each for each, _ in mine], [result for _, result in mine])
 

@@ -33,14 +33,10 @@ def check_result(tool: ToolInfo, outcome: ToolOutcome) -> ToolOutcome:
         return outcome
     name = f"{tool.server}.{tool.name}"
     if outcome.form != "structured":
-        return failed(
-            "bad_output", "no_structured_result", f"{name} promises structured content by its schema and gave none"
-        )
+        return failed("bad_output", "no_structured_result", f"{name} promises structured content by its schema and gave none")
     faults = _faults(tool.output_schema, outcome.value)
     if faults:
-        return failed(
-            "bad_output", "result_does_not_fit", f"the result of {name} does not fit its own schema: {_listed(faults)}"
-        )
+        return failed("bad_output", "result_does_not_fit", f"the result of {name} does not fit its own schema: {_listed(faults)}")
     return outcome
 
 

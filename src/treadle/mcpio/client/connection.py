@@ -72,9 +72,7 @@ class ServerConnection:
         self.suspect = False
 
     @classmethod
-    async def open(
-        cls, spec: ServerSpec, launch: Launch, log: ServerLog, times: Times, mode: str = "auto"
-    ) -> "ServerConnection":
+    async def open(cls, spec: ServerSpec, launch: Launch, log: ServerLog, times: Times, mode: str = "auto") -> "ServerConnection":
         """Start the server and agree on a protocol. Raises ServerUnavailableError; then nothing of it is left."""
         connection = cls(spec, launch, log, times, mode)
         connection._task = asyncio.create_task(connection._live(), name=f"mcp server {spec.name}")
@@ -127,9 +125,7 @@ class ServerConnection:
                     self._tools = await self._list()
             except TimeoutError as error:
                 self.suspect = True
-                raise self._unavailable(
-                    f"it did not list its tools within {self._times.start_timeout_ms} ms"
-                ) from error
+                raise self._unavailable(f"it did not list its tools within {self._times.start_timeout_ms} ms") from error
             except (MCPError, ValidationError, RuntimeError) as error:
                 gone = self._transport.end_reason or f"it did not list its tools: {_said(error)}"
                 raise self._unavailable(gone) from error
@@ -145,9 +141,7 @@ class ServerConnection:
         self.suspect = False
         return True
 
-    async def call(
-        self, tool: str, arguments: dict[str, Any], *, timeout_ms: int, meta: dict[str, Any] | None = None
-    ) -> ToolOutcome:
+    async def call(self, tool: str, arguments: dict[str, Any], *, timeout_ms: int, meta: dict[str, Any] | None = None) -> ToolOutcome:
         """Call a tool once. Cancelling passes `notifications/cancelled` on; so does the time-out.
 
         Raises ServerUnavailableError when the server was gone before; everything later is an outcome.
@@ -161,9 +155,7 @@ class ServerConnection:
                 result = await self._client.session.send_request(mcp_types.CallToolRequest(params=params), _RESULT)
         except TimeoutError:
             self.suspect = self.suspect or self._transport.stuck or self._transport.heard_at < began
-            return failed(
-                "timeout", "tool_timeout", f"{self._spec.name}.{tool} gave no answer within {timeout_ms} ms", lost=True
-            )
+            return failed("timeout", "tool_timeout", f"{self._spec.name}.{tool} gave no answer within {timeout_ms} ms", lost=True)
         except MCPError as error:
             return self._refusal(tool, error)
         except (ValidationError, RuntimeError) as error:
@@ -246,9 +238,7 @@ class ServerConnection:
         return failed("failed", "protocol_error", said)
 
     def _unusable(self, tool: str, reason: str) -> ToolOutcome:
-        return failed(
-            "bad_output", "bad_answer", f"the answer of {self._spec.name}.{tool} cannot be used: {reason}", lost=True
-        )
+        return failed("bad_output", "bad_answer", f"the answer of {self._spec.name}.{tool} cannot be used: {reason}", lost=True)
 
     def _start_failure(self, error: Exception) -> ServerUnavailableError:
         command = self._spec.command
@@ -264,9 +254,7 @@ class ServerConnection:
 
     def _unavailable(self, reason: str) -> ServerUnavailableError:
         message = f"the MCP server {self._spec.name!r} is not available: {reason}"
-        return ServerUnavailableError(
-            self._with_log(message), hint=f"try its command by hand: {' '.join(self._spec.argv)}"
-        )
+        return ServerUnavailableError(self._with_log(message), hint=f"try its command by hand: {' '.join(self._spec.argv)}")
 
     def _with_log(self, message: str) -> str:
         tail = self._log.tail()

@@ -54,9 +54,7 @@ def failed(
     retry_after_ms: int | None = None,
 ) -> ToolOutcome:
     """Make an outcome that is a failure."""
-    failure = ToolFailure(
-        error_class=error_class, code=code, message=_short(message), hint=hint, lost=lost, retry_after_ms=retry_after_ms
-    )
+    failure = ToolFailure(error_class=error_class, code=code, message=_short(message), hint=hint, lost=lost, retry_after_ms=retry_after_ms)
     return ToolOutcome(failure=failure)
 
 
@@ -65,9 +63,7 @@ def refused(error: TreadleError) -> ToolOutcome:
     return failed("refused", error.code, error.message, hint=error.hint)
 
 
-def read_result(
-    result: mcp_types.CallToolResult | mcp_types.InputRequiredResult, *, structured_null: bool
-) -> ToolOutcome:
+def read_result(result: mcp_types.CallToolResult | mcp_types.InputRequiredResult, *, structured_null: bool) -> ToolOutcome:
     """Turn an answer into an outcome: structured content; else the text; else the list of content blocks.
 
     `structured_null` tells whether a written `null` is a value (it is since revision 2026-07-28). Raises ValueProblem for data that
@@ -80,9 +76,7 @@ def read_result(
             "the tool asks a question in the middle of the call, and nobody is there to answer",
             hint="let an agent make this call: `performer: agent`",
         )
-    structured = result.structured_content is not None or (
-        structured_null and "structured_content" in result.model_fields_set
-    )
+    structured = result.structured_content is not None or (structured_null and "structured_content" in result.model_fields_set)
     if structured:
         outcome = ToolOutcome(value=_clean(result.structured_content), form="structured")
     elif all(isinstance(block, mcp_types.TextContent) for block in result.content):
@@ -92,11 +86,7 @@ def read_result(
         outcome = ToolOutcome(value=_clean(blocks), form="blocks")
     if not result.is_error:
         return outcome
-    message = (
-        _text(result)
-        or (encode(outcome.value) if structured else "")
-        or "the tool reported an error without saying which"
-    )
+    message = _text(result) or (encode(outcome.value) if structured else "") or "the tool reported an error without saying which"
     failure = ToolFailure(
         error_class="failed",
         code="tool_error",

@@ -145,14 +145,10 @@ class ServerPool:
             left_ms = max(1, round((ends - self._clock()) * 1000))
             outcome = await self._send(slot, connection, info, given, left_ms, idempotency_key)
         except TimeoutError:
-            return failed(
-                "timeout", "start_timeout", f"the MCP server {server!r} was not ready in time; {tool} was not called"
-            )
+            return failed("timeout", "start_timeout", f"the MCP server {server!r} was not ready in time; {tool} was not called")
         except ServerUnavailableError as error:
             waits = self._slots[server].retry_at - self._clock()
-            return failed(
-                "unavailable", error.code, error.message, hint=error.hint, retry_after_ms=max(0, round(waits * 1000))
-            )
+            return failed("unavailable", error.code, error.message, hint=error.hint, retry_after_ms=max(0, round(waits * 1000)))
         except TreadleError as error:
             return refused(error)
         return self._within_size(spec, info, check_result(info, outcome)).of(info.digest)
@@ -165,9 +161,7 @@ class ServerPool:
         """End every server; returns when none is left. Calls under way fail as lost. Safe to repeat."""
         self._closed = True
         slots = list(self._slots.values())
-        tasks: list[asyncio.Task[Any]] = [
-            task for slot in slots for task in (slot.starting, slot.watcher) if task is not None
-        ]
+        tasks: list[asyncio.Task[Any]] = [task for slot in slots for task in (slot.starting, slot.watcher) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -218,9 +212,7 @@ class ServerPool:
     ) -> ToolOutcome:
         slot.calls += 1
         try:
-            outcome = await connection.call(
-                info.name, arguments, timeout_ms=timeout_ms, meta={KEY_META: key} if key else None
-            )
+            outcome = await connection.call(info.name, arguments, timeout_ms=timeout_ms, meta={KEY_META: key} if key else None)
         finally:
             slot.calls -= 1
             slot.used_at = self._clock()
@@ -284,9 +276,7 @@ class ServerPool:
             watcher.cancel()
         if connection is not None:
             if not slot.answered:
-                self._count_failure(
-                    slot, f"the MCP server {slot.spec.name!r} has just failed without having served a call"
-                )
+                self._count_failure(slot, f"the MCP server {slot.spec.name!r} has just failed without having served a call")
             await connection.close(hasty=True)
 
     def _count_failure(self, slot: _Slot, message: str) -> None:
@@ -321,9 +311,7 @@ class ServerPool:
         size = len(encode(outcome.value).encode()) if outcome.failure is None else 0
         if size <= limit:
             return outcome
-        message = (
-            f"{spec.name}.{info.name} gave {size} bytes; at most {limit} are taken. It was carried out all the same"
-        )
+        message = f"{spec.name}.{info.name} gave {size} bytes; at most {limit} are taken. It was carried out all the same"
         return failed(
             "bad_output",
             "output_too_large",
@@ -354,9 +342,7 @@ def _check_startable(spec: ServerSpec) -> None:
     raise RequestError(message, code=code, hint=hint)
 
 
-def _prepared(
-    spec: ServerSpec, info: ToolInfo, arguments: Mapping[str, Json], key: str | None, pinned: str | None
-) -> dict[str, Any]:
+def _prepared(spec: ServerSpec, info: ToolInfo, arguments: Mapping[str, Json], key: str | None, pinned: str | None) -> dict[str, Any]:
     """Give the arguments as they are sent, with the key where the configuration wants it. Raises RequestError before anything is sent."""
     if pinned is not None and pinned != info.digest:
         raise RequestError(

@@ -96,9 +96,7 @@ class StdioTransport:
         ]
         return from_server, to_server
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End the server and everything it started, whatever happens to the caller meanwhile."""
         ending = asyncio.create_task(self._end())
         try:
@@ -157,9 +155,7 @@ class StdioTransport:
         if self._process is not None:
             self._process.listen(fd, on=on)
 
-    async def _pump_in(
-        self, process: ServerProcess, session: MemoryObjectSendStream[SessionMessage | Exception]
-    ) -> None:
+    async def _pump_in(self, process: ServerProcess, session: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
         """Hand messages to the session in order; closing the stream is how it learns of the end."""
         with session, contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             while True:

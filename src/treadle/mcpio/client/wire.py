@@ -59,11 +59,11 @@ def read_line(raw: bytes) -> Inbound | None:
 def read_too_long(line: TooLong, line_bytes_max: int) -> Spoilt | Garbage | None:
     """Say what a line over the cap was; None while that cannot be known before it has ended."""
     found = _ID_FIRST.search(line.head) or (_ID_LAST.search(line.tail) if line.ended else None)
-    reason = f"a message of {line.size_bytes if line.ended else 'more than ' + str(line_bytes_max)} bytes; at most {line_bytes_max} are read"
+    reason = (
+        f"a message of {line.size_bytes if line.ended else 'more than ' + str(line_bytes_max)} bytes; at most {line_bytes_max} are read"
+    )
     if not line.head.lstrip().startswith(b"{"):
-        return (
-            Garbage(text=f"{line.head[:SHOWN_CHARS].decode('utf-8', 'replace')} … ({reason})") if line.ended else None
-        )
+        return Garbage(text=f"{line.head[:SHOWN_CHARS].decode('utf-8', 'replace')} … ({reason})") if line.ended else None
     if found is not None:
         return Spoilt(id=_plain(found[1]), reason=reason)
     return Spoilt(id=None, reason=reason) if line.ended else None
@@ -93,9 +93,7 @@ def _ill_formed(data: Any, text: str, error: ValidationError) -> Inbound:
         number = data.get("id")
         known = isinstance(number, int | str) and not isinstance(number, bool)
         first = error.errors(include_url=False, include_input=False)[0]
-        return Spoilt(
-            id=str(number) if known else None, reason=f"no valid answer ({first['msg']}): {text[:SHOWN_CHARS]}"
-        )
+        return Spoilt(id=str(number) if known else None, reason=f"no valid answer ({first['msg']}): {text[:SHOWN_CHARS]}")
 
 
 def _plain(found: bytes) -> str:

@@ -70,11 +70,7 @@ class Calls:
         words = args.find.lower().split()
 
         def read() -> list[tuple["Listed", Definition | None]]:
-            fitting = [
-                row
-                for row in self.workflows.workflows()
-                if all(w in f"{row.name} {row.description}".lower() for w in words)
-            ]
+            fitting = [row for row in self.workflows.workflows() if all(w in f"{row.name} {row.description}".lower() for w in words)]
             left_out.append(max(0, len(fitting) - WORKFLOWS_SHOWN_MAX))
             return [(row, self._definition(row)) for row in fitting[:WORKFLOWS_SHOWN_MAX]]
 
@@ -121,9 +117,7 @@ class Calls:
         if offer.kind != "ended":
             offer = await self._next(Channel(run_id=offer.run.run_id), call, wait_seconds=args.wait_seconds)
         reply = await told(self.service, offer, Channel(run_id=first.run.run_id))
-        said = (
-            "This start was asked for before; it is the same run." if first.duplicate else f"Started {definition.name}."
-        )
+        said = "This start was asked for before; it is the same run." if first.duplicate else f"Started {definition.name}."
         data = {
             **reply.data,
             "workflow": definition.name,
@@ -174,9 +168,7 @@ class Calls:
             if given.size_of(value) > given.RESULT_BYTES_MAX:
                 return _too_large("result", given.RESULT_BYTES_MAX)
         by = call.holder.caller(args.branch)
-        offer = await self.service.submit(
-            args.run_id, args.action, args.attempt, by, value=value, failure=failure, token=channel.token
-        )
+        offer = await self.service.submit(args.run_id, args.action, args.attempt, by, value=value, failure=failure, token=channel.token)
         if args.wait_seconds and offer.kind == "waiting" and offer.refusal is None:
             later = await self._next(channel, call, wait_seconds=args.wait_seconds)
             offer = replace(later, answered=offer.answered, duplicate=offer.duplicate)
@@ -195,9 +187,7 @@ class Calls:
     async def _next(self, channel: Channel, call: Call, *, wait_seconds: int = 0, take_over: bool = False) -> Offer:
         by = call.holder.caller(channel.written)
         async with _alive(call, wait_seconds):
-            return await self.service.next_step(
-                channel.run_id, by, token=channel.token, take_over=take_over, wait_ms=wait_seconds * 1000
-            )
+            return await self.service.next_step(channel.run_id, by, token=channel.token, take_over=take_over, wait_ms=wait_seconds * 1000)
 
     async def heartbeat(self, args: given.Heartbeat, call: Call) -> Reply:
         """Answer `heartbeat`."""

@@ -75,9 +75,7 @@ def describe_reply(loaded: "Loaded") -> Reply:
         then = f'start_workflow(workflow="{loaded.name}", inputs={{{inputs}}})'
     else:
         then = "it cannot be started; tell the user what is wrong with it"
-    faults = [
-        str(problem) for problem in loaded.problems if problem.severity == "error" or loaded.definition is not None
-    ]
+    faults = [str(problem) for problem in loaded.problems if problem.severity == "error" or loaded.definition is not None]
     data |= {"problems": faults[:PROBLEMS_SHOWN_MAX]} if faults else {}
     data |= {"not_yet": [f"{row.feature} ({row.file}:{row.line})" for row in loaded.not_yet]} if loaded.not_yet else {}
     data["next"] = then
@@ -143,9 +141,7 @@ def _performer(step: Step, agent: str) -> str:
 
 
 def _text(data: dict[str, Any]) -> str:
-    lines = [
-        f"{data['name']} {data.get('version', '')} ({data['source']}): {data.get('description') or 'no description'}"
-    ]
+    lines = [f"{data['name']} {data.get('version', '')} ({data['source']}): {data.get('description') or 'no description'}"]
     if data.get("inputs"):
         lines += ["Inputs:", *(f"- {name}: {json_text(schema)}" for name, schema in data["inputs"].items())]
     if data.get("steps"):
@@ -157,9 +153,7 @@ def _text(data: dict[str, Any]) -> str:
 
 
 def _step_line(row: dict[str, Any]) -> str:
-    more = [row[name] for name in ("tool", "effect") if name in row] + (
-        ["conditional"] if row.get("conditional") else []
-    )
+    more = [row[name] for name in ("tool", "effect") if name in row] + (["conditional"] if row.get("conditional") else [])
     said = f" — {row['description']}" if "description" in row else ""
     marks = f" [{', '.join(more)}]" if more else ""
     return f"- {row['step']}: {row['type']} by {row['by']}{marks}{said}"

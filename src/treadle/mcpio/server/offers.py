@@ -81,11 +81,7 @@ def _about_answer(reply: Reply, offer: Offer) -> Reply:
     if offer.duplicate:
         said, word = "This answer was given before; the first one stands and nothing was done twice.", "duplicate"
     elif offer.answered is not None:
-        said = (
-            "Your answer completed its step."
-            if offer.answered == "completed"
-            else "The step's attempt was recorded as failed."
-        )
+        said = "Your answer completed its step." if offer.answered == "completed" else "The step's attempt was recorded as failed."
         word = offer.answered
     else:
         return reply
@@ -169,9 +165,7 @@ def _delegated(action: ActionView, channel: Channel, then: str) -> tuple[dict[st
 def _warnings(action: ActionView) -> Sequence[str]:
     found: list[str] = []
     if action.redo:
-        found.append(
-            "An earlier performer was lost in the middle of this: look at what is there already before you repeat anything."
-        )
+        found.append("An earlier performer was lost in the middle of this: look at what is there already before you repeat anything.")
     if action.problem is not None:
         found.append(f"The last answer or attempt did not do ({action.problem.error_class}): {action.problem.message}")
     return found
@@ -188,9 +182,7 @@ async def _fan_out(service: Service, offer: Offer, channel: Channel) -> Reply:
         f"`{foreach}` is done by sub-agents, one branch each. Start {each} for every branch below, all at once, each with its "
         "prompt word for word. Do none of their work yourself; a branch that you have started before and that still works needs no second."
     )
-    branches = [
-        {"branch": _written(branch), "prompt": await _prompt(service, channel.run_id, branch)} for branch in shown
-    ]
+    branches = [{"branch": _written(branch), "prompt": await _prompt(service, channel.run_id, branch)} for branch in shown]
     then = f"When all have reported back: {channel.call('get_next_step')}"
     data: dict[str, Any] = {
         "kind": "fan_out", "run_id": channel.run_id, "foreach": foreach, "agent": agent, "instruction": instruction, "branches": branches,
@@ -237,9 +229,7 @@ async def _branch_ended(service: Service, channel: Channel) -> Reply:
 async def _waiting(service: Service, offer: Offer, channel: Channel) -> Reply:
     snapshot = await service.engine.snapshot(channel.run_id)
     run = offer.run
-    mine = (
-        [a for a in run.actions if is_under(a.id, channel.path)] if channel.written is not None else list(run.actions)
-    )
+    mine = [a for a in run.actions if is_under(a.id, channel.path)] if channel.written is not None else list(run.actions)
     waits = why(replace(run, actions=tuple(mine)), served=True)
     held = _held(waits, snapshot, service.clock.now_ms(), channel)
     on = "another_agent" if held is not None else waiting_on(waits)
@@ -288,11 +278,7 @@ def _held(waits: Wait, snapshot: Snapshot, now_ms: int, channel: Channel) -> str
 def _next_of(waits: Wait, channel: Channel, *, in_work: bool, held: bool) -> str:
     run_id, wait = channel.run_id, channel.wait
     if channel.written is not None:
-        patience = (
-            "; if it is still a person that is waited for, stop and report that"
-            if waiting_on(waits) == "person"
-            else ""
-        )
+        patience = "; if it is still a person that is waited for, stop and report that" if waiting_on(waits) == "person" else ""
         return f"Call {wait}{patience}"
     match waits.kind:
         case "approval":

@@ -44,9 +44,7 @@ def run_reply(snapshot: Snapshot, *, full: bool = False, others: Sequence[str] =
 
 def _text(data: dict[str, Any]) -> str:
     title = f" “{data['title']}”" if data["title"] else ""
-    lines = [
-        f"Run {data['run_id']} of {data['workflow']}{title}: {data['status']}, waiting on {data['waiting_on']}: {data['why']}."
-    ]
+    lines = [f"Run {data['run_id']} of {data['workflow']}{title}: {data['status']}, waiting on {data['waiting_on']}: {data['why']}."]
     lines.append(f"Progress: {data['progress']}.")
     if data["decided"]:
         lines += ["Decided so far:", *(f"- {row}" for row in data["decided"])]
@@ -90,11 +88,7 @@ def _end(run: RunView, *, full: bool) -> dict[str, Any]:
 
 def _progress(run: RunView) -> str:
     ended = sum(step.status not in {"pending", "running", "waiting", "handling"} for step in run.steps)
-    fans = [
-        f"`{step.path}` {step.done} of {step.total} items"
-        for step in _flat(run.steps)
-        if step.total is not None and step.children
-    ]
+    fans = [f"`{step.path}` {step.done} of {step.total} items" for step in _flat(run.steps) if step.total is not None and step.children]
     said = ", ".join([f"{ended} of {len(run.steps)} steps", *fans[:3]])
     return said + (", with failures that were tolerated" if run.degraded else "")
 
@@ -218,15 +212,7 @@ def runs_reply(rows: Sequence[RunRow], *, more: bool, found_for: str = "") -> Re
     elif more:
         then = f'for the next page: list_runs(before="{rows[-1].id}") with the same filters'
     else:
-        then = (
-            "get_run(run_id=…) shows one of them"
-            if rows
-            else "none; start_workflow starts one, list_runs(all=true) shows ended ones"
-        )
-    lines = [
-        f"{row['run_id']} {row['status']} {row['workflow']} {row['title']} ({row['updated_at']})" for row in listed
-    ]
+        then = "get_run(run_id=…) shows one of them" if rows else "none; start_workflow starts one, list_runs(all=true) shows ended ones"
+    lines = [f"{row['run_id']} {row['status']} {row['workflow']} {row['title']} ({row['updated_at']})" for row in listed]
     head = f"{len(listed)} runs fit {found_for!r}:" if found_for else f"{len(listed)} runs:"
-    return Reply(
-        text="\n".join([head, *lines, then]), data={"kind": "runs", "runs": listed, "more": more, "next": then}
-    )
+    return Reply(text="\n".join([head, *lines, then]), data={"kind": "runs", "runs": listed, "more": more, "next": then})

@@ -33,14 +33,10 @@ _CLIENTS_PROJECT: Final = "CLAUDE_PROJECT_DIR"
 _log = logging.getLogger(__name__)
 
 
-def run_stdio(
-    environ: Mapping[str, str], directory: Path | None = None, flags: Mapping[str, object] | None = None
-) -> int:
+def run_stdio(environ: Mapping[str, str], directory: Path | None = None, flags: Mapping[str, object] | None = None) -> int:
     """Serve until the client leaves; gives the exit code. Without a `directory`, it is the one that the client told of, or the current one."""
     if environ.get(STARTED_BY):
-        sys.stderr.write(
-            "treadle mcp: Treadle itself started this process, which would be a circle; remove the entry from its servers\n"
-        )
+        sys.stderr.write("treadle mcp: Treadle itself started this process, which would be a circle; remove the entry from its servers\n")
         return 2
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     session = session_of(environ)
@@ -67,9 +63,7 @@ class Opening:
             async with self._opened() as calls:
                 self._answering.set_result(calls)
                 await self._closing.wait()
-        except (
-            Exception
-        ) as problem:  # the border of the process: a project that cannot be opened is told to every caller
+        except Exception as problem:  # the border of the process: a project that cannot be opened is told to every caller
             if self._answering.done():
                 raise
             known = isinstance(problem, TreadleError)
@@ -116,9 +110,7 @@ async def _own_stdout(_server: Any) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _project(
-    directory: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None, session: str
-) -> "AsyncIterator[Calls]":
+async def _project(directory: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None, session: str) -> "AsyncIterator[Calls]":
     calls, compose, presence = await asyncio.to_thread(_imported)
     settings = compose.locate(directory, environ, flags)
     root = settings.project.root
@@ -126,9 +118,7 @@ async def _project(
         # Of a process of the same session that was killed while it made its mark.
         (opened.live_dir / f".{session}").unlink(missing_ok=True)
         with presence.Presence(opened.live_dir, session, what="agent", serves=False):
-            yield calls.Calls(
-                opened.service, opened, calls.Here(directory=str(root), branch=lambda: compose.branch_of(root))
-            )
+            yield calls.Calls(opened.service, opened, calls.Here(directory=str(root), branch=lambda: compose.branch_of(root)))
             await opened.let_go(session)
 
 

@@ -115,9 +115,7 @@ class ServedTool(Tool):
             return _bad_arguments(self.spec, problem)
         request = context.request_context
         params = request.session.client_params
-        holder = Holder(
-            session=self.session, client=client_name(params.client_info.name if params is not None else None)
-        )
+        holder = Holder(session=self.session, client=client_name(params.client_info.name if params is not None else None))
         call = Call(
             holder=holder, key=call_key(request.meta, holder),
             progress=lambda done, message: context.report_progress(done, message=message),
@@ -152,9 +150,7 @@ def _not_called() -> None:
 def _annotations(spec: Spec) -> mcp_types.ToolAnnotations:
     if spec.reads:
         return mcp_types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    return mcp_types.ToolAnnotations(
-        destructive_hint=spec.destroys, idempotent_hint=spec.repeatable or None, open_world_hint=False
-    )
+    return mcp_types.ToolAnnotations(destructive_hint=spec.destroys, idempotent_hint=spec.repeatable or None, open_world_hint=False)
 
 
 def _meta(spec: Spec) -> dict[str, Any] | None:
@@ -163,15 +159,9 @@ def _meta(spec: Spec) -> dict[str, Any] | None:
 
 
 def _bad_arguments(spec: Spec, problem: ValidationError) -> Reply:
-    faults = [
-        f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {_said(each)}" for each in problem.errors(include_url=False)
-    ]
-    takes = ", ".join(
-        name if field.is_required() else f"{name}?" for name, field in spec.arguments.model_fields.items()
-    )
-    return error(
-        "bad_arguments", f"{spec.name}: {'; '.join(faults)}", f"nothing was done; call it again. It takes {takes}"
-    )
+    faults = [f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {_said(each)}" for each in problem.errors(include_url=False)]
+    takes = ", ".join(name if field.is_required() else f"{name}?" for name, field in spec.arguments.model_fields.items())
+    return error("bad_arguments", f"{spec.name}: {'; '.join(faults)}", f"nothing was done; call it again. It takes {takes}")
 
 
 def _said(fault: Any) -> str:
