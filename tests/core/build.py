@@ -68,38 +68,24 @@ def step(step_id: str, spec, *, when=None, on_error=None, retry=None, fallback=.
     elif on_error is not None:
         fields["on_error"] = OnError(policy="do", steps=tuple(on_error))
     if isinstance(retry, int):
-        retry = Retry(
-            attempts=retry, backoff_ms=1_000, on=("transient", "timeout", "bad_output", "failed", "performer_lost")
-        )
+        retry = Retry(attempts=retry, backoff_ms=1_000, on=("transient", "timeout", "bad_output", "failed", "performer_lost"))
     return Step(id=step_id, spec=spec, when=x(when) if when is not None else None, retry=retry, **fields)
 
 
 def prompt(step_id: str, message: object = "Well?", *, options=None, default=None, **fields) -> Step:
-    own = {
-        name: fields.pop(name)
-        for name in ("format", "multiple", "fields", "pattern", "min_length", "max_length")
-        if name in fields
-    }
+    own = {name: fields.pop(name) for name in ("format", "multiple", "fields", "pattern", "min_length", "max_length") if name in fields}
     options, default = (x(value) if value is not None else None for value in (options, default))
-    return step(
-        step_id, Prompt(message=x(message), options=options, default=default, **own), **{"performer": "human", **fields}
-    )
+    return step(step_id, Prompt(message=x(message), options=options, default=default, **own), **{"performer": "human", **fields})
 
 
-def approve(
-    step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", **fields
-) -> Step:
+def approve(step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", **fields) -> Step:
     steps = tuple(on_reject) if not isinstance(on_reject, str) else ()
     policy = on_reject if isinstance(on_reject, str) else "do"
-    spec = Approve(
-        show=x(show), users=tuple(users), never=tuple(never), on_reject=policy, reject_steps=steps, assurance=assurance
-    )
+    spec = Approve(show=x(show), users=tuple(users), never=tuple(never), on_reject=policy, reject_steps=steps, assurance=assurance)
     return step(step_id, spec, **{"performer": "human", **fields})
 
 
-def delegate(
-    step_id: str, instructions: object = "Do it.", *, output: Json = None, agent=None, repair=2, **fields
-) -> Step:
+def delegate(step_id: str, instructions: object = "Do it.", *, output: Json = None, agent=None, repair=2, **fields) -> Step:
     spec = Delegate(instructions=x(instructions), agent=agent, output=output, repair=repair)
     return step(step_id, spec, **{"performer": "agent", "effect": "write", "repeatable": True, **fields})
 
@@ -113,9 +99,7 @@ def call(step_id: str, tool: str = "srv.tool", parameters: object = None, **fiel
     )
 
 
-def put(
-    step_id: str, updates: Mapping[str, object] | None = None, *, let: Mapping[str, object] | None = None, **fields
-) -> Step:
+def put(step_id: str, updates: Mapping[str, object] | None = None, *, let: Mapping[str, object] | None = None, **fields) -> Step:
     return step(step_id, SetState(updates=_named(updates or {}), let=_named(let or {})), **fields)
 
 
@@ -123,9 +107,7 @@ def condition(step_id: str, test: object, then: Sequence[Step] = (), otherwise: 
     return step(step_id, Condition(test=x(test), then=tuple(then), otherwise=tuple(otherwise)), **fields)
 
 
-def foreach(
-    step_id: str, items: object, *, task: str | None = None, do: Sequence[Step] = (), inputs=None, output=..., **fields
-) -> Step:
+def foreach(step_id: str, items: object, *, task: str | None = None, do: Sequence[Step] = (), inputs=None, output=..., **fields) -> Step:
     own = {
         name: fields.pop(name)
         for name in ("item_name", "agent", "max_parallel", "sequential", "on_item_error", "items_max")

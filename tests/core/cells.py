@@ -93,9 +93,9 @@ def _later(play: Play, ms: int) -> Play:
     return play.wake()
 
 
-def _action_cells() -> Iterator[Case]:
-    claim = lambda p: p.claim("a", by=OTHER)  # noqa: E731 - a table of short functions
+def _claims() -> Iterator[Case]:
     event = "ActionClaimed"
+    claim = lambda p: p.claim("a", by=OTHER)  # noqa: E731 - a table of short functions
     yield _cases(event, "absent")(claim, None, "not_open")
     yield _cases(event, "open")(claim, "claimed", None, "action_claimed")
     yield _cases(event, "open", _open(approve))(claim, "open", "waiting_on_person", label="gate")
@@ -110,9 +110,7 @@ def _action_cells() -> Iterator[Case]:
         "action_claimed",
         label="lapsed",
     )
-    yield _cases(event, "claimed")(
-        lambda p: p.claim("a", by=OTHER, take_over=True), "claimed", None, "action_claimed", label="take over"
-    )
+    yield _cases(event, "claimed")(lambda p: p.claim("a", by=OTHER, take_over=True), "claimed", None, "action_claimed", label="take over")
     harmful = _claimed(repeatable=False)
     yield _cases(event, "claimed", harmful)(
         lambda p: p.claim("a", by=OTHER, lapsed=["a"]),
@@ -126,6 +124,8 @@ def _action_cells() -> Iterator[Case]:
         run = "cancelling" if state == "stopping" else "running"
         yield _cases(event, state)(lambda p, by=by: p.claim("a", by=by), state, "not_claimable", run=run)
 
+
+def _answers() -> Iterator[Case]:
     event = "ActionAnswered"
     answer = lambda p: p.answer("a", "x")  # noqa: E731
     yield _cases(event, "absent")(answer, None, "not_open")
@@ -146,9 +146,7 @@ def _action_cells() -> Iterator[Case]:
     )
     yield _cases(event, "claimed")(answer, None, None, "action_completed")
     yield _cases(event, "claimed")(lambda p: p.answer("a", by=OTHER), "claimed", "foreign", label="another")
-    yield _cases(event, "claimed")(
-        lambda p: p.answer("a", attempt=2), "claimed", "unknown_attempt", label="attempt to come"
-    )
+    yield _cases(event, "claimed")(lambda p: p.answer("a", attempt=2), "claimed", "unknown_attempt", label="attempt to come")
     yield _cases(event, "claimed", lambda: STATES["claimed"]().claim("a", by=OTHER, lapsed=["a"]))(
         lambda p: p.answer("a", by=ME, attempt=1), "claimed", "late", label="attempt gone")  # fmt: skip
     yield _cases(event, "claimed", _claimed(retry=RETRY))(
@@ -163,11 +161,11 @@ def _action_cells() -> Iterator[Case]:
         answer, "claimed", "bad_output", "output_refused", label="misfit, repaired"
     )
     yield _cases(event, "backoff")(lambda p: p.answer("a", by=ME), "backoff", "late")
-    yield _cases(event, "stopping")(
-        answer, None, "stopped", "answer_after_stop", "action_stopped", "run_ended", run="cancelled"
-    )
+    yield _cases(event, "stopping")(answer, None, "stopped", "answer_after_stop", "action_stopped", "run_ended", run="cancelled")
     yield _cases(event, "unknown")(lambda p: p.answer("a", "x", by=SERVER), None, None, "action_completed")
 
+
+def _decisions() -> Iterator[Case]:
     event = "ApprovalDecided"
     decide = lambda p: p.decide("a", approved=True, digest=None if "a" in p.open else "gone")  # noqa: E731
     yield _cases(event, "absent")(decide, None, "not_open")
@@ -187,23 +185,23 @@ def _action_cells() -> Iterator[Case]:
         run = "cancelling" if state == "stopping" else "running"
         yield _cases(event, state)(lambda p: p.decide("a", approved=True), state, "not_open", run=run)
 
+
+def _losses() -> Iterator[Case]:
     event = "PerformerLost"
     lost = lambda p: p.lost("a", p.state.actions["a"].attempt if "a" in p.open else 1)  # noqa: E731
     yield _cases(event, "absent")(lost, None, "not_open")
     yield _cases(event, "open")(lost, "open", None, "ignored", label="agent's")
-    yield _cases(event, "open", _open(call, effect="read"))(
-        lost, "open", None, "lease_lapsed", "action_offered", label="server's"
-    )
+    yield _cases(event, "open", _open(call, effect="read"))(lost, "open", None, "lease_lapsed", "action_offered", label="server's")
     yield _cases(event, "claimed")(lost, "open", None, "lease_lapsed", "action_offered", label="may be repeated")
     yield _cases(event, "claimed", _claimed(call, SERVER))(lost, "unknown", None, "outcome_unknown", label="harmful")
     yield _cases(event, "claimed")(lambda p: p.lost("a", 5), "claimed", None, "ignored", label="other attempt")
     yield _cases(event, "backoff")(lost, "backoff", None, "ignored")
     yield _cases(event, "stopping")(lost, None, None, "action_stopped", run="cancelled")
-    yield _cases(event, "stopping")(
-        lambda p: p.lost("a", 5), "stopping", None, "ignored", run="cancelling", label="other attempt"
-    )
+    yield _cases(event, "stopping")(lambda p: p.lost("a", 5), "stopping", None, "ignored", run="cancelling", label="other attempt")
     yield _cases(event, "unknown")(lost, "unknown", None, "ignored")
 
+
+def _outcomes() -> Iterator[Case]:
     event = "OutcomeResolved"
     resolve = lambda p: p.resolve("a", "done", attempt=1)  # noqa: E731
     yield _cases(event, "absent")(resolve, None, "not_open")
@@ -217,12 +215,13 @@ def _action_cells() -> Iterator[Case]:
     yield _cases(event, "unknown")(
         lambda p: p.resolve("a", "failed"), None, None, "outcome_resolved", "step_failed", run="failed", label="failed"
     )
-    yield _cases(event, "unknown")(
-        lambda p: p.resolve("a", "done", by=ME), "unknown", "needs_person", label="by an agent"
-    )
-    yield _cases(event, "unknown")(
-        lambda p: p.resolve("a", "done", attempt=2), "unknown", "late", label="other attempt"
-    )
+    yield _cases(event, "unknown")(lambda p: p.resolve("a", "done", by=ME), "unknown", "needs_person", label="by an agent")
+    yield _cases(event, "unknown")(lambda p: p.resolve("a", "done", attempt=2), "unknown", "late", label="other attempt")
+
+
+def _action_cells() -> Iterator[Case]:
+    for cells in (_claims, _answers, _decisions, _losses, _outcomes):
+        yield from cells()
 
 
 def _run_cells() -> Iterator[Case]:
@@ -235,18 +234,14 @@ def _run_cells() -> Iterator[Case]:
         yield _cases("Continued", state)(lambda p: p.feed(Continued(at_ms=0)), after, None, run=run)
         yield _cases("RunParked", state)(lambda p: p.park(), after, None, "run_parked", run=run)
         resumed = {"open": "open", "stopping": "stopping"}.get(state, after)
-        yield _cases("RunResumed", state, lambda s=state: STATES[s]().park())(
-            lambda p: p.unpark(), resumed, None, "run_resumed", run=run
-        )
+        yield _cases("RunResumed", state, lambda s=state: STATES[s]().park())(lambda p: p.unpark(), resumed, None, "run_resumed", run=run)
     parked = lambda: _open(call, effect="read")().park()  # noqa: E731
     yield _cases("RunResumed", "open", parked)(lambda p: p.unpark(), "open", None, "run_resumed", label="server's")
 
     woken = "Woken"
     wake = lambda p: _later(p, 10_000)  # noqa: E731
     yield _cases(woken, "absent")(wake, None)
-    yield _cases(woken, "open", _open(within_ms=5_000))(
-        wake, None, None, "timer_fired", "step_failed", run="failed", label="within"
-    )
+    yield _cases(woken, "open", _open(within_ms=5_000))(wake, None, None, "timer_fired", "step_failed", run="failed", label="within")
     yield _cases(woken, "open", _open(approve, within_ms=5_000))(
         wake, None, None, "timer_fired", "step_failed", run="failed", label="within of a gate"
     )
@@ -254,9 +249,7 @@ def _run_cells() -> Iterator[Case]:
         wake, None, None, "timer_fired", "attempt_failed", run="failed", label="timeout"
     )
     yield _cases(woken, "open", _open(timeout_ms=5_000))(wake, "open", None, label="timeout of an agent's")
-    yield _cases(woken, "claimed", _claimed(within_ms=5_000))(
-        wake, None, None, "timer_fired", "step_failed", run="failed", label="within"
-    )
+    yield _cases(woken, "claimed", _claimed(within_ms=5_000))(wake, None, None, "timer_fired", "step_failed", run="failed", label="within")
     yield _cases(woken, "claimed", _claimed(timeout_ms=5_000))(
         wake, None, None, "timer_fired", "attempt_failed", run="failed", label="timeout"
     )
@@ -275,12 +268,8 @@ def _run_cells() -> Iterator[Case]:
         cancel, None, None, "cancel_requested", run="cancelled"
     )
     yield _cases(event, "open")(cancel, None, None, "action_dropped", "run_ended", run="cancelled", label="agent's")
-    yield _cases(event, "open", _open(call))(
-        cancel, None, None, "action_dropped", run="cancelled", label="server's, unclaimed"
-    )
-    yield _cases(event, "open", _open(call, effect="read"))(
-        cancel, "stopping", None, "action_stopping", run="cancelling", label="server's"
-    )
+    yield _cases(event, "open", _open(call))(cancel, None, None, "action_dropped", run="cancelled", label="server's, unclaimed")
+    yield _cases(event, "open", _open(call, effect="read"))(cancel, "stopping", None, "action_stopping", run="cancelling", label="server's")
     yield _cases(event, "claimed")(cancel, "stopping", None, "action_stopping", run="cancelling")
     yield _cases(event, "backoff")(cancel, None, None, "action_dropped", run="cancelled")
     yield _cases(event, "stopping")(cancel, None, None, "cancel_hastened", "run_ended", run="cancelled")

@@ -77,13 +77,9 @@ class Play:
     # Events
 
     def start(self, *, by: Caller = ANNA, env=None, **inputs) -> "Play":
-        return self.feed(
-            RunStarted(at_ms=self.now_ms, run_id="run_1", seed="seed", inputs=inputs, by=by, env=env or {})
-        )
+        return self.feed(RunStarted(at_ms=self.now_ms, run_id="run_1", seed="seed", inputs=inputs, by=by, env=env or {}))
 
-    def claim(
-        self, action: str | None = None, *, by: Caller = ME, channel="", lapsed: Sequence[str] = (), take_over=False
-    ) -> "Play":
+    def claim(self, action: str | None = None, *, by: Caller = ME, channel="", lapsed: Sequence[str] = (), take_over=False) -> "Play":
         wish = Claim(channel=channel, holder=by.name, by=by, action=action, lapsed=tuple(lapsed), take_over=take_over)
         return self.feed(ActionClaimed(at_ms=self.now_ms, claim=wish))
 
@@ -98,9 +94,7 @@ class Play:
         failure = None
         if fails is not None:
             has = result is not ...
-            failure = Failure(
-                error_class=fails, message=f"it is {fails}", step=action, result=result if has else None, has_result=has
-            )
+            failure = Failure(error_class=fails, message=f"it is {fails}", step=action, result=result if has else None, has_result=has)
         claim = Claim(channel=channel or "", holder=by.name, by=by) if then else None
         return self.feed(
             ActionAnswered(
@@ -113,9 +107,7 @@ class Play:
         """Claim an action and answer it; the answer must be taken."""
         open_action = self.state.actions[action]
         by = more.pop("by", None) or self._holder(open_action)
-        if open_action.status == "open" and (
-            open_action.performer != "server" or open_action.effect not in {"none", "read"}
-        ):
+        if open_action.status == "open" and (open_action.performer != "server" or open_action.effect not in {"none", "read"}):
             self.claim(action, by=by, channel=open_action.channel)
             assert self.refused is None, self.decision.refusal
         self.answer(action, value, by=by, **more)
@@ -124,23 +116,15 @@ class Play:
 
     def decide(self, action: str, approved: bool, *, by: Caller = ANNA, digest: str | None = None, note="") -> "Play":
         digest = digest or self.state.actions[action].digest or ""
-        return self.feed(
-            ApprovalDecided(at_ms=self.now_ms, action=action, digest=digest, approved=approved, by=by, note=note)
-        )
+        return self.feed(ApprovalDecided(at_ms=self.now_ms, action=action, digest=digest, approved=approved, by=by, note=note))
 
     def lost(self, action: str, attempt: int | None = None) -> "Play":
         attempt = attempt or self.state.actions[action].attempt
         return self.feed(PerformerLost(at_ms=self.now_ms, action=action, attempt=attempt))
 
-    def resolve(
-        self, action: str, outcome: str, value: Value = None, *, by: Caller = ANNA, attempt=None, note=""
-    ) -> "Play":
+    def resolve(self, action: str, outcome: str, value: Value = None, *, by: Caller = ANNA, attempt=None, note="") -> "Play":
         attempt = attempt or self.state.actions[action].attempt
-        return self.feed(
-            OutcomeResolved(
-                at_ms=self.now_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=value, note=note
-            )
-        )
+        return self.feed(OutcomeResolved(at_ms=self.now_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=value, note=note))
 
     def pass_ms(self, ms: int) -> "Play":
         """Let time pass, and wake the run whenever something is due, as a shell does."""
@@ -265,9 +249,7 @@ class Play:
     def ended_properly(self) -> "Play":
         """The run is over: said once, last, with nothing left; and its log folds to the same state, after a trip through JSON too."""
         assert self.state.ended
-        assert [command for command in self.every_command if isinstance(command, CloseRun)] == [
-            CloseRun(status=self.status)
-        ]
+        assert [command for command in self.every_command if isinstance(command, CloseRun)] == [CloseRun(status=self.status)]
         assert isinstance(self.every_command[-1], CloseRun)
         self.check_log()
         return self

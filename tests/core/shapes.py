@@ -124,8 +124,5 @@ def explore(definition: Definition, visit: Callable[[Play, Play], None], *, stat
 def _mark(play: Play) -> bytes:
     """What makes a state different: not how many steps led to it, nor when."""
     state = play.state
-    data = {
-        name: getattr(state, name)
-        for name in ("status", "nodes", "frames", "actions", "result", "failure", "degraded", "agenda")
-    }
+    data = {name: getattr(state, name) for name in ("status", "nodes", "frames", "actions", "result", "failure", "degraded", "agenda")}
     return codec.dumps([data, sorted(state.timers)])

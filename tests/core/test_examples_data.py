@@ -120,9 +120,7 @@ def test_a_value_set_aside_is_passed_on_unread_and_supplied_where_it_is_looked_i
     assert play.supplied == {}
     assert play.fields["a"] == play.fields["b"]
     play.claim("quote")
-    event = ActionAnswered(
-        at_ms=play.now_ms, action="quote", attempt=1, holder="me", by=play.log[-1].claim.by, value="ok"
-    )
+    event = ActionAnswered(at_ms=play.now_ms, action="quote", attempt=1, holder="me", by=play.log[-1].claim.by, value="ok")
     before = codec.dumps(play.state)
     need = advance(definition, play.state, event)
     assert need == NeedBlobs(digests=(play.fields["a"].digest,))
@@ -233,9 +231,7 @@ def test_a_task_sees_its_inputs_and_nothing_of_its_parent():
 
 @clause("S22")
 def test_without_inputs_the_item_goes_to_the_one_required_input_and_is_checked():
-    child = task(
-        delegate("d", "{{ inputs.it }}"), inputs={"opt": {"default": 1}, "it": {"type": "string", "required": True}}
-    )
+    child = task(delegate("d", "{{ inputs.it }}"), inputs={"opt": {"default": 1}, "it": {"type": "string", "required": True}})
     play = Play(
         workflow(
             foreach("each", ["a", 2], task="t", on_item_error="collect"),
@@ -291,9 +287,7 @@ def test_collecting_items_leaves_null_and_lists_the_errors():
 @clause("S25")
 def test_a_failure_writes_output_only_with_a_result_of_its_own():
     for result, expected in ((..., "before"), ({"code": 1}, {"code": 1}), (None, None)):
-        play = Play(
-            workflow(call("c", output_to="a", on_error="continue"), prompt("ask"), initial_state={"a": "before"})
-        )
+        play = Play(workflow(call("c", output_to="a", on_error="continue"), prompt("ask"), initial_state={"a": "before"}))
         play.claim("c", by=play._holder(play.state.actions["c"])).answer("c", fails="exit_code", result=result)
         assert play.fields["a"] == expected
     outer = condition("if", "{{ true }}", then=[call("c")], on_error="continue")
@@ -310,9 +304,7 @@ def test_a_failure_writes_output_only_with_a_result_of_its_own():
 
 
 def test_behaviour_21_a_failure_fails_the_run_unless_the_step_goes_on_and_keeps_its_result():
-    failed = Play(workflow(call("c", effect="read"), prompt("ask"))).answer(
-        "c", fails="exit_code", result={"exit_code": 2}
-    )
+    failed = Play(workflow(call("c", effect="read"), prompt("ask"))).answer("c", fails="exit_code", result={"exit_code": 2})
     assert (failed.status, failed.state.failure.error_class) == ("failed", "exit_code")
     steps = call("c", effect="read", on_error="continue", output_to="out"), ret("r", "{{ state.out.exit_code }}")
     play = Play(workflow(*steps, initial_state={"out": None})).answer("c", fails="exit_code", result={"exit_code": 2})

@@ -17,9 +17,7 @@ from treadle.core.events import Continued, Evaluated, RunStarted, Woken
 
 @clause("S1")
 def test_the_same_event_on_the_same_state_gives_the_same_bytes_and_leaves_the_state_alone():
-    play = Play(
-        workflow(prompt("ask", output_to="a"), put("s", {"b": "{{ state.a }}"}), initial_state={"a": 1, "b": 2})
-    )
+    play = Play(workflow(prompt("ask", output_to="a"), put("s", {"b": "{{ state.a }}"}), initial_state={"a": 1, "b": 2}))
     before = codec.dumps(play.state)
     event = play.claim("ask").answer("ask", "hello").log[-1]
     state = fold(play.definition, play.log[:-1])
@@ -52,9 +50,7 @@ def test_a_clock_set_back_moves_nothing():
 
 @clause("S4")
 def test_due_timers_fire_first_in_the_order_of_due_and_path():
-    gates = [
-        delegate(name, within_ms=within, on_error="continue") for name, within in (("a", 300), ("b", 100), ("c", 300))
-    ]
+    gates = [delegate(name, within_ms=within, on_error="continue") for name, within in (("a", 300), ("b", 100), ("c", 300))]
     play = Play(
         workflow(
             foreach("each", [2, 0, 1], do=[condition("pick", "{{ item == 0 }}", then=gates[:1], otherwise=gates[1:2])]),
@@ -83,9 +79,7 @@ def test_a_decision_that_comes_after_its_gate_ran_out_loses():
 @clause("S5")
 def test_a_long_transition_yields_and_goes_on():
     items = list(range(1_500))
-    definition = workflow(
-        foreach("each", items, do=[put("s", {})], output="{{ item }}", output_to="all"), initial_state={"all": []}
-    )
+    definition = workflow(foreach("each", items, do=[put("s", {})], output="{{ item }}", output_to="all"), initial_state={"all": []})
     play = Play(definition, started=False)
     event = RunStarted(at_ms=0, run_id="r", seed="s", inputs={}, by=ANNA)
     first = advance(definition, None, event)
@@ -196,9 +190,7 @@ def test_now_is_the_instant_of_the_event_throughout_a_transition():
 @clause("S10")
 def test_chance_is_derived_from_the_run_the_step_and_the_field():
     draws = {"a": "{{ random() }}", "b": "{{ uuid() }}"}
-    definition = workflow(
-        put("s", draws), put("t", {"c": "{{ random() }}", "d": "{{ uuid() }}"}), initial_state=dict.fromkeys("abcd")
-    )
+    definition = workflow(put("s", draws), put("t", {"c": "{{ random() }}", "d": "{{ uuid() }}"}), initial_state=dict.fromkeys("abcd"))
     first, second = Play(definition), Play(definition)
     assert first.fields == second.fields
     assert first.fields["a"] != first.fields["c"]
@@ -296,9 +288,7 @@ def test_the_log_folds_to_the_state_and_resume_tells_what_is_left_to_do():
         prompt("ask"),
     )
     play = Play(definition)
-    assert resume(definition, play.state) == tuple(
-        Perform(action=f"each[{index}]/c", attempt=1, claim=False) for index in range(3)
-    )
+    assert resume(definition, play.state) == tuple(Perform(action=f"each[{index}]/c", attempt=1, claim=False) for index in range(3))
     for index in (1, 0, 2):
         play.done(f"each[{index}]/c", index)
     assert resume(definition, play.state) == (Perform(action="w", attempt=1, claim=True),)
@@ -342,11 +332,7 @@ def test_a_stored_record_of_an_unknown_kind_or_field_is_a_mismatch():
 
 def test_behaviour_18_server_side_steps_run_in_one_call_until_somebody_is_asked():
     steps = [put(f"s{index}", {"n": "{{ state.n + 1 }}"}) for index in range(20)]
-    play = Play(
-        workflow(
-            prompt("first"), *steps, prompt("second", "{{ state.n }}"), initial_state={"n": 0}, tasks={"t": task()}
-        )
-    )
+    play = Play(workflow(prompt("first"), *steps, prompt("second", "{{ state.n }}"), initial_state={"n": 0}, tasks={"t": task()}))
     play.claim("first").answer("first", "go", then=True)
     assert play.claimed == "second"
     assert play.state.actions["second"].params["message"] == 20

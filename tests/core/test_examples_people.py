@@ -16,9 +16,7 @@ BERT = Caller(kind="human", name="bert", assurance="local")
 @clause("S60")
 def test_a_gate_is_bound_to_the_digest_of_what_it_shows():
     play = Play(
-        workflow(
-            approve("gate", {"plan": "{{ inputs.plan }}"}), ret("r", "{{ steps.gate.result }}"), inputs={"plan": {}}
-        ),
+        workflow(approve("gate", {"plan": "{{ inputs.plan }}"}), ret("r", "{{ steps.gate.result }}"), inputs={"plan": {}}),
         plan=[1, 2],
     )
     shown = digest(canonical({"plan": [1, 2]}))
@@ -32,9 +30,7 @@ def test_a_gate_is_bound_to_the_digest_of_what_it_shows():
 
 
 @clause("S60")
-@pytest.mark.parametrize(
-    "by", [ME, SERVER, Caller(kind="headless", name="h"), Caller(kind="agent", name="anna", assurance="local")]
-)
+@pytest.mark.parametrize("by", [ME, SERVER, Caller(kind="headless", name="h"), Caller(kind="agent", name="anna", assurance="local")])
 def test_only_people_decide(by):
     play = Play(workflow(approve("gate")))
     state = play.state
@@ -84,11 +80,7 @@ def test_a_rejection_fails_the_gate():
 
 @clause("S61")
 def test_on_reject_continue_completes_the_gate_and_leaves_the_status_alone():
-    play = Play(
-        workflow(
-            approve("gate", on_reject="continue"), ret("r", "{{ [steps.gate.status, steps.gate.result.approved] }}")
-        )
-    )
+    play = Play(workflow(approve("gate", on_reject="continue"), ret("r", "{{ [steps.gate.status, steps.gate.result.approved] }}")))
     assert play.decide("gate", approved=False).result == ["completed", False]
     assert play.status == "completed"
 

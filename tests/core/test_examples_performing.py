@@ -205,9 +205,7 @@ def test_behaviour_31_an_answer_given_again_runs_nothing_twice():
     play = Play(workflow(delegate("d"), put("s", {"n": "{{ state.n + 1 }}"}), prompt("next"), initial_state={"n": 0}))
     play.done("d", "x")
     state = play.state
-    assert (
-        play.answer("d", "x", by=ME, attempt=1).refused == "not_open"
-    )  # the stored reply is the engine's (tests/engine)
+    assert play.answer("d", "x", by=ME, attempt=1).refused == "not_open"  # the stored reply is the engine's (tests/engine)
     assert (play.state, play.fields) == (state, {"n": 1})
 
 
@@ -329,9 +327,7 @@ def test_where_no_claim_is_needed_the_attempt_begins_when_it_is_dispatched():
 
 @clause("S55")
 def test_within_bounds_the_whole_step():
-    play = Play(
-        workflow(delegate("d", within_ms=10_000, retry=Retry(attempts=99, backoff_ms=4_000, on=("transient",))))
-    )
+    play = Play(workflow(delegate("d", within_ms=10_000, retry=Retry(attempts=99, backoff_ms=4_000, on=("transient",)))))
     play.pass_ms(6_000).claim("d").answer("d", fails="transient").pass_ms(3_999)
     assert play.status == "running"
     play.pass_ms(1)
@@ -409,9 +405,7 @@ def test_an_empty_handler_handles():
 @clause("S57")
 def test_a_failure_in_the_handler_or_fallback_is_not_handled_again():
     play = Play(workflow(delegate("d", on_error=[delegate("again")])))
-    play.claim("d").answer("d", fails="denied").claim("d.on_error/again").answer(
-        "d.on_error/again", fails="unavailable"
-    )
+    play.claim("d").answer("d", fails="denied").claim("d.on_error/again").answer("d.on_error/again", fails="unavailable")
     assert (play.status, play.state.failure.error_class, play.state.failure.step) == (
         "failed",
         "unavailable",
@@ -424,9 +418,7 @@ def test_a_failure_in_the_handler_or_fallback_is_not_handled_again():
 
 @clause("S57")
 def test_return_works_from_a_handler():
-    play = Play(
-        workflow(foreach("each", [1, 2], do=[delegate("d", on_error=[ret("r", "{{ error.class }}")])]), prompt("never"))
-    )
+    play = Play(workflow(foreach("each", [1, 2], do=[delegate("d", on_error=[ret("r", "{{ error.class }}")])]), prompt("never")))
     play.claim("each[0]/d").answer("each[1]/d", fails="denied").pass_ms(10_000)
     assert (play.status, play.result) == ("completed", "denied")
     play.ended_properly()

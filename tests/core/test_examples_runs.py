@@ -11,11 +11,7 @@ from treadle.core.view import view
 
 @clause("S63")
 def test_a_parked_run_hands_out_nothing_and_takes_what_comes():
-    play = Play(
-        workflow(
-            foreach("each", [0, 1], do=[delegate("d", timeout_ms=1_000), call("c", effect="read")]), prompt("next")
-        )
-    )
+    play = Play(workflow(foreach("each", [0, 1], do=[delegate("d", timeout_ms=1_000), call("c", effect="read")]), prompt("next")))
     play.claim("each[0]/d").park(reason="think")
     assert (play.state.parked.reason, play.state.parked.by, play.view.status) == ("think", "anna", "parked")
     assert play.park().refused == "already_parked"
@@ -62,13 +58,7 @@ def test_resuming_fires_what_came_due_in_order():
 
 @clause("S64")
 def test_a_retry_that_came_due_is_performed_once():
-    play = Play(
-        workflow(
-            foreach(
-                "each", [0, 1], do=[call("c", effect="read", retry=Retry(attempts=2, backoff_ms=1, on=("failed",)))]
-            )
-        )
-    )
+    play = Play(workflow(foreach("each", [0, 1], do=[call("c", effect="read", retry=Retry(attempts=2, backoff_ms=1, on=("failed",)))])))
     play.answer("each[0]/c", fails="failed").park().pass_ms(1_000).unpark()
     performs = sorted((command.action, command.attempt) for command in play.commands)
     assert performs == [("each[0]/c", 2), ("each[1]/c", 1)]

@@ -57,9 +57,7 @@ def test_a_block_is_skipped_with_all_that_is_in_it():
 
 @clause("S32")
 def test_updates_are_written_in_order_all_or_none():
-    good = put(
-        "s", {"a": "{{ state.a + twice }}", "b": "{{ state.a * 2 }}"}, let={"once": 1, "twice": "{{ once * 2 }}"}
-    )
+    good = put("s", {"a": "{{ state.a + twice }}", "b": "{{ state.a * 2 }}"}, let={"once": 1, "twice": "{{ once * 2 }}"})
     bad = put("t", {"a": 100, "b": "{{ state.nothing }}"}, on_error="continue")
     play = Play(workflow(good, bad, prompt("p"), initial_state={"a": 1, "b": 0}))
     assert play.fields == {"a": 3, "b": 6}
@@ -82,9 +80,7 @@ def test_behaviour_16_a_later_update_sees_an_earlier_one():
 def test_a_condition_carries_out_one_list():
     for value, path, branch in ((True, "c.then/yes", "then"), (0, "c.else/no", "else")):
         play = Play(
-            workflow(
-                condition("c", "{{ inputs.v }}", then=[prompt("yes")], otherwise=[prompt("no")]), inputs={"v": {}}
-            ),
+            workflow(condition("c", "{{ inputs.v }}", then=[prompt("yes")], otherwise=[prompt("no")]), inputs={"v": {}}),
             v=value,
         )
         assert play.open == [path]
@@ -102,11 +98,7 @@ def test_a_text_is_no_condition():
 
 def test_behaviour_23_of_nested_conditions_only_the_chosen_path_runs():
     inner = condition("in", "{{ state.n > 1 }}", then=[put("big", {"n": 100})], otherwise=[put("small", {"n": 0})])
-    play = Play(
-        workflow(
-            condition("out", "{{ true }}", then=[inner], otherwise=[put("never", {"n": -1})]), initial_state={"n": 5}
-        )
-    )
+    play = Play(workflow(condition("out", "{{ true }}", then=[inner], otherwise=[put("never", {"n": -1})]), initial_state={"n": 5}))
     assert play.fields["n"] == 100
     opened = [note.path for note in play.every_note if note.kind == "step_opened"]
     assert opened == ["out", "out.then/in", "out.then/in.then/big"]
@@ -234,9 +226,7 @@ def test_a_round_that_fails_while_the_foreach_is_closing_changes_nothing_more():
     assert play.open == ["each[0]/d"]
     play.pass_ms(4_000)
     assert play.open == ["after"]
-    (failed,) = [
-        note.data["error_class"] for note in play.every_note if note.kind == "step_failed" and note.path == "each"
-    ]
+    (failed,) = [note.data["error_class"] for note in play.every_note if note.kind == "step_failed" and note.path == "each"]
     assert failed == "denied"
 
 
@@ -255,11 +245,7 @@ def test_open_rounds_are_limited_for_the_whole_run(monkeypatch):
 
 @clause("S38", "S68")
 def test_return_ends_what_holds_it_and_cancels_what_is_open_there():
-    rounds = [
-        condition(
-            "if", "{{ item == 1 }}", then=[delegate("quick"), ret("r", "{{ item }}")], otherwise=[delegate("slow")]
-        )
-    ]
+    rounds = [condition("if", "{{ item == 1 }}", then=[delegate("quick"), ret("r", "{{ item }}")], otherwise=[delegate("slow")])]
     play = Play(workflow(foreach("each", [0, 1, 2], do=rounds), prompt("never")))
     play.claim("each[2]/if.else/slow").done("each[1]/if.then/quick")
     assert play.commands == [StopAction(action="each[2]/if.else/slow", attempt=1)]
@@ -290,9 +276,7 @@ def test_return_in_a_task_ends_the_task_alone():
 
 
 def test_behaviour_33_return_in_a_nested_branch_ends_the_run_at_once():
-    nested = condition(
-        "a", "{{ true }}", then=[condition("b", "{{ true }}", then=[ret("r", {"v": 7}), prompt("never")])]
-    )
+    nested = condition("a", "{{ true }}", then=[condition("b", "{{ true }}", then=[ret("r", {"v": 7}), prompt("never")])])
     play = Play(workflow(nested, prompt("never-either")))
     assert (play.status, play.result) == ("completed", {"v": 7})
     assert [step.status for step in play.view.steps] == ["completed", "pending"]
@@ -377,9 +361,7 @@ def test_behaviour_34_a_delegate_without_an_agent_is_offered_on_the_main_channel
 
 
 def test_nested_loops_see_their_own_item_and_named_ones_of_both():
-    inner = foreach(
-        "in", [10, 20], do=[put("s", {})], item_name="small", output="{{ [item, small, big, loop.index0] }}"
-    )
+    inner = foreach("in", [10, 20], do=[put("s", {})], item_name="small", output="{{ [item, small, big, loop.index0] }}")
     play = Play(
         workflow(
             foreach("out", [1], do=[inner], item_name="big", output="{{ steps.in.result }}", output_to="all"),
