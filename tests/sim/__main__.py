@@ -43,17 +43,13 @@ def run_many(count: int, first: int, *, deep: bool) -> int:
     print(f"{count} runs, {events} events, {count / seconds:.0f} runs/s; {dict(endings.most_common())}")
     if failing:
         keep(failing)
-        print(
-            f"failing seeds: {failing} (kept in {SEEDS.name}; again: python -m tests.sim 1 --seed {failing[0]} --deep)"
-        )
+        print(f"failing seeds: {failing} (kept in {SEEDS.name}; again: python -m tests.sim 1 --seed {failing[0]} --deep)")
     return 1 if failing else 0
 
 
 def keep(failing: list[int]) -> None:
     known = SEEDS.read_text(encoding="utf-8").splitlines()
-    SEEDS.write_text(
-        "\n".join([*known, *(str(seed) for seed in failing if str(seed) not in known)]) + "\n", encoding="utf-8"
-    )
+    SEEDS.write_text("\n".join([*known, *(str(seed) for seed in failing if str(seed) not in known)]) + "\n", encoding="utf-8")
 
 
 def run_mutants(most: int) -> int:
@@ -84,9 +80,7 @@ def digest(count: int, mutant: str | None) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.sim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", nargs="?", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--deep", action="store_true", help="the dear oracles on every run, not on every sixteenth")

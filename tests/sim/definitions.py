@@ -136,12 +136,8 @@ class Drawing:
     # Kinds of steps
 
     def _prompt(self, name: str, scope: str, depth: int) -> Step:
-        shape = self.rng.choice(
-            ({}, {"format": "confirm"}, {"format": "choice", "options": ["a", "b"]}, {"format": "info"})
-        )
-        return prompt(
-            name, self.rng.choice(MESSAGES) if scope == "run" else "Well?", **shape, **self.common(scope, depth)
-        )
+        shape = self.rng.choice(({}, {"format": "confirm"}, {"format": "choice", "options": ["a", "b"]}, {"format": "info"}))
+        return prompt(name, self.rng.choice(MESSAGES) if scope == "run" else "Well?", **shape, **self.common(scope, depth))
 
     def _approve(self, name: str, scope: str, depth: int) -> Step:
         on_reject = self.rng.choice(("fail", "continue", "continue", "do"))

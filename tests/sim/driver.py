@@ -80,9 +80,7 @@ class Agent:
 class Sim:
     """One run. `deep` turns on the oracles that cost much; `trace` collects what `digest` is made of."""
 
-    def __init__(
-        self, rng, faults: Faults | None = None, *, drawn: Drawn | None = None, deep: bool = False, trace: bool = False
-    ) -> None:
+    def __init__(self, rng, faults: Faults | None = None, *, drawn: Drawn | None = None, deep: bool = False, trace: bool = False) -> None:
         self.rng, self.faults, self.deep = rng, faults or any_faults(rng), deep
         self.drawn = drawn or draw(rng)
         self.now_ms = T0
@@ -235,11 +233,7 @@ class Sim:
             worker.send(self._resolution(action))
         elif action.performer != "server" and action.status in {"open", "claimed"}:
             agent = Agent(Caller(kind="agent", name="good"), action.channel)
-            lapsed = (
-                action.status == "claimed"
-                and action.holder != "good"
-                and action.id not in self.store.lapsed(self.now_ms)
-            )
+            lapsed = action.status == "claimed" and action.holder != "good" and action.id not in self.store.lapsed(self.now_ms)
             if lapsed:
                 return False
             self._claim(worker, agent, action.id)
@@ -361,9 +355,7 @@ class Sim:
         if self.chance(0.2):
             outcome = "failed"
         value = {"ok": True}
-        return lambda at, _s, _l: OutcomeResolved(
-            at_ms=at, action=action.id, attempt=action.attempt, outcome=outcome, by=ANNA, value=value
-        )
+        return lambda at, _s, _l: OutcomeResolved(at_ms=at, action=action.id, attempt=action.attempt, outcome=outcome, by=ANNA, value=value)
 
     # Agents
 
@@ -384,9 +376,7 @@ class Sim:
             self._misbehave(worker, agent)
         elif self.chance(self.faults.failing / 2):
             name, attempt = agent.holding
-            failure = Failure(
-                error_class=self.rng.choice(("failed", "failed", "denied", "gremlins")), message="no", step=name
-            )
+            failure = Failure(error_class=self.rng.choice(("failed", "failed", "denied", "gremlins")), message="no", step=name)
             self._send_answer(worker, agent, name, attempt, failure=failure)
         else:
             self._work_and_answer(worker, agent)
@@ -445,9 +435,7 @@ class Sim:
     def _answer_to(self, action: ActionState, by: Caller, channel: str | None = None) -> ActionAnswered:
         value = {"of": action.id, "ok": True}
         if action.kind == "prompt":
-            value = {"confirm": {"confirmed": True}, "choice": "b", "text": "some text", "info": None}[
-                action.params["format"]
-            ]
+            value = {"confirm": {"confirmed": True}, "choice": "b", "text": "some text", "info": None}[action.params["format"]]
         then = Claim(channel=channel or "", holder=by.name, by=by) if self.rng.random() < 0.5 else None
         return ActionAnswered(
             at_ms=0,
@@ -460,9 +448,7 @@ class Sim:
             channel=channel,
         )
 
-    def _send_answer(
-        self, worker: Worker, agent: Agent, action: str, attempt: int, *, value=None, failure=None
-    ) -> None:
+    def _send_answer(self, worker: Worker, agent: Agent, action: str, attempt: int, *, value=None, failure=None) -> None:
         event = ActionAnswered(
             at_ms=0,
             action=action,
@@ -481,9 +467,7 @@ class Sim:
         key, body = f"{event.action}#{event.attempt}", (body_of(event), event.holder)
         try:
             reply = worker.send(
-                lambda at, _s, lapsed: replace(
-                    event, at_ms=at, then=replace(event.then, lapsed=lapsed) if event.then else None
-                ),
+                lambda at, _s, lapsed: replace(event, at_ms=at, then=replace(event.then, lapsed=lapsed) if event.then else None),
                 (key, body),
             )
         except ConflictError:

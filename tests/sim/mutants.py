@@ -31,9 +31,7 @@ def swapped(original: Callable[..., Any], wrong: Callable[..., Any]) -> Iterator
     places: list[tuple[dict, str]] = []
     for name, module in list(sys.modules.items()):
         if name.startswith(("treadle.core", "tests.sim")):
-            places += [
-                (vars(module), key) for key, value in vars(module).items() if value is original and key != "original"
-            ]
+            places += [(vars(module), key) for key, value in vars(module).items() if value is original and key != "original"]
     for row in transitions.ACTION_EVENTS.values():
         places += [(row, state) for state, cell in row.items() if cell is original]
     if not places:

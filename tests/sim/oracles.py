@@ -95,12 +95,7 @@ class Watch:
                 continue
             if self.holders.setdefault((name, action.attempt), action.holder) != action.holder:
                 self.broken("claims", f"attempt {action.attempt} of {name} has two holders")
-            if (
-                old is not None
-                and old.status == "claimed"
-                and old.holder != action.holder
-                and isinstance(event, ActionClaimed)
-            ):
+            if old is not None and old.status == "claimed" and old.holder != action.holder and isinstance(event, ActionClaimed):
                 offered = any(note.kind == "action_offered" and note.path == name for note in decision.notes)
                 if not (name in event.claim.lapsed or event.claim.take_over or offered):
                     self.broken("claims", f"{name} was taken from its holder without a lapse")
@@ -133,9 +128,7 @@ class Watch:
             node = state.nodes.get(action.id)
             if action.status != "stopping" and not (isinstance(node, StepNode) and node.phase == "action"):
                 self.broken("closing", f"{action.id} is {action.status}, its step is not open")
-            if action.status == "stopping" and not any(
-                n.closing is not None and is_under(action.id, p) for p, n in state.nodes.items()
-            ):
+            if action.status == "stopping" and not any(n.closing is not None and is_under(action.id, p) for p, n in state.nodes.items()):
                 self.broken("closing", f"{action.id} is stopping under nothing that closes")
 
     def _step(self, state: RunState, node: StepNode) -> None:
@@ -145,14 +138,10 @@ class Watch:
         if fan is None:
             return
         spec = self.definition.index.steps[node.at].spec
-        open_rounds = [
-            other for other in state.nodes.values() if isinstance(other, ListNode) and other.owner == node.path
-        ]
+        open_rounds = [other for other in state.nodes.values() if isinstance(other, ListNode) and other.owner == node.path]
         width = 1 if isinstance(spec, Foreach) and spec.sequential else getattr(spec, "max_parallel", 0)
         if len(open_rounds) != fan.open_count or fan.open_count > width or fan.next_index > fan.count:
-            self.broken(
-                "rounds", f"{node.path} has {len(open_rounds)} open rounds, counts {fan.open_count}, may have {width}"
-            )
+            self.broken("rounds", f"{node.path} has {len(open_rounds)} open rounds, counts {fan.open_count}, may have {width}")
 
     def _timers(self, state: RunState) -> None:
         for name in state.timers:
@@ -255,9 +244,7 @@ class Watch:
         for answer in self.acknowledged:
             if answer not in logged:
                 self.broken("acknowledged", f"the answer {answer} was acknowledged and is not in the log")
-        counted = Counter(
-            (e.action, e.attempt) for e in answers if (e.action, e.attempt, body_of(e)) in set(self.acknowledged)
-        )
+        counted = Counter((e.action, e.attempt) for e in answers if (e.action, e.attempt, body_of(e)) in set(self.acknowledged))
         for (action, attempt), count in counted.items():
             if count > 1:
                 self.broken("acknowledged", f"attempt {attempt} of {action} was answered {count} times")
@@ -270,9 +257,7 @@ class Watch:
 
     def _in_order(self, field: str, items: list, found: list) -> None:
         # A `return` in a loop within a task gives "early" for its item.
-        if len(found) != len(items) or any(
-            got not in (None, wanted, "early") for got, wanted in zip(found, items, strict=True)
-        ):
+        if len(found) != len(items) or any(got not in (None, wanted, "early") for got, wanted in zip(found, items, strict=True)):
             self.broken("order", f"{field} is {found}, the items were {items}")
 
 

@@ -55,9 +55,7 @@ def test_the_attack_reaches_nearly_every_cell_of_the_table():
     finally:
         for event, row in table.items():
             transitions.ACTION_EVENTS[event].update(row)
-    wanted = {
-        (event, state) for event, row in table.items() for state in row if event in {"ActionClaimed", "ActionAnswered"}
-    }
+    wanted = {(event, state) for event, row in table.items() for state in row if event in {"ActionClaimed", "ActionAnswered"}}
     wanted |= {("ApprovalDecided", "open"), ("ApprovalDecided", "absent"), ("PerformerLost", "claimed"), ("PerformerLost", "open"), ("OutcomeResolved", "unknown")}  # fmt: skip
     assert wanted - entered == set()
 

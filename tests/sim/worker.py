@@ -166,16 +166,9 @@ class Worker:
         found = False
         for name in self.store.lapsed(self.clock()):
             action = self.state.actions.get(name) if self.state else None
-            if (
-                action is not None
-                and action.performer == "server"
-                and action.status == "claimed"
-                and self.state.parked is None
-            ):
+            if action is not None and action.performer == "server" and action.status == "claimed" and self.state.parked is None:
                 attempt = action.attempt
-                self.send(
-                    lambda at, _s, _l, name=name, attempt=attempt: PerformerLost(at_ms=at, action=name, attempt=attempt)
-                )
+                self.send(lambda at, _s, _l, name=name, attempt=attempt: PerformerLost(at_ms=at, action=name, attempt=attempt))
                 found = True
         if self.state is not None:
             before = len(self.work)
@@ -200,9 +193,7 @@ class Worker:
         else:
             self._forget(work)
             outcome = self.outcome(work.action)
-            failure = (
-                None if outcome == "ok" else Failure(error_class=outcome, message=f"it is {outcome}", step=work.action)
-            )
+            failure = None if outcome == "ok" else Failure(error_class=outcome, message=f"it is {outcome}", step=work.action)
             value = {"of": work.action} if failure is None else None
             if outcome == "lost":
                 self.send(lambda at, _s, _l: PerformerLost(at_ms=at, action=work.action, attempt=work.attempt))
@@ -227,12 +218,7 @@ class Worker:
         claim = Claim(channel="", holder=self.name, by=self.by, action=work.action)
         reply = self.send(lambda at, _s, _l: ActionClaimed(at_ms=at, claim=claim))
         action = self.state.actions.get(work.action) if self.state else None
-        return (
-            reply.refusal is None
-            and reply.claimed == work.action
-            and action is not None
-            and action.attempt == work.attempt
-        )
+        return reply.refusal is None and reply.claimed == work.action and action is not None and action.attempt == work.attempt
 
     def wake(self) -> None:
         self.send(lambda at, _s, _l: Woken(at_ms=at))
@@ -242,9 +228,7 @@ class Worker:
         self.send(lambda at, _s, _l: Continued(at_ms=at))
 
 
-def carry(
-    definition: Definition, state: RunState | None, event: Event, blobs: dict[str, Value], fresh: dict[str, Value]
-) -> Decision:
+def carry(definition: Definition, state: RunState | None, event: Event, blobs: dict[str, Value], fresh: dict[str, Value]) -> Decision:
     """`advance`, with the values that it asks for; those set aside just now are in `fresh`, where new ones are put too."""
     values: dict[str, Value] = {}
     decision = advance(definition, state, event, values)

@@ -160,7 +160,8 @@ def _evaluated(draft: Draft, event: Evaluated) -> None:
     if node is None or not waits or node.closing is not None or event.ordinal != len(node.results):
         draft.note("ignored", event.node, event="Evaluated")
     elif event.failure is not None:
-        fail_node(draft, node, replace(event.failure, error_class="function", step=event.node))
+        message = event.failure.message[: limits.MESSAGE_CHARACTERS_MAX]
+        fail_node(draft, node, replace(event.failure, error_class="function", step=event.node, message=message))
     else:
         draft.put(with_result(node, draft.keep(event.value)))
         draft.look_at(event.node)

@@ -6,6 +6,7 @@ that the next answer must name. A failure is first offered to `retry`; what retr
 
 from dataclasses import replace
 
+from treadle.core import limits
 from treadle.core.definition import Approve, Delegate
 from treadle.core.draft import Draft
 from treadle.core.errors import CLASSES, Failure
@@ -28,7 +29,8 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
         return
     if event.failure is not None:
         known = event.failure.error_class if event.failure.error_class in CLASSES else "failed"
-        fail_attempt(draft, action, replace(event.failure, step=action.id, error_class=known))
+        message = event.failure.message[: limits.MESSAGE_CHARACTERS_MAX]  # the whole of it is in the log
+        fail_attempt(draft, action, replace(event.failure, step=action.id, error_class=known, message=message))
         return
     faults = _faults(draft, action, event.value)
     if not faults:

@@ -133,10 +133,6 @@ class Draft:
         """Give the caller a refusal; what was changed before stays."""
         self.refusal = Refusal(code=code, message=message, hint=hint, details=details or None)  # type: ignore[arg-type]
 
-    def command(self, command: Command) -> None:
-        """Ask the world for something, after the commit."""
-        self.commands.append(command)
-
     def look_at(self, path: str) -> None:
         """Put a node on the agenda."""
         self.agenda.append(path)
@@ -175,17 +171,12 @@ class Draft:
         self.timers.pop(f"within:{path}", None)
         self.changed = True
 
-    def drop_frame(self, path: str) -> None:
-        """Take a frame away."""
-        if self.frames.pop(path, None) is not None:
-            self.changed = True
-
     def drop_below(self, path: str) -> None:
         """Take everything strictly below a path away, actions excepted."""
         for other in [p for p in self.nodes if p != path and is_under(p, path)]:
             self.drop(other)
         for other in [p for p in self.frames if p != path and is_under(p, path)]:
-            self.drop_frame(other)
+            del self.frames[other]
 
     def arm(self, kind: str, path: str, due_ms: int) -> None:
         """Set a timer."""

@@ -31,7 +31,7 @@ def visit(draft: Draft, node: StepNode | ListNode) -> None:
         elif node.fan is not None:
             _go_on_with_rounds(draft, node, node.fan)
     except NeedCallError as need:
-        draft.command(need.command)
+        draft.commands.append(need.command)
     except RenderFailedError as error:
         settle.fail_node(draft, node, error.failure)
 
@@ -125,7 +125,7 @@ def dispatch(draft: Draft, action: ActionState) -> None:
     claim = settle.needs_claim(action)
     if not claim:
         start_attempt_clock(draft, action)
-    draft.command(Perform(action=action.id, attempt=action.attempt, claim=claim))
+    draft.commands.append(Perform(action=action.id, attempt=action.attempt, claim=claim))
 
 
 def start_attempt_clock(draft: Draft, action: ActionState) -> None:

@@ -201,7 +201,7 @@ def begin_closing(draft: Draft, node: ListNode | StepNode, closing: Closing) -> 
         if may_be_underway(action):
             draft.put_action(replace(action, status="stopping"))
             draft.arm("grace", action.id, draft.now_ms + limits.CANCEL_GRACE_MS)
-            draft.command(StopAction(action=action.id, attempt=action.attempt))
+            draft.commands.append(StopAction(action=action.id, attempt=action.attempt))
             draft.note("action_stopping", action.id)
         else:
             draft.note("action_dropped", action.id, was=action.status)
@@ -275,7 +275,7 @@ def _end_with_output(draft: Draft, node: ListNode) -> None:
     try:
         value = Renderer(draft, node).value(output, "output") if output is not None else None
     except NeedCallError as need:
-        draft.command(need.command)
+        draft.commands.append(need.command)
     except RenderFailedError as error:
         _fail_list(draft, node, error.failure)
     else:
@@ -311,7 +311,7 @@ def _end_round(draft: Draft, node: ListNode, value: Value, failure: Failure | No
         raise InvariantViolationError(f"the round {node.path!r} belongs to no foreach")
     draft.drop_below(node.path)
     draft.drop(node.path)
-    draft.drop_frame(node.path)
+    del draft.frames[node.path]
     draft.note("item_failed" if failure else "item_completed", node.path)
     fan = replace(fan, open_count=fan.open_count - 1, parts=_with_part(fan.parts, index, draft.keep(value)))
     if failure is not None and spec.on_item_error == "collect":
@@ -364,4 +364,4 @@ def end_run(draft: Draft, status: RunStatus, result: Value = None, *, failure: F
     draft.agenda.clear()
     draft.status, draft.result, draft.failure, draft.parked, draft.changed = status, result, failure, None, True
     draft.note("run_ended", "", status=status)
-    draft.command(CloseRun(status=status))
+    draft.commands.append(CloseRun(status=status))

@@ -32,7 +32,7 @@ def _fire(draft: Draft, kind: str, path: str) -> None:
     elif kind == "grace":
         end_stopping(draft, action)
     else:
-        draft.command(StopAction(action=path, attempt=action.attempt))
+        draft.commands.append(StopAction(action=path, attempt=action.attempt))
         limit_ms = draft.step_at(action.at).timeout_ms
         message = f"attempt {action.attempt} of `{path}` took longer than {limit_ms} ms"
         fail_attempt(draft, action, Failure(error_class="timeout", message=message, step=path))
@@ -53,5 +53,5 @@ def _within(draft: Draft, node: StepNode) -> None:
         begin_closing(draft, node, Closing(how="fail", failure=failure))
     else:
         if action is not None and may_be_underway(action):
-            draft.command(StopAction(action=action.id, attempt=action.attempt))
+            draft.commands.append(StopAction(action=action.id, attempt=action.attempt))
         fail_step(draft, node, failure)

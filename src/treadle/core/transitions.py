@@ -9,7 +9,8 @@ here. This file chooses, it does not act: the functions it names live with their
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from treadle.core import answers, claims
+from treadle.core.answers import answer, answer_late, answer_stopping, decide, lose_stopping, resolve
+from treadle.core.claims import claim_action, lose_performer, refuse_claim
 from treadle.core.draft import Draft
 from treadle.core.events import Event
 from treadle.core.state import ACTION_STATES, ActionState
@@ -44,27 +45,12 @@ def _row(*cells: Cell) -> dict[str, Cell]:
 
 # Events that name one action: the function that absorbs them, by the state of that action: absent, open, claimed, backoff, stopping, unknown.
 ACTION_EVENTS: Final[dict[str, dict[str, Callable[..., None]]]] = {
-    "ActionClaimed": _row(
-        refuse_not_open, claims.claim_action, claims.claim_action,
-        claims.refuse_claim, claims.refuse_claim, claims.refuse_claim,
-    ),
-    "ActionAnswered": _row(
-        refuse_not_open, answers.answer, answers.answer,
-        answers.answer_late, answers.answer_stopping, answers.answer,
-    ),
-    "ApprovalDecided": _row(
-        refuse_not_open, answers.decide, answers.decide,
-        refuse_decision, refuse_decision, refuse_decision,
-    ),
-    "PerformerLost": _row(
-        refuse_not_open, claims.lose_performer, claims.lose_performer,
-        ignore, answers.lose_stopping, ignore,
-    ),
-    "OutcomeResolved": _row(
-        refuse_not_open, refuse_known, refuse_known,
-        refuse_known, refuse_known, answers.resolve,
-    ),
-}  # fmt: skip
+    "ActionClaimed": _row(refuse_not_open, claim_action, claim_action, refuse_claim, refuse_claim, refuse_claim),
+    "ActionAnswered": _row(refuse_not_open, answer, answer, answer_late, answer_stopping, answer),
+    "ApprovalDecided": _row(refuse_not_open, decide, decide, refuse_decision, refuse_decision, refuse_decision),
+    "PerformerLost": _row(refuse_not_open, lose_performer, lose_performer, ignore, lose_stopping, ignore),
+    "OutcomeResolved": _row(refuse_not_open, refuse_known, refuse_known, refuse_known, refuse_known, resolve),
+}
 
 # Events of the whole run: what becomes of an action in each state. `advance` does it; the words are checked by the table test.
 RUN_EVENTS: Final[dict[str, dict[str, str]]] = {

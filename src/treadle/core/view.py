@@ -12,7 +12,7 @@ from treadle.core.errors import Failure
 from treadle.core.expected import expected_answer
 from treadle.core.ids import join
 from treadle.core.state import ActionState, ListNode, RunState, StepNode
-from treadle.core.values import Json, Value
+from treadle.core.values import CHUNK_ITEMS, Json, Value
 
 RunWord = Literal[
     "running", "waiting", "parked", "cancelling", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"
@@ -190,5 +190,5 @@ def _open_step(definition: Definition, state: RunState, node: StepNode, step: St
     return StepView(
         path=node.path, type=type_name, status=word, description=step.description, children=tuple(children),
         done=fan.next_index - fan.open_count if fan is not None else None, total=fan.count if fan is not None else None,
-        failed=len(fan.errors) if fan is not None else 0,
+        failed=len(fan.errors) + CHUNK_ITEMS * len(fan.error_parts) if fan is not None else 0,
     )  # fmt: skip
