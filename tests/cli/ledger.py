@@ -13,7 +13,9 @@ from treadle.core.errors import RequestError
 from treadle.servers import serving
 
 FILE = Path(sys.argv[1])
-WRITES = mcp_types.ToolAnnotations(read_only_hint=False, idempotent_hint=False, destructive_hint=False, open_world_hint=False)
+WRITES = mcp_types.ToolAnnotations(
+    read_only_hint=False, idempotent_hint=False, destructive_hint=False, open_world_hint=False
+)
 
 
 class Said(serving.Model):

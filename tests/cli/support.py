@@ -1,5 +1,6 @@
 """The real command line in a project of its own: as child processes, and in a terminal of a chosen size."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,10 @@ from typing import Any
 
 import pexpect
 import pyte
+
+from treadle.cli.frame import find_run
+from treadle.cli.show import shown
+from treadle.compose import locate, open_project
 
 TREADLE = [sys.executable, "-m", "treadle.cli.main"]
 LEDGER = Path(__file__).with_name("ledger.py")
@@ -117,7 +122,9 @@ class Project:
     def noted(self) -> list[str]:
         return self.ledger.read_text().split() if self.ledger.exists() else []
 
-    def treadle(self, *arguments: str, given: str | None = None, timeout_s: float = PATIENCE_S, **environment: str) -> Done:
+    def treadle(
+        self, *arguments: str, given: str | None = None, timeout_s: float = PATIENCE_S, **environment: str
+    ) -> Done:
         done = subprocess.run(
             [*TREADLE, *arguments], cwd=self.folder, env=self.environment | environment, input=given, text=True, capture_output=True,
             check=False, timeout=timeout_s, stdin=subprocess.DEVNULL if given is None else None,
@@ -134,7 +141,12 @@ class Project:
         return Terminal([*TREADLE, *arguments], self.folder, self.environment | environment, columns, rows)
 
     def show(self, run: str = "last") -> Any:
-        return self.treadle("show", run, "--json").json
+        """What `treadle show RUN --json` prints, without the time that a process takes to start."""
+        return asyncio.run(self._shown(run))
+
+    async def _shown(self, run: str) -> Any:
+        async with open_project(locate(self.folder, {}), serve=False, create=False) as opened:
+            return await shown(opened, await find_run(opened.service, run))
 
 
 class Terminal:
@@ -145,13 +157,17 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self._typed_at = 0
-        self.child = pexpect.spawn(command[0], command[1:], cwd=str(folder), env=environment, dimensions=(rows, columns), echo=True)
+        self.child = pexpect.spawn(
+            command[0], command[1:], cwd=str(folder), env=environment, dimensions=(rows, columns), echo=True
+        )
         self.child.delaybeforesend = None
 
     @property
     def text(self) -> str:
         """All that was shown, what has scrolled away included."""
-        above = ["".join(line[column].data for column in range(self.screen.columns)) for line in self.screen.history.top]
+        above = [
+            "".join(line[column].data for column in range(self.screen.columns)) for line in self.screen.history.top
+        ]
         return "\n".join(line.rstrip() for line in [*above, *self.screen.display])
 
     @property

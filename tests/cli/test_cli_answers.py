@@ -200,6 +200,7 @@ def test_cancelling_ends_a_run_and_says_so_once_more_refused(project):
     assert project.treadle("resume", run).code == 6
 
 
+@pytest.mark.kill
 def test_an_unknown_outcome_waits_for_a_person_who_says_done(make_project):
     project = lost_in_the_middle(make_project)
     run = project.show()["id"]
@@ -212,6 +213,7 @@ def test_an_unknown_outcome_waits_for_a_person_who_says_done(make_project):
     assert project.noted() == ["once"]
 
 
+@pytest.mark.slow
 def test_an_unknown_outcome_that_was_not_done_is_begun_again(make_project):
     project = lost_in_the_middle(make_project)
     project.ledger.with_name("ledger.txt.go").touch()
@@ -221,6 +223,7 @@ def test_an_unknown_outcome_that_was_not_done_is_begun_again(make_project):
     assert project.show()["receipts"][0]["attempts"] == 2
 
 
+@pytest.mark.slow
 def test_an_unknown_outcome_may_fail_the_step(make_project):
     project = lost_in_the_middle(make_project)
     assert project.treadle("answer", "last", "write", "--failed").code == 0

@@ -74,7 +74,10 @@ def test_an_unknown_workflow_starts_nothing_and_is_a_usage_error(project):
     assert done.code == 2
     assert "error[unknown_workflow]" in done.err
     assert "did you mean `ask`?" in done.err
-    assert not (project.folder / ".treadle" / "treadle.db").exists() or not project.treadle("runs", "--all", "--json").json["runs"]
+    assert (
+        not (project.folder / ".treadle" / "treadle.db").exists()
+        or not project.treadle("runs", "--all", "--json").json["runs"]
+    )
 
 
 def test_a_broken_workflow_is_shown_with_its_line_and_nothing_starts(make_project):

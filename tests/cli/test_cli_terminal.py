@@ -1,5 +1,6 @@
 """`treadle` in a terminal: asking in place, leaving, coming back, a second process, kill -9, narrow windows, NO_COLOR."""
 
+import json
 import re
 import signal
 
@@ -174,7 +175,7 @@ def test_branches_are_shown_side_by_side_and_asked_one_by_one(make_project):
         terminal.until(f"each[{number}]/look")
         terminal.until("Look at " + ("one", "two", "three")[number])
         terminal.until("> ")
-        terminal.type('{"seen": "%s"}' % thing)
+        terminal.type(json.dumps({"seen": thing}))
     assert terminal.end() == 0
     assert sorted(project.noted()) == ["a", "b", "c"]
 
@@ -206,7 +207,7 @@ def test_a_killed_terminal_loses_nothing_and_the_next_one_goes_on(make_project):
     assert "kept:     nothing" in again.until("Look at two")
     again.until("> ")
     for thing in ("b", "c"):
-        again.type('{"seen": "%s"}' % thing)
+        again.type(json.dumps({"seen": thing}))
         if thing == "b":
             again.until("Look at three")
     assert again.end() == 0
@@ -215,7 +216,9 @@ def test_a_killed_terminal_loses_nothing_and_the_next_one_goes_on(make_project):
 
 
 def test_a_narrow_window_holds_every_line(make_project):
-    project = make_project(effect=EFFECT, ask="name: ask\nsteps:\n  - {id: question, prompt: What now?}\n").with_ledger()
+    project = make_project(
+        effect=EFFECT, ask="name: ask\nsteps:\n  - {id: question, prompt: What now?}\n"
+    ).with_ledger()
     terminal = project.terminal("run", "effect", columns=60, rows=20)
     terminal.until("Treadle performs `write`")
     project.ledger.with_name("ledger.txt.go").touch()

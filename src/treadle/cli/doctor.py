@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import click
 from rich.text import Text
@@ -35,6 +35,7 @@ DISK_LOW_BYTES = 512 << 20
 DISK_OUT_BYTES = 64 << 20
 SLOW_SYNC_MS = 50
 CLOCK_BACK_MS = 2_000
+PAGE: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,8 @@ async def _store(opened: OpenProject, storage: EmbeddedStorage, *, deep: bool) -
     total = ", ".join(f"{number} {word}" for word, number in counts.items()) or "no runs"
     for finding in _of_store("history", chains, f"every chain holds ({total})"):
         yield finding
+    async for finding in _unreadable(opened):
+        yield finding
     blobs = list(checks.check_blobs(storage.store.reader, storage.store.blobs, deep=deep))
     for finding in _of_store("values", blobs, "all that was set aside is there" + (" and whole" if deep else "")):
         yield finding
@@ -209,6 +212,22 @@ async def _store(opened: OpenProject, storage: EmbeddedStorage, *, deep: bool) -
         )  # fmt: skip
     else:
         yield Finding(check="clock", state="ok", message=time.strftime("%Y-%m-%d %H:%M:%S %Z"))
+
+
+async def _unreadable(opened: OpenProject) -> AsyncIterator[Finding]:
+    """Read every unfinished run, definition and state, as going on with it would."""
+    before: str | None = None
+    count = 0
+    while rows := await opened.engine.runs(RunQuery(open_only=True, limit=PAGE, before=before)):
+        for row in rows:
+            count += 1
+            try:
+                await opened.service.look(row.id)
+            except TreadleError as error:
+                message = f"{row.id} ({row.meta.workflow}) cannot be read: {error.message}"
+                yield Finding(check="runs", state="failed", code=error.code, message=message, hint=error.hint)
+        before = rows[-1].id
+    yield Finding(check="runs", state="ok", message=f"{count} unfinished looked at")
 
 
 def _of_store(name: str, found: Sequence[checks.Finding], well: str) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from treadle.cli import screen, shape
 from treadle.cli.frame import Frame, command
 from treadle.cli.performing import look, waits_for
 from treadle.compose import OpenProject
+from treadle.core.errors import TreadleError
 from treadle.core.state import ENDED
 from treadle.ports import RunQuery, RunRow
 
@@ -69,7 +70,11 @@ async def _need(opened: OpenProject, row: RunRow, status: str) -> str:
     """Say what an unfinished run waits for."""
     if status in ENDED:
         return ""
-    view = await look(opened, row.id)
+    try:
+        view = await look(opened, row.id)
+    except TreadleError as error:
+        # One run that cannot be read must not hide the others.
+        return f"cannot be read ({error.code}): {error.message}"
     return waits_for(opened, view).message
 
 

@@ -98,9 +98,7 @@ class Script:
             case "cannot":
                 return Said(kind="cannot", text=str(given))
             case "hold":
-                raise RequestError(
-                    f"the script holds `{action.id}` and does not answer it", code="script_has_no_answer"
-                )
+                raise RequestError(f"the script holds `{action.id}` and does not answer it", code="script_has_no_answer")
             case _:
                 return Said(kind="value", value=given)
 
@@ -182,7 +180,12 @@ class ScriptPerformer:
             if is_over(view):
                 return
             action = next(
-                (a for a in view.actions if not a.channel and asks_somebody(a) and self._passed_by.may(a, view)), None
+                (
+                    a
+                    for a in view.actions
+                    if (not a.channel or a.waits_for == "outcome") and asks_somebody(a) and self._passed_by.may(a, view)
+                ),
+                None,
             )
             if action is not None:
                 await self._perform_one(action, self._by(action, "main"))
@@ -225,17 +228,13 @@ class ScriptPerformer:
         if action.waits_for == "outcome":
             entry = self._script.entry(action)
             word = cast(Literal["done", "not_done", "failed"], entry.answer())
-            offer = await service.resolve(
-                run_id, action.id, action.attempt, by, word, value=entry.value, note=self._note("")
-            )
+            offer = await service.resolve(run_id, action.id, action.attempt, by, word, value=entry.value, note=self._note(""))
             self._received("outcome", offer, action)
         elif action.kind == "approve":
             entry = self._script.entry(action)
             said = entry.answer()
             note = self._note(said if isinstance(said, str) else "")
-            offer = await service.decide(
-                run_id, action.id, action.digest or "", by, approved=entry.verb == "approve", note=note
-            )
+            offer = await service.decide(run_id, action.id, action.digest or "", by, approved=entry.verb == "approve", note=note)
             self._received(entry.verb, offer, action)
         else:
             offer = await service.next_step(run_id, by, action=action.id)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 import orjson
@@ -32,30 +33,29 @@ async def show(frame: Frame, named: str, *, full: bool) -> None:
     """Show RUN (an id, the beginning of one, or `last`): outline, what is open, inputs, state, result, and who did what."""
     async with frame.open() as opened:
         row = await find_run(opened.service, named)
-        view = await look(opened, row.id)
-        moments = await Timeline(opened.engine, row.id).more()
-        snapshot = await opened.engine.snapshot(row.id)
-        status = opened.shown_status(row.id, view.status)
-        inputs = view.inputs or _inputs(moments)
         if frame.json:
-            data = await shape.run_json(opened.service, view, status=status, version=snapshot.definition.version)
-            data["inputs"] = data["inputs"] or inputs
-            data["receipts"] = [shape.receipt_json(receipt) for receipt in receipts(row.id, moments)]
-            frame.print_json(data)
-            return
-        await _print(opened, row, view, status, inputs, receipts(row.id, moments), full=full)
+            frame.print_json(await shown(opened, row))
+        else:
+            await _print(opened, row, full=full)
 
 
-async def _print(
-    opened: OpenProject,
-    row: RunRow,
-    view: RunView,
-    status: str,
-    inputs: Mapping[str, Value],
-    proofs: Sequence[Receipt],
-    *,
-    full: bool,
-) -> None:
+async def shown(opened: OpenProject, row: RunRow) -> dict[str, Any]:
+    """Give a run as `treadle show --json` prints it."""
+    view = await look(opened, row.id)
+    moments = await Timeline(opened.engine, row.id).more()
+    snapshot = await opened.engine.snapshot(row.id)
+    status = opened.shown_status(row.id, view.status)
+    data = await shape.run_json(opened.service, view, status=status, version=snapshot.definition.version)
+    # A run that has ended holds nothing open any more, its inputs neither.
+    data["inputs"] = data["inputs"] or _inputs(moments)
+    data["receipts"] = [shape.receipt_json(receipt) for receipt in receipts(row.id, moments)]
+    return data
+
+
+async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
+    view = await look(opened, row.id)
+    moments = await Timeline(opened.engine, row.id).more()
+    status, proofs = opened.shown_status(row.id, view.status), receipts(row.id, moments)
     now_ms = opened.clock.now_ms()
     until_ms = row.updated_ms if view.status in ENDED else now_ms
     screen.say(
@@ -77,7 +77,7 @@ async def _print(
         screen.say(Text.assemble(("waits for  ", "bold"), wait.message))
         if wait.command:
             screen.say(f"           {wait.command}")
-    await print_fields(opened, "inputs", inputs, full=full)
+    await print_fields(opened, "inputs", view.inputs or _inputs(moments), full=full)
     await print_fields(opened, "state", view.state, full=full)
     if view.failure is not None:
         _heading("failure")
