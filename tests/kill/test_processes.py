@@ -99,7 +99,7 @@ def test_a_killed_process_leaves_a_read_to_be_done_again_and_a_write_unknown(chi
 @pytest.mark.kill
 def test_a_run_that_another_process_moved_is_seen_as_it_is(child, tmp_path):
     """Two engines of one process stand for two processes: each has an old state of the run in hand when it asks."""
-    definition = workflow(prompt("a"), prompt("b"), finish("done"))
+    definition = workflow(prompt("a"), prompt("b"), prompt("c"), prompt("d"), finish("done"))
 
     async def drive():
         async with looking(tmp_path) as one, looking(tmp_path) as two:
@@ -114,7 +114,10 @@ def test_a_run_that_another_process_moved_is_seen_as_it_is(child, tmp_path):
                 assert (again.duplicate, again.run.revision) == (True, offer.run.revision)
                 conflict = await service.submit(run_id, step, 1, AGENT, value="y")
                 assert conflict.refusal.code == "conflict"
-            return offer.run
+            await one.next_step(run_id, AGENT)
+            await one.submit(run_id, "c", 1, AGENT, value="x")
+            # `two` has not seen `d`, and must not say on the word of its old state that it is not open.
+            return (await two.submit(run_id, "d", 1, AGENT, value="x")).run
 
     run = asyncio.run(drive())
     assert (run.status, run.result) == ("completed", "done")

@@ -134,7 +134,7 @@ class Performing:
             work.claimed = claim
             record = await self._engine.current(run_id)
             action = record.state.actions.get(action_id)
-            if action is None or action.attempt != attempt:
+            if action is None or action.attempt != attempt or record.state.parked is not None:
                 return
             answer = await self._done(key, work, self._call(record.definition, run_id, action))
             await self._answer(key, answer)

@@ -44,9 +44,7 @@ class Transition:
     more: bool
 
 
-def transact(
-    definition: Definition, state: RunState | None, event: Event, functions: Functions, read_blob: ReadBlob
-) -> Transition:
+def transact(definition: Definition, state: RunState | None, event: Event, functions: Functions, read_blob: ReadBlob) -> Transition:
     """Carry a run over one event and over what it needs meanwhile, answering from `functions` and `read_blob`."""
     asking = transition(definition, state, event)
     given: Given = None
@@ -55,10 +53,11 @@ def transact(
             wanted = asking.send(given)
         except StopIteration as done:
             return done.value
-        if isinstance(wanted, NeedBlobs):
-            given = {digest: read_blob(digest) for digest in wanted.digests}
-        else:
-            given = call(wanted, functions)
+        given = _looked_up(wanted, read_blob) if isinstance(wanted, NeedBlobs) else call(wanted, functions)
+
+
+def _looked_up(need: NeedBlobs, read_blob: ReadBlob) -> Mapping[str, Value]:
+    return {digest: read_blob(digest) for digest in need.digests}
 
 
 def call(command: Evaluate, functions: Functions) -> Called:

@@ -83,9 +83,7 @@ def task(
 ) -> Task:  # fmt: skip
     """Give a list of steps with a state of its own."""
     first = tuple((field, expr(source)) for field, source in (state or {}).items())
-    return Task(
-        steps=steps, inputs=inputs or {}, initial_state=first, output=expr(output) if output is not None else None
-    )
+    return Task(steps=steps, inputs=inputs or {}, initial_state=first, output=expr(output) if output is not None else None)
 
 
 def prompt(step_id: str, message: Source = "?", *, options: Source = None, **more: Any) -> Step:
@@ -101,18 +99,14 @@ def approve(step_id: str, show: Source = "this", **more: Any) -> Step:
     return Step(id=step_id, spec=Approve(show=expr(show), **own), performer="human", **common)
 
 
-def delegate(
-    step_id: str, instructions: Source = "do it", *, effect: str = "write", repeatable: bool = True, **more: Any
-) -> Step:
+def delegate(step_id: str, instructions: Source = "do it", *, effect: str = "write", repeatable: bool = True, **more: Any) -> Step:
     """Have an agent do it; as in the language, it may be done again unless said otherwise."""
     own, common = _split(more, Delegate)
     spec = Delegate(instructions=expr(instructions), **own)
     return Step(id=step_id, spec=spec, performer="agent", effect=cast(Any, effect), repeatable=repeatable, **common)
 
 
-def tool(
-    step_id: str, name: str = "world.do", parameters: Source = None, *, effect: str = "write", **more: Any
-) -> Step:
+def tool(step_id: str, name: str = "world.do", parameters: Source = None, *, effect: str = "write", **more: Any) -> Step:
     """Have the server call a tool."""
     spec = McpCall(tool=name, parameters=expr(parameters if parameters is not None else {}))
     return Step(id=step_id, spec=spec, effect=cast(Any, effect), **more)

@@ -119,9 +119,7 @@ async def _trouble(world: World, seed: str) -> str:
     world.actions.on("broken", failure("denied"))
     run_id = (await world.begin(definition, seed=seed)).run.run_id
     for attempt in (1, 2):
-        await world.until(
-            run_id, lambda run, n=attempt: [(a.status, a.attempt) for a in run.actions] == [("backoff", n)]
-        )
+        await world.until(run_id, lambda run, n=attempt: [(a.status, a.attempt) for a in run.actions] == [("backoff", n)])
         await world.elapse(350)
     await world.action(run_id, "slow", "open")
     await world.claim(run_id)
@@ -134,9 +132,7 @@ async def _trouble(world: World, seed: str) -> str:
 async def _hands(world: World, seed: str) -> str:
     """Claims that lapse or are taken over, answers that are refused, doubled or in conflict."""
     schema = {"type": "object", "required": ["n"]}
-    definition = workflow(
-        delegate("one", output=schema), delegate("two", output_to="b"), finish(read("state.b")), state={"b": None}
-    )
+    definition = workflow(delegate("one", output=schema), delegate("two", output_to="b"), finish(read("state.b")), state={"b": None})
     run_id = (await world.begin(definition, seed=seed)).run.run_id
     await world.claim(run_id)
     await world.service.next_step(run_id, OTHER, action="one")

@@ -116,9 +116,7 @@ class Harness(Protocol):
 class World:
     """What a case works with. Requests go through `service`; time passes by `elapse`; nothing else moves."""
 
-    def __init__(
-        self, harness: Harness, engine: Engine, actions: ScriptedActions, functions: ScriptedFunctions
-    ) -> None:
+    def __init__(self, harness: Harness, engine: Engine, actions: ScriptedActions, functions: ScriptedFunctions) -> None:
         """Made by `opened`."""
         self.harness, self.engine, self.actions, self.functions = harness, engine, actions, functions
         self.service = Service(engine, harness.clock, lease_ms=harness.lease_ms)
@@ -135,9 +133,7 @@ class World:
             offer = await self.service.start(definition, dict(inputs or {}), by, meta, key=key)
         else:
             run_id = f"run_{seed}{len(self.started)}"
-            event = RunStarted(
-                at_ms=self.harness.clock.now_ms(), run_id=run_id, seed=seed, inputs=dict(inputs or {}), by=by
-            )
+            event = RunStarted(at_ms=self.harness.clock.now_ms(), run_id=run_id, seed=seed, inputs=dict(inputs or {}), by=by)
             reply = await self.engine.start(definition, event, meta)
             offer = Offer(kind="waiting", run=view(definition, reply.state), refusal=reply.refusal)
         if offer.refusal is None and offer.run.run_id not in self.started:
@@ -169,7 +165,10 @@ class World:
                     await self._moved(run_id, shown.revision)
                     shown = await self.service.look(run_id)
         except TimeoutError:
-            raise AssertionError(f"waited {PATIENCE_S:.0f} s in vain; the run is {shown}") from None
+            opened = ", ".join(f"{action.id} {action.status}" for action in shown.actions[:10])
+            raise AssertionError(
+                f"waited {PATIENCE_S:.0f} s in vain: {run_id} is {shown.status} at revision {shown.revision}; open: {opened or 'nothing'}"
+            ) from None
         return shown
 
     async def ended(self, run_id: str) -> RunView:
@@ -245,9 +244,7 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def opened(
-    harness: Harness, functions: Mapping[str, Callable[..., Value]] | None = None
-) -> AsyncGenerator[World]:
+async def opened(harness: Harness, functions: Mapping[str, Callable[..., Value]] | None = None) -> AsyncGenerator[World]:
     """Open a world that serves; at the end every history is folded and compared."""
     actions, table = ScriptedActions(), ScriptedFunctions(functions or {})
     world = World(harness, await harness.open(actions, table), actions, table)

@@ -31,9 +31,7 @@ class Case:
             await self.play(world)
 
 
-def case(
-    *needs: Need, functions: Mapping[str, Callable[..., Value]] | None = None
-) -> Callable[[Callable[[World], Awaitable[None]]], Case]:
+def case(*needs: Need, functions: Mapping[str, Callable[..., Value]] | None = None) -> Callable[[Callable[[World], Awaitable[None]]], Case]:
     """Make a case of a coroutine; its name says the behaviour."""
 
     def made(play: Callable[[World], Awaitable[None]]) -> Case:

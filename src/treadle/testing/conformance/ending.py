@@ -66,9 +66,7 @@ async def cancelling_stops_what_the_server_is_doing(world: World) -> None:
 @case()
 async def a_parked_run_hands_nothing_out_and_completes_nothing(world: World) -> None:
     run_id = (
-        await world.begin(
-            workflow(prompt("ask", within_ms=500, output_to="a"), finish(read("state.a")), state={"a": None})
-        )
+        await world.begin(workflow(prompt("ask", within_ms=500, output_to="a"), finish(read("state.a")), state={"a": None}))
     ).run.run_id
     offer = await world.service.park(run_id, AGENT, "I cannot see what is meant")
     assert (offer.run.status, offer.run.parked) == ("parked", "I cannot see what is meant")

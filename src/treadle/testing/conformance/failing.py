@@ -11,9 +11,7 @@ SLOW = Retry(attempts=3, backoff_ms=400, max_backoff_ms=400)
 
 @case()
 async def a_retry_waits_for_its_backoff_and_numbers_its_attempts(world: World) -> None:
-    definition = workflow(
-        tool("call", effect="read", retry=SLOW, output_to="got"), finish(read("state.got")), state={"got": None}
-    )
+    definition = workflow(tool("call", effect="read", retry=SLOW, output_to="got"), finish(read("state.got")), state={"got": None})
     world.actions.on("call", failure("transient"), failure("unavailable"), "at last")
     run_id = (await world.begin(definition)).run.run_id
     for attempt in (1, 2):
@@ -78,9 +76,7 @@ async def within_bounds_a_step_from_its_opening(world: World) -> None:
 
 async def _with_policy(world: World, policy: OnError) -> RunView:
     broken: Step = tool("call", effect="read", on_error=policy, output_to="got")
-    definition = workflow(
-        broken, finish(joined(got=read("state.got"), seen=read("state.seen"))), state={"got": "before", "seen": None}
-    )
+    definition = workflow(broken, finish(joined(got=read("state.got"), seen=read("state.seen"))), state={"got": "before", "seen": None})
     world.actions.on("call", failure("denied", "no entry"))
     return await world.ended((await world.begin(definition)).run.run_id)
 
@@ -108,9 +104,7 @@ async def on_error_fallback_gives_its_value_degraded(world: World) -> None:
 @case()
 async def on_error_do_reads_the_error_and_goes_on_behind_the_step(world: World) -> None:
     tell = prompt("tell", text(read("error.class"), " at ", read("error.step")), output_to="seen")
-    definition = workflow(
-        tool("call", effect="read", on_error=handled(tell)), finish(read("state.seen")), state={"seen": None}
-    )
+    definition = workflow(tool("call", effect="read", on_error=handled(tell)), finish(read("state.seen")), state={"seen": None})
     world.actions.on("call", failure("denied"))
     run_id = (await world.begin(definition)).run.run_id
     await world.action(run_id, "call.on_error/tell", "open")

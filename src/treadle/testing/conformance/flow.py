@@ -63,9 +63,7 @@ async def a_condition_takes_one_branch_and_skips_what_is_not_wanted(world: World
 
 @case()
 async def a_step_whose_when_is_false_is_skipped_and_writes_nothing(world: World) -> None:
-    definition = workflow(
-        prompt("ask", when=equal(read("state.n"), 2), output_to="n"), finish(read("state.n")), state={"n": 1}
-    )
+    definition = workflow(prompt("ask", when=equal(read("state.n"), 2), output_to="n"), finish(read("state.n")), state={"n": 1})
     offer = await world.begin(definition)
     assert (offer.kind, offer.run.result) == ("ended", 1)
     run = await world.service.look(offer.run.run_id)
@@ -74,9 +72,7 @@ async def a_step_whose_when_is_false_is_skipped_and_writes_nothing(world: World)
 
 @case()
 async def a_return_ends_the_run_before_later_steps(world: World) -> None:
-    definition = workflow(
-        choose("stop", read("inputs.stop"), then=[finish("early", "out")]), prompt("late"), inputs={"stop": {}}
-    )
+    definition = workflow(choose("stop", read("inputs.stop"), then=[finish("early", "out")]), prompt("late"), inputs={"stop": {}})
     offer = await world.begin(definition, {"stop": True})
     assert (offer.run.status, offer.run.result) == ("completed", "early")
 
@@ -97,9 +93,7 @@ async def a_parallel_foreach_hands_out_branches_and_keeps_item_order(world: Worl
     for branch in reversed(offer.branches):
         action = await world.claim(run_id, OTHER, token=branch.token)
         assert action.id == f"all[{branch.index}]/work"
-        done = await world.service.submit(
-            run_id, action.id, 1, OTHER, value=f"{action.params['instructions']}!", token=branch.token
-        )
+        done = await world.service.submit(run_id, action.id, 1, OTHER, value=f"{action.params['instructions']}!", token=branch.token)
         assert done.kind == "branch_ended"
     (last,) = (await world.service.next_step(run_id, AGENT)).branches
     await world.answer(run_id, "d!", by=OTHER, token=last.token)
@@ -134,9 +128,7 @@ async def _fail_the_second(world: World, policy: str) -> str:
     for branch in (branches[2], branches[0], branches[1]):
         action = await world.claim(run_id, OTHER, token=branch.token)
         bad = failure("denied", "no entry") if branch.index == 1 else None
-        await world.service.submit(
-            run_id, action.id, 1, OTHER, value=action.params["instructions"], failure=bad, token=branch.token
-        )
+        await world.service.submit(run_id, action.id, 1, OTHER, value=action.params["instructions"], failure=bad, token=branch.token)
     return run_id
 
 
@@ -148,9 +140,7 @@ async def a_collecting_foreach_gives_null_and_an_error_for_a_failed_item(world: 
     assert run.result["got"] == ["a", None, "c"]
     errors = run.result["errors"]
     assert isinstance(errors, list)
-    assert [(e["index"], e["class"], e["step"]) for e in errors if isinstance(e, dict)] == [
-        (1, "denied", "all[1]/work")
-    ]
+    assert [(e["index"], e["class"], e["step"]) for e in errors if isinstance(e, dict)] == [(1, "denied", "all[1]/work")]
 
 
 @case()
@@ -174,11 +164,7 @@ async def a_branch_token_opens_its_own_branch_alone(world: World) -> None:
 
 @case()
 async def a_prompt_in_a_branch_is_asked_on_the_main_channel(world: World) -> None:
-    tasks = {
-        "one": task(
-            prompt("ask", output_to="r"), finish(read("state.r")), inputs={"it": {"required": True}}, state={"r": None}
-        )
-    }
+    tasks = {"one": task(prompt("ask", output_to="r"), finish(read("state.r")), inputs={"it": {"required": True}}, state={"r": None})}
     definition = workflow(each("all", ["a"], task="one", agent="@task", output_to="got"), finish(read("state.got")), tasks=tasks,
                           state={"got": None})  # fmt: skip
     run_id = (await world.begin(definition)).run.run_id

@@ -79,9 +79,7 @@ async def three_lapses_are_a_lost_performer(world: World) -> None:
 
 @case()
 async def a_lapsed_action_that_may_not_be_done_twice_is_unknown_until_a_person_says(world: World) -> None:
-    definition = workflow(
-        delegate("send", effect="send", repeatable=False, output_to="a"), finish(read("state.a")), state={"a": None}
-    )
+    definition = workflow(delegate("send", effect="send", repeatable=False, output_to="a"), finish(read("state.a")), state={"a": None})
     run_id = (await world.begin(definition)).run.run_id
     await world.claim(run_id)
     await world.elapse(world.harness.lease_ms + 100)
@@ -145,9 +143,7 @@ async def a_refused_answer_may_be_given_again_rightly(world: World) -> None:
 @case()
 async def an_output_that_does_not_fit_draws_on_repair_and_then_fails(world: World) -> None:
     schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
-    definition = workflow(
-        delegate("one", output=schema, repair=1, on_error=GO_ON), finish(read("steps.one.error.class"))
-    )
+    definition = workflow(delegate("one", output=schema, repair=1, on_error=GO_ON), finish(read("steps.one.error.class")))
     run_id = (await world.begin(definition)).run.run_id
     await world.claim(run_id)
     refused = await world.service.submit(run_id, "one", 1, AGENT, value={"n": "x"})
@@ -161,9 +157,7 @@ async def an_output_that_does_not_fit_draws_on_repair_and_then_fails(world: Worl
 
 @case()
 async def a_person_may_answer_a_prompt_that_an_agent_holds(world: World) -> None:
-    run_id = (
-        await world.begin(workflow(prompt("ask", output_to="a"), finish(read("state.a")), state={"a": None}))
-    ).run.run_id
+    run_id = (await world.begin(workflow(prompt("ask", output_to="a"), finish(read("state.a")), state={"a": None}))).run.run_id
     await world.claim(run_id)
     offer = await world.service.submit(run_id, "ask", 1, PERSON, value="myself")
     assert (offer.refusal, offer.run.result) == (None, "myself")

@@ -109,9 +109,7 @@ async def a_function_in_an_expression_is_called_once_and_its_result_is_kept(worl
 
 @case(functions={"refuse": _refuse})
 async def a_function_that_raises_fails_its_step(world: World) -> None:
-    definition = workflow(
-        prompt("ask", called("refuse", "x"), on_error=GO_ON), finish(read("steps.ask.error")), functions=["refuse"]
-    )
+    definition = workflow(prompt("ask", called("refuse", "x"), on_error=GO_ON), finish(read("steps.ask.error")), functions=["refuse"])
     run = await world.ended((await world.begin(definition)).run.run_id)
     assert run.status == "completed_degraded"
     assert isinstance(run.result, dict)
