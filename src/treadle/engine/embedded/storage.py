@@ -6,8 +6,9 @@ is a snapshot and the folding of what came after; nothing else is replayed.
 """
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,7 @@ from treadle.ports import Lease, Request, RunMeta, RunQuery, RunRow, StoredEvent
 
 SNAPSHOT_BYTES_MIN: Final = 16 << 10
 SNAPSHOT_GROWTH: Final = 4
+SERVED_MAX: Final = 10_000
 _JSON: Final = orjson.OPT_PASSTHROUGH_DATACLASS
 
 
@@ -81,18 +83,14 @@ class EmbeddedStorage:
     @classmethod
     def open(cls, path: Path, *, accept_loss: bool = False) -> "EmbeddedStorage":
         """Open a project's file, making it where it is not there. Raises RequestError with the store's own code."""
-        try:
+        with _as_request_errors():
             return cls(open_store(path, accept_loss=accept_loss))
-        except StoreError as error:
-            raise _request_error(error) from error
 
     async def read(self, run_id: str, known: Record | None = None) -> Record | None:
         """Read a run: snapshot and the events after it, or only the events after an older record."""
-        try:
+        with _as_request_errors():
             newer = self._newer(known) if known is not None else None
             return newer if newer is not None else self._load(run_id)
-        except StoreError as error:
-            raise _request_error(error) from error
 
     def _newer(self, known: Record) -> Record | None:
         fence = known.fence
@@ -128,14 +126,12 @@ class EmbeddedStorage:
             self._keep_blobs(transition)
             return self._write(batch, before, transition)
 
-        try:
+        with _as_request_errors():
             if batch.transition.blobs:
                 await asyncio.to_thread(self._keep_blobs, batch.transition)
             write = self._write(batch, batch.before, batch.transition)
             # `redo` is for a fence that was missed; a run that begins has none.
             outcome = await self.store.commit(write if batch.before is None else replace(write, redo=redo))
-        except StoreError as error:
-            raise _request_error(error) from error
         before, transition = redone[-1] if redone else (batch.before, batch.transition)
         match outcome:
             case Stored(head=head):
@@ -152,7 +148,8 @@ class EmbeddedStorage:
 
     async def repeated(self, request: Request) -> Repeated | None:
         """Look a request up."""
-        row = self.store.reader.request(request.key)
+        with _as_request_errors():
+            row = self.store.reader.request(request.key)
         return Repeated(reply=_read_reply(row), same_body=row.digest == request.digest) if row is not None else None
 
     async def evidence(self, record: Record, request: Request, event: Event) -> None:
@@ -163,11 +160,9 @@ class EmbeddedStorage:
         def redo(stale: Stale) -> Write:
             return Write(run=record.run_id, expected=stale.row.head, request=row)
 
-        if isinstance(record.fence, Head) and self.store.reader.request(key) is None:
-            try:
+        with _as_request_errors():
+            if isinstance(record.fence, Head) and self.store.reader.request(key) is None:
                 await self.store.commit(Write(run=record.run_id, expected=record.fence, request=row, redo=redo))
-            except StoreError as error:
-                raise _request_error(error) from error
 
     async def take(self, run_id: str, lease: Lease, now_ms: int) -> bool:
         """Hold an action's row."""
@@ -175,24 +170,26 @@ class EmbeddedStorage:
             run=run_id, action=lease.action, attempt=lease.attempt, holder=lease.holder, lease_until_ms=lease.until_ms,
             now_ms=now_ms,
         )  # fmt: skip
-        try:
+        with _as_request_errors():
             outcome = await self.store.commit(unit)
-        except StoreError as error:
-            raise _request_error(error) from error
         return isinstance(outcome, StoredRenewal) and outcome.held
 
     def leases(self, run_id: str) -> tuple[Lease, ...]:
         """Give the leases on a run's open actions."""
+        with _as_request_errors():
+            rows = self._reader_here().actions(run_id)
         return tuple(
             Lease(action=row.id, attempt=row.attempt, holder=row.holder, until_ms=row.lease_until_ms)
-            for row in self._reader_here().actions(run_id)
+            for row in rows
             if row.holder is not None and row.lease_until_ms is not None
         )
 
     def served(self) -> tuple[Served, ...]:
         """Give the actions that servers perform."""
-        rows = [each for each in self.store.reader.served() if each.action.status in {"open", "claimed"}]
-        held_back = {run for run in {each.run for each in rows} if self._is_parked(run)}
+        with _as_request_errors():
+            found = self.store.reader.served(limit=SERVED_MAX)
+            rows = [each for each in found if each.action.status in {"open", "claimed"}]
+            held_back = {run for run in {each.run for each in rows} if self._is_parked(run)}
         return tuple(
             Served(
                 run_id=each.run, action=row.id, attempt=row.attempt, status=row.status, holder=row.holder,
@@ -208,53 +205,53 @@ class EmbeddedStorage:
 
     def due(self, now_ms: int) -> tuple[str, ...]:
         """Give the runs in which a timer is due."""
-        return tuple(run for run, _ in self.store.reader.due_runs(now_ms))
+        with _as_request_errors():
+            return tuple(run for run, _ in self.store.reader.due_runs(now_ms))
 
     def next_due_ms(self) -> int | None:
         """Give the next instant at which some run has a timer due."""
-        return self.store.reader.next_due_ms()
+        with _as_request_errors():
+            return self.store.reader.next_due_ms()
 
     def blob(self, digest: str) -> Value:
         """Read a value that was set aside."""
-        try:
+        with _as_request_errors():
             return decode(self.store.blobs.get(digest.removeprefix("sha256:")).decode())
-        except StoreError as error:
-            raise _request_error(error) from error
 
     async def runs(self, query: RunQuery) -> list[RunRow]:
         """List runs, newest first."""
-        before = self.store.reader.run(query.before) if query.before is not None else None
-        wanted = RunFilter(
-            words=query.words, statuses=query.statuses, open_only=query.open_only, directory=query.directory,
-            branch=query.branch, before=before.number if before is not None else None,
-        )  # fmt: skip
-        return [_row(row) for row in self.store.reader.runs(wanted, limit=query.limit)]
+        with _as_request_errors():
+            before = self.store.reader.run(query.before) if query.before is not None else None
+            wanted = RunFilter(
+                words=query.words, statuses=query.statuses, open_only=query.open_only, directory=query.directory,
+                branch=query.branch, before=before.number if before is not None else None,
+            )  # fmt: skip
+            return [_row(row) for row in self.store.reader.runs(wanted, limit=query.limit)]
 
     async def events(self, run_id: str, after_rev: int) -> list[StoredEvent]:
         """Read a run's history."""
-        rows = self.store.reader.events(run_id, after_rev=after_rev)
+        with _as_request_errors():
+            rows = self.store.reader.events(run_id, after_rev=after_rev)
         return [StoredEvent(seq=row.seq, run_id=row.run, rev=row.rev, event=_event_of(row)) for row in rows]
 
     async def changes(self, after_seq: int | None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:
         """Follow what is stored, by any process."""
-        try:
+        with _as_request_errors():
             seq = self.store.reader.last_seq() if after_seq is None else after_seq
-            while True:
-                for change in await self.store.feed.wait(seq, urgent=urgent):
-                    seq = change.seq
-                    yield seq, change.run
-        except StoreError as error:
-            raise _request_error(error) from error
+        while True:
+            with _as_request_errors():
+                changes = await self.store.feed.wait(seq, urgent=urgent)
+            for change in changes:
+                seq = change.seq
+                yield seq, change.run
 
     async def close(self) -> None:
         """Commit what is queued and close the file. Safe to call again."""
         if self._closed:
             return
         self._closed = True
-        try:
+        with _as_request_errors():
             await self.store.close()
-        except StoreError as error:
-            raise _request_error(error) from error
         if self._redo_reader is not None:
             self._redo_reader.close()
 
@@ -450,5 +447,10 @@ def _run_exists(run_id: str) -> RequestError:
     return RequestError(f"there is a run {run_id!r} already", code="run_exists", hint="start under another id")
 
 
-def _request_error(error: StoreError) -> RequestError:
-    return RequestError(error.message, code=error.code, hint=error.hint)
+@contextlib.contextmanager
+def _as_request_errors() -> Generator[None]:
+    """Let the store's errors leave in the family that callers know, with the same code and hint."""
+    try:
+        yield
+    except StoreError as error:
+        raise RequestError(error.message, code=error.code, hint=error.hint) from error
