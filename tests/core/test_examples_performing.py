@@ -7,7 +7,8 @@ from tests.core.clauses import clause
 from tests.core.play import ANNA, ME, OTHER, SERVER, Play
 from treadle.core.commands import Perform, StopAction
 from treadle.core.definition import Retry
-from treadle.core.events import Caller
+from treadle.core.errors import Failure
+from treadle.core.events import ActionAnswered, Caller
 from treadle.core.ids import branch_token, idempotency_key
 
 FLAKY = Retry(attempts=3, backoff_ms=1_000, max_backoff_ms=1_500, on=("transient",))
@@ -74,6 +75,14 @@ def test_asking_for_the_next_action_passes_by_what_cannot_be_taken():
     play.claim("each[0]/d").claim("each[1]/d", by=ME)
     assert play.claim(by=OTHER, lapsed=["each[0]/d", "each[1]/d"]).claimed is None
     assert {a.status for a in play.state.actions.values()} == {"unknown"}
+
+
+@clause("S43")
+def test_an_action_that_is_tried_again_keeps_its_place():
+    play = Play(workflow(foreach("each", [0, 1], do=[delegate("d", retry=Retry(attempts=2, backoff_ms=0, on=("failed",)))])))
+    play.claim("each[0]/d").answer("each[0]/d", fails="failed").wake()
+    assert play.open == ["each[0]/d", "each[1]/d"]
+    assert play.claim(by=OTHER).claimed == "each[0]/d"
 
 
 @clause("S44")
@@ -434,6 +443,14 @@ def test_an_answer_closes_one_action_and_claims_the_next_in_one_transition():
     assert play.answer("e", then=True).claimed == "p"
     assert play.answer("p", "x", then=True).claimed is None
     play.ended_properly()
+
+
+def test_a_long_message_is_cut_in_the_state_and_whole_in_the_log():
+    play = Play(workflow(delegate("d", on_error="continue"), prompt("p", "{{ steps.d.error.message | length }}"))).claim("d")
+    failure = Failure(error_class="failed", message="x" * 100_000, step="d")
+    play.feed(ActionAnswered(at_ms=play.now_ms, action="d", attempt=1, holder="me", by=ME, failure=failure))
+    assert play.state.actions["p"].params["message"] == 4_000
+    assert len(play.log[-1].failure.message) == 100_000
 
 
 @clause("S59")

@@ -112,13 +112,7 @@ def test_what_nobody_began_is_dropped_at_once():
     play.claim("each[1]/c.else/d").answer("each[1]/c.else/d", fails="transient")
     play.cancel()
     assert play.commands == [CloseRun(status="cancelled")]
-    assert [note.data["was"] for note in play.notes if note.kind == "action_dropped"] == [
-        "backoff",
-        "open",
-        "open",
-        "open",
-        "open",
-    ]
+    assert [note.data["was"] for note in play.notes if note.kind == "action_dropped"] == ["open", "open", "open", "backoff", "open"]
 
 
 @clause("S65")

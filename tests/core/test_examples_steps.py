@@ -7,6 +7,7 @@ from tests.core.clauses import clause
 from tests.core.play import ME, OTHER, SERVER, Play
 from treadle.core import limits
 from treadle.core.commands import CloseRun, StopAction
+from treadle.core.errors import RequestError
 from treadle.core.ids import branch_token
 
 
@@ -369,3 +370,15 @@ def test_nested_loops_see_their_own_item_and_named_ones_of_both():
         )
     )  # fmt: skip
     assert play.result == [[[10, 10, 1, 0], [20, 20, 1, 1]]]
+
+
+def test_a_definition_whose_tasks_go_round_or_unfold_without_end_is_refused():
+    child = task(foreach("f", [1], task="t"), inputs={"it": {"required": True}})
+    with pytest.raises(RequestError) as circle:
+        workflow(foreach("f", [1], task="t"), tasks={"t": child})
+    twice = {
+        f"t{n}": task(*(foreach(f"f{m}", [1], task=f"t{n + 1}") for m in range(2)), inputs={"it": {"required": True}}) for n in range(20)
+    }
+    with pytest.raises(RequestError) as tree:
+        workflow(foreach("f", [1], task="t0"), tasks={**twice, "t20": task(put("s", {}), inputs={"it": {"required": True}})})
+    assert {circle.value.code, tree.value.code} == {"definition_too_large"}

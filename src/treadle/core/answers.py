@@ -34,7 +34,7 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
         return
     faults = _faults(draft, action, event.value)
     if not faults:
-        _complete(draft, action, None if action.params.get("format") == "info" else event.value)
+        _complete(draft, action, _taken(draft, action, event.value))
     elif action.kind == "delegate":
         _refuse_output(draft, action, faults)
     else:
@@ -77,10 +77,11 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     retry = draft.step_at(action.at).retry
     told = {"error_class": failure.error_class, "message": failure.message}
     draft.note("attempt_failed", action.id, attempt=action.attempt, **told)
-    draft.drop_action(action.id)
     if retry is None or failure.error_class not in retry.on or action.failures + 1 >= retry.attempts:
+        draft.drop_action(action.id)
         fail_step(draft, draft.step_node(action.id), failure)
         return
+    draft.drop_timers(action.id)
     ceiling_ms = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
     wait_ms = draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
     again = replace(action, status="backoff", failures=action.failures + 1, lapses=0, holder=None)
@@ -157,6 +158,15 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
         draft.drop_action(action.id)
         failure = Failure(error_class="outcome_unknown", message=message, step=action.id)
         fail_step(draft, draft.step_node(action.id), failure)
+
+
+def _taken(draft: Draft, action: ActionState, value: Value) -> Value:
+    """Give the value of an answer: null for a prompt that only tells something, a form with its defaults."""
+    fields = action.params.get("fields")
+    if action.params.get("format") == "form" and isinstance(fields, dict) and isinstance(given := draft.whole(value), dict):
+        defaults = {name: rule["default"] for name, rule in fields.items() if isinstance(rule, dict) and "default" in rule}
+        return {name: given.get(name, defaults.get(name)) for name in fields if name in given or name in defaults}
+    return None if action.params.get("format") == "info" else value
 
 
 def _complete(draft: Draft, action: ActionState, value: Value) -> None:

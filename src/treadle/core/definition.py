@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from treadle.core.errors import RETRY_DEFAULT
+from treadle.core import limits
+from treadle.core.errors import RETRY_DEFAULT, RequestError
 from treadle.core.expr import Expr
 from treadle.core.ids import join
 from treadle.core.values import Json
@@ -211,6 +212,9 @@ def child_lists(step: Step) -> Iterator[tuple[str, tuple[Step, ...]]]:
 
 
 def _index_list(definition: Definition, index: Index, at: str, steps: tuple[Step, ...]) -> None:
+    if len(index.steps) > limits.DEFINITION_STEPS_MAX or at.count("[]") > limits.TASK_DEPTH_MAX:
+        message = f"`{definition.name}` unfolds to more than {limits.DEFINITION_STEPS_MAX} steps, or its tasks go round in a circle"
+        raise RequestError(message, code="definition_too_large", hint="divide it, or break the circle of tasks")
     index.lists[at] = steps
     for step in steps:
         step_at = join(at, step.id)

@@ -162,8 +162,12 @@ class Draft:
         """Take an action and its timers away."""
         if self.actions.pop(action_id, None) is not None:
             self.changed = True
+        self.drop_timers(action_id)
+
+    def drop_timers(self, action_id: str) -> None:
+        """Take the timers of an attempt away."""
         for kind in ("timeout", "backoff", "grace"):
-            self.timers.pop(f"{kind}:{action_id}", None)
+            self.disarm(kind, action_id)
 
     def drop(self, path: str) -> None:
         """Take one node away, with its timer."""
