@@ -13,9 +13,7 @@ from treadle.core.errors import RequestError
 from treadle.servers import serving
 
 FILE = Path(sys.argv[1])
-WRITES = mcp_types.ToolAnnotations(
-    read_only_hint=False, idempotent_hint=False, destructive_hint=False, open_world_hint=False
-)
+WRITES = mcp_types.ToolAnnotations(read_only_hint=False, idempotent_hint=False, destructive_hint=False, open_world_hint=False)
 
 
 class Said(serving.Model):

@@ -122,9 +122,7 @@ class Project:
     def noted(self) -> list[str]:
         return self.ledger.read_text().split() if self.ledger.exists() else []
 
-    def treadle(
-        self, *arguments: str, given: str | None = None, timeout_s: float = PATIENCE_S, **environment: str
-    ) -> Done:
+    def treadle(self, *arguments: str, given: str | None = None, timeout_s: float = PATIENCE_S, **environment: str) -> Done:
         done = subprocess.run(
             [*TREADLE, *arguments], cwd=self.folder, env=self.environment | environment, input=given, text=True, capture_output=True,
             check=False, timeout=timeout_s, stdin=subprocess.DEVNULL if given is None else None,
@@ -157,17 +155,13 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self._typed_at = 0
-        self.child = pexpect.spawn(
-            command[0], command[1:], cwd=str(folder), env=environment, dimensions=(rows, columns), echo=True
-        )
+        self.child = pexpect.spawn(command[0], command[1:], cwd=str(folder), env=environment, dimensions=(rows, columns), echo=True)
         self.child.delaybeforesend = None
 
     @property
     def text(self) -> str:
         """All that was shown, what has scrolled away included."""
-        above = [
-            "".join(line[column].data for column in range(self.screen.columns)) for line in self.screen.history.top
-        ]
+        above = ["".join(line[column].data for column in range(self.screen.columns)) for line in self.screen.history.top]
         return "\n".join(line.rstrip() for line in [*above, *self.screen.display])
 
     @property

@@ -61,9 +61,7 @@ def test_init_merges_into_any_mcp_json(make_project, text):
     data = json.loads((project.folder / ".mcp.json").read_text())
     before = json.loads(text)
     assert {"treadle", "memory", "web", *before.get("mcpServers", {})} == set(data["mcpServers"])
-    assert {k: v for k, v in data.items() if k != "mcpServers"} == {
-        k: v for k, v in before.items() if k != "mcpServers"
-    }
+    assert {k: v for k, v in data.items() if k != "mcpServers"} == {k: v for k, v in before.items() if k != "mcpServers"}
 
 
 def test_init_leaves_a_broken_mcp_json_alone(make_project):
@@ -146,9 +144,7 @@ def test_validate_shows_each_fault_with_a_caret_and_exit_code_1(make_project):
 
 
 def test_validate_strict_makes_warnings_errors(make_project):
-    project = make_project(
-        warn="name: warn\ninitial_state: {left: null}\nsteps:\n  - {id: a, prompt: x, output_to: left}\n"
-    )
+    project = make_project(warn="name: warn\ninitial_state: {left: null}\nsteps:\n  - {id: a, prompt: x, output_to: left}\n")
     found = project.treadle("validate", "warn", "--json")
     if found.json["problems"]:
         assert found.code == 0
@@ -306,9 +302,7 @@ def test_the_own_servers_answer_over_stdio(project):
 
 def test_the_environment_names_the_project(project, tmp_path):
     environment = project.environment | {"TREADLE_PROJECT": str(project.folder)}
-    done = subprocess.run(
-        [*TREADLE, "list", "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*TREADLE, "list", "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert "ask" in {row["name"] for row in json.loads(done.stdout)["workflows"]}
 
 

@@ -74,10 +74,7 @@ def test_an_unknown_workflow_starts_nothing_and_is_a_usage_error(project):
     assert done.code == 2
     assert "error[unknown_workflow]" in done.err
     assert "did you mean `ask`?" in done.err
-    assert (
-        not (project.folder / ".treadle" / "treadle.db").exists()
-        or not project.treadle("runs", "--all", "--json").json["runs"]
-    )
+    assert not (project.folder / ".treadle" / "treadle.db").exists() or not project.treadle("runs", "--all", "--json").json["runs"]
 
 
 def test_a_broken_workflow_is_shown_with_its_line_and_nothing_starts(make_project):
@@ -140,9 +137,7 @@ def test_detach_starts_and_leaves(project):
 
 def test_branches_are_worked_by_performers_of_their_own_at_the_same_time(make_project):
     project = make_project(work=WORK).with_ledger()
-    script = project.write(
-        "s.yaml", "".join(f'- {{match: "each[{n}]/look", answer: {{seen: thing{n}}}}}\n' for n in range(3))
-    )
+    script = project.write("s.yaml", "".join(f'- {{match: "each[{n}]/look", answer: {{seen: thing{n}}}}}\n' for n in range(3)))
     done = project.treadle("run", "work", "--script", str(script), "--json")
     assert done.code == 0, done.err
     assert done.json["result"] == ["thing0", "thing1", "thing2"]

@@ -216,9 +216,7 @@ def test_a_killed_terminal_loses_nothing_and_the_next_one_goes_on(make_project):
 
 
 def test_a_narrow_window_holds_every_line(make_project):
-    project = make_project(
-        effect=EFFECT, ask="name: ask\nsteps:\n  - {id: question, prompt: What now?}\n"
-    ).with_ledger()
+    project = make_project(effect=EFFECT, ask="name: ask\nsteps:\n  - {id: question, prompt: What now?}\n").with_ledger()
     terminal = project.terminal("run", "effect", columns=60, rows=20)
     terminal.until("Treadle performs `write`")
     project.ledger.with_name("ledger.txt.go").touch()

@@ -57,9 +57,7 @@ treadle answer last save-to-memory --done""",
     flag_value="done",
     help="Outcome unknown: it was done (with VALUE or --json-value, its result).",
 )
-@click.option(
-    "--not-done", "outcome", flag_value="not_done", help="Outcome unknown: it was not done, and may be done again."
-)
+@click.option("--not-done", "outcome", flag_value="not_done", help="Outcome unknown: it was not done, and may be done again.")
 @click.option("--failed", "outcome", flag_value="failed", help="Outcome unknown: let the step fail.")
 @click.option("--take-over", is_flag=True, help="Take the action from whoever holds it.")
 async def answer(
@@ -89,17 +87,13 @@ def _choose(view: RunView, action: str | None, value: str | None) -> tuple[Actio
         return found, value
     gate = next((a for a in view.actions if a.id == action and a.kind == "approve"), None)
     if gate is not None or (action is None and not open_ones and any(a.kind == "approve" for a in view.actions)):
-        raise RequestError(
-            "that is a decision", code="needs_decision", hint=f"`treadle approve {view.run_id}` shows it and takes it"
-        )
+        raise RequestError("that is a decision", code="needs_decision", hint=f"`treadle approve {view.run_id}` shows it and takes it")
     if len(open_ones) == 1 and (action is None or value is None):
         # One word that names no action is the answer itself.
         return open_ones[0], action
     names = ", ".join(a.id for a in open_ones[:12])
     if action is not None and value is not None:
-        raise RequestError(
-            f"no action {action!r} waits for an answer", code="not_open", hint=f"open: {names or 'none'}"
-        )
+        raise RequestError(f"no action {action!r} waits for an answer", code="not_open", hint=f"open: {names or 'none'}")
     if not open_ones:
         raise RequestError(
             f"nothing in {view.run_id} waits for an answer; it is {view.status}",
@@ -122,17 +116,13 @@ async def _give(opened: OpenProject, view: RunView, action: ActionView, given: G
     if given.cannot is not None:
         await _take(opened, view, action, take_over=given.take_over)
         failure = Failure(error_class="failed", message=given.cannot, step=action.id)
-        return await service.submit(
-            run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False
-        )
+        return await service.submit(run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False)
     held = await _take(opened, view, action, take_over=given.take_over)
     said = await _value(held, given)
     if said.kind == "park":
         return await service.park(run_id, who, said.text)
     failure = Failure(error_class="failed", message=said.text, step=held.id) if said.kind == "cannot" else None
-    return await service.submit(
-        run_id, held.id, held.attempt, who, value=said.value, failure=failure, token=held.channel, then_next=False
-    )
+    return await service.submit(run_id, held.id, held.attempt, who, value=said.value, failure=failure, token=held.channel, then_next=False)
 
 
 async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given: Given) -> Offer | None:
@@ -165,15 +155,11 @@ async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given
 
 
 async def _take(opened: OpenProject, view: RunView, action: ActionView, *, take_over: bool) -> ActionView:
-    offer = await opened.service.next_step(
-        view.run_id, person(), token=action.channel, action=action.id, take_over=take_over
-    )
+    offer = await opened.service.next_step(view.run_id, person(), token=action.channel, action=action.id, take_over=take_over)
     if offer.action is None:
         refusal = offer.refusal
         if refusal is None:
-            raise RequestError(
-                f"`{action.id}` is not open any more", code="not_open", hint=f"treadle why {view.run_id}"
-            )
+            raise RequestError(f"`{action.id}` is not open any more", code="not_open", hint=f"treadle why {view.run_id}")
         hint = "`--take-over` takes it from whoever holds it" if refusal.code == "held" else refusal.hint
         raise RequestError(refusal.message, code=refusal.code, hint=hint, details=refusal.details)
     return offer.action
@@ -226,8 +212,6 @@ async def tell_next(frame: Frame, opened: OpenProject, offer: Offer, action: Act
         return
     again = " (it had been answered so before)" if offer.duplicate else ""
     screen.say(Text.assemble(screen.mark("completed"), f" {action.id} is answered{again}"))
-    screen.say(
-        Text.assemble(screen.mark(view.status), f" {view.run_id} is ", screen.worded(view.status), f": {wait.message}")
-    )
+    screen.say(Text.assemble(screen.mark(view.status), f" {view.run_id} is ", screen.worded(view.status), f": {wait.message}"))
     if wait.command:
         screen.say(f"  next: {wait.command}")

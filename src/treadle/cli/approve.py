@@ -46,9 +46,7 @@ async def approve(frame: Frame, named: str, action: str | None, *, yes: bool, re
         return await _decide(frame, opened, view, gate, approved=decided, note=note)
 
 
-async def _decide(
-    frame: Frame, opened: OpenProject, view: RunView, gate: ActionView, *, approved: bool, note: str
-) -> int:
+async def _decide(frame: Frame, opened: OpenProject, view: RunView, gate: ActionView, *, approved: bool, note: str) -> int:
     offer = await opened.service.decide(view.run_id, gate.id, gate.digest or "", person(), approved=approved, note=note)
     if offer.refusal is not None:
         raise refused(offer.refusal)

@@ -135,13 +135,7 @@ class Asker:
     async def _field(self, action: ActionView, name: str, rule: Mapping[str, Json]) -> Said | None:
         """Ask for one field; None leaves it out."""
         default = rule.get("default")
-        hint = (
-            f" [{values.option_text(default)}]"
-            if default is not None
-            else ""
-            if rule.get("required")
-            else " (may stay empty)"
-        )
+        hint = f" [{values.option_text(default)}]" if default is not None else "" if rule.get("required") else " (may stay empty)"
         options = rule.get("enum")
         choices = f" ({', '.join(map(values.option_text, options))})" if isinstance(options, list) else ""
         while True:
@@ -241,11 +235,7 @@ class Asker:
     async def _edited(self, action: ActionView) -> str | None:
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
         takes_text = values.takes_text(action.expected)
-        begin = (
-            ""
-            if takes_text
-            else orjson.dumps(values.skeleton(action.expected), option=orjson.OPT_INDENT_2).decode() + "\n"
-        )
+        begin = "" if takes_text else orjson.dumps(values.skeleton(action.expected), option=orjson.OPT_INDENT_2).decode() + "\n"
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / ("answer.md" if takes_text else "answer.json")
             path.write_text(begin, encoding="utf-8")
@@ -325,9 +315,7 @@ def _hint(action: ActionView) -> str:
             options = cast(list[Value], action.params.get("options") or [])
             many = "several, with commas" if action.params.get("multiple") else "one"
             return (
-                "\n".join(
-                    f"  {n}  {screen.clean(values.option_text(o), lines=False)}" for n, o in enumerate(options, 1)
-                )
+                "\n".join(f"  {n}  {screen.clean(values.option_text(o), lines=False)}" for n, o in enumerate(options, 1))
                 + f"\nChoose {many}."
             )
         case "prompt", "confirm" | "info" | "form":

@@ -147,9 +147,7 @@ async def _play(stage: Stage) -> demo_report.Report:
     code = await second.wait()
     stage.say(f"(the second process ended with exit code {code})", "bright_black")
     async with _beside(stage) as opened:
-        return await demo_report.make(
-            opened, run_id, stage.killed_pid, stage.revision_at_kill, [stage.acks(1), stage.acks(2)]
-        )
+        return await demo_report.make(opened, run_id, stage.killed_pid, stage.revision_at_kill, [stage.acks(1), stage.acks(2)])
 
 
 async def _child(stage: Stage, number: int) -> asyncio.subprocess.Process:
@@ -173,8 +171,7 @@ async def _child(stage: Stage, number: int) -> asyncio.subprocess.Process:
     else:
         command += ["--offer-script", str(SCRIPT)]
     stage.say(
-        f'$ treadle run {WORKFLOW} -i task_description="{TASK}" {command[9]}'
-        + (" --script …" if stage.by_script else ""),
+        f'$ treadle run {WORKFLOW} -i task_description="{TASK}" {command[9]}' + (" --script …" if stage.by_script else ""),
         "bold",
     )
     # The same terminal, so that the person can answer; no group of its own, so that Ctrl-C reaches it.
@@ -215,9 +212,7 @@ async def _middle(stage: Stage, opened: OpenProject) -> str:
         state = timeline.state
         if state is None or finished < wanted or state.status in ENDED:
             continue
-        taken = [
-            action for action in state.actions.values() if action.status == "claimed" and action.performer != "server"
-        ]
+        taken = [action for action in state.actions.values() if action.status == "claimed" and action.performer != "server"]
         under_way = [action for action in state.actions.values() if action.performer == "server"]
         if under_way or not taken or (stage.by_script and len(taken) < len(state.actions)):
             continue

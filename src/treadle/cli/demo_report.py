@@ -54,11 +54,7 @@ class Report:
     def ok(self) -> bool:
         """Tell whether the run completed and every comparison holds."""
         return (
-            self.status == "completed"
-            and not self.missing
-            and self.acknowledged[0] > 0
-            and not self.twice
-            and self.memory == self.expected
+            self.status == "completed" and not self.missing and self.acknowledged[0] > 0 and not self.twice and self.memory == self.expected
         )
 
     @property
@@ -115,26 +111,18 @@ class Report:
             style="bright_black",
         )
         word = "completed" if self.ok else "failed"
-        verdict = f"the run is {self.status}; " + (
-            "nothing was lost, nothing was done twice" if self.ok else "the proof does not hold"
-        )
+        verdict = f"the run is {self.status}; " + ("nothing was lost, nothing was done twice" if self.ok else "the proof does not hold")
         screen.say(Text.assemble(screen.mark(word), " ", (verdict, screen.STYLES[word]), f"  ({seconds:.1f} s)"))
 
 
-async def make(
-    opened: OpenProject, run_id: str, killed_pid: int, revision_at_kill: int, records: Sequence[Path]
-) -> Report:
+async def make(opened: OpenProject, run_id: str, killed_pid: int, revision_at_kill: int, records: Sequence[Path]) -> Report:
     """Compare everything with everything."""
     view = await opened.service.look(run_id)
     moments = await Timeline(opened.engine, run_id).more()
     proofs = receipts(run_id, moments)
     acks = [_read(path) for path in records]
     missing = [_named(ack) for rows in acks for ack in rows if not _stands(ack, moments)]
-    ended_before = {
-        r.action
-        for r in receipts(run_id, [m for m in moments if m.rev <= revision_at_kill])
-        if r.ended_at_ms is not None
-    }
+    ended_before = {r.action for r in receipts(run_id, [m for m in moments if m.rev <= revision_at_kill]) if r.ended_at_ms is not None}
     return Report(
         run_id=run_id, status=view.status, killed_pid=killed_pid, revision_at_kill=revision_at_kill,
         acknowledged=(len(acks[0]), len(acks[1])), missing=tuple(missing),

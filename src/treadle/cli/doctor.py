@@ -54,9 +54,7 @@ class Finding:
     keys="ok, findings [{check, state (ok, warning, failed, skipped), code, message, hint}]",
 )
 @click.option("--deep", is_flag=True, help="Read every value that was set aside, and check its digest.")
-@click.option(
-    "--accept-loss", is_flag=True, help="Go on with a file that lacks acknowledged commits (history_truncated)."
-)
+@click.option("--accept-loss", is_flag=True, help="Go on with a file that lacks acknowledged commits (history_truncated).")
 async def doctor(frame: Frame, *, deep: bool, accept_loss: bool) -> int:
     """Check this project for real: versions, file, locks, a write, histories, values, servers, clock, disk, trust, workflows."""
     findings: list[Finding] = []
@@ -110,9 +108,7 @@ async def _opened(opened: OpenProject, *, deep: bool) -> AsyncIterator[Finding]:
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
     project = settings.project
-    where = f"{project.root}" + (
-        f" (by {project.marker})" if project.marker else " (nothing marks it: no treadle.toml, .treadle or .git)"
-    )
+    where = f"{project.root}" + (f" (by {project.marker})" if project.marker else " (nothing marks it: no treadle.toml, .treadle or .git)")
     yield Finding(check="project", state="ok", message=where)
     for name, value, origin in settings.shown():
         if origin.kind != "default":
@@ -133,9 +129,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     state: State = "failed" if free < DISK_OUT_BYTES else "warning" if free < DISK_LOW_BYTES else "ok"
     code = "" if state == "ok" else "disk_low"
-    yield Finding(
-        check="disk", state=state, code=code, message=f"{free >> 20:,} MiB free", hint="make room" if code else ""
-    )
+    yield Finding(check="disk", state=state, code=code, message=f"{free >> 20:,} MiB free", hint="make room" if code else "")
     if not os.access(folder, os.W_OK):
         yield Finding(
             check="disk",
@@ -245,9 +239,7 @@ def _processes(opened: OpenProject) -> Iterator[Finding]:
     for each in present:
         does = "performs server steps and keeps time" if each.serves else "is there"
         since = screen.ago(each.since_ms, opened.clock.now_ms())
-        yield Finding(
-            check="processes", state="ok", message=f"treadle {each.what} (pid {each.pid}) {does}, since {since}"
-        )
+        yield Finding(check="processes", state="ok", message=f"treadle {each.what} (pid {each.pid}) {does}, since {since}")
     if not any(each.serves for each in present):
         yield Finding(
             check="processes",
@@ -279,9 +271,7 @@ async def _servers(opened: OpenProject) -> AsyncIterator[Finding]:
     for name in sorted(catalog.specs):
         yield await _server(opened, catalog.specs[name])
     if not catalog.specs:
-        yield Finding(
-            check="servers", state="skipped", message="none is configured", hint="`treadle init` adds memory and web"
-        )
+        yield Finding(check="servers", state="skipped", message="none is configured", hint="`treadle init` adds memory and web")
 
 
 async def _server(opened: OpenProject, spec: ServerSpec) -> Finding:
@@ -309,17 +299,13 @@ async def _server(opened: OpenProject, spec: ServerSpec) -> Finding:
     names = ", ".join(tool.name for tool in tools)
     state = next((each for each in pool.states() if each.name == spec.name), None)
     protocol = f", protocol {state.protocol_version}" if state is not None and state.protocol_version else ""
-    message = (
-        f"started and asked in {screen.duration((time.monotonic() - began) * 1000)}{protocol}; tools: {names or 'none'}"
-    )
+    message = f"started and asked in {screen.duration((time.monotonic() - began) * 1000)}{protocol}; tools: {names or 'none'}"
     return Finding(check=check, state="ok", message=message)
 
 
 def _print(finding: Finding) -> None:
     word = {"ok": "completed", "warning": "handling", "failed": "failed", "skipped": "skipped"}[finding.state]
     code = f" [{finding.code}]" if finding.code else ""
-    screen.say(
-        Text.assemble(screen.mark(word), " ", (finding.check, "bold"), f"  {screen.clean(finding.message)}{code}")
-    )
+    screen.say(Text.assemble(screen.mark(word), " ", (finding.check, "bold"), f"  {screen.clean(finding.message)}{code}"))
     if finding.hint:
         screen.say(f"    {screen.clean(finding.hint)}", style=screen.STYLES[word])

@@ -36,9 +36,7 @@ class Teller:
         for note in moment.notes:
             word, text, minor = self._say(note, moment)
             if text:
-                yield Fact(
-                    at_ms=moment.at_ms, word=word, path=note.path, text=screen.clean(text, lines=False), minor=minor
-                )
+                yield Fact(at_ms=moment.at_ms, word=word, path=note.path, text=screen.clean(text, lines=False), minor=minor)
 
     def _say(self, note: Note, moment: Moment) -> tuple[str, str, bool]:
         data = note.data

@@ -55,9 +55,7 @@ class Frame:
             # Beside a terminal's own lines only what is wrong, unless more was asked for.
             quiet = self.settings.origins["log.level"].kind == "default"
             log.configure("warning" if quiet else self.settings.log_level, self.settings.log_format)
-        async with open_project(
-            self.settings, serve=serve, environ=os.environ, what=what, create=create or serve
-        ) as opened:
+        async with open_project(self.settings, serve=serve, environ=os.environ, what=what, create=create or serve) as opened:
             yield opened
 
     def print_json(self, data: object) -> None:
@@ -72,7 +70,7 @@ class Frame:
 
 
 def command(
-    *, examples: str = "", keys: str = "", name: str | None = None, as_json: bool = True
+    *, examples: str = "", keys: str = "", more: str = "", name: str | None = None, as_json: bool = True
 ) -> Callable[[Callable[..., Any]], Command]:
     """Make a command of a function, plain or async, that takes a Frame first; it gives the exit code, None meaning 0."""
 
@@ -93,7 +91,7 @@ def command(
         )(call)
         if as_json:
             dressed = click.option("--json", is_flag=True, help="Print JSON.")(dressed)
-        return click.command(name=name, cls=Command, examples=examples, keys=keys)(dressed)
+        return click.command(name=name, cls=Command, examples=examples, keys=keys, more=more)(dressed)
 
     return decorate
 

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+import textwrap
 import traceback
 from typing import Any, Final
 
@@ -35,10 +36,10 @@ _OURS: Final = frozenset(
 class Command(click.Command):
     """A command whose help shows examples first, and at the end what `--json` prints."""
 
-    def __init__(self, *args: Any, examples: str = "", keys: str = "", **kwargs: Any) -> None:
-        """`examples` and `keys` are texts, a line each."""
+    def __init__(self, *args: Any, examples: str = "", keys: str = "", more: str = "", **kwargs: Any) -> None:
+        """`examples` and `more` are texts of lines, `more` beginning with its title; `keys` is wrapped."""
         super().__init__(*args, **kwargs)
-        self.examples, self.keys = examples, keys
+        self.examples, self.keys, self.more = examples, keys, more
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
@@ -46,8 +47,9 @@ class Command(click.Command):
         self.format_help_text(ctx, formatter)
         _block(formatter, "Examples", self.examples)
         self.format_options(ctx, formatter)
-        _block(formatter, "With --json", self.keys)
-        self.format_epilog(ctx, formatter)
+        title, _, more = self.more.partition("\n")
+        _block(formatter, title, more)
+        _block(formatter, "With --json", textwrap.fill(" ".join(self.keys.split()), formatter.width - 4, break_long_words=False))
 
 
 class Group(click.Group):
@@ -129,6 +131,4 @@ def _tell(code: str, message: str, hint: str, *, as_json: bool, exit_code: int, 
 
 def _block(formatter: click.HelpFormatter, title: str, text: str) -> None:
     if text:
-        formatter.write(
-            f"\n{title}:\n" + "".join(f"  {line}".rstrip() + "\n" for line in text.strip("\n").splitlines())
-        )
+        formatter.write(f"\n{title}:\n" + "".join(f"  {line}".rstrip() + "\n" for line in text.strip("\n").splitlines()))

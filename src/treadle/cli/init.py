@@ -155,9 +155,7 @@ def _servers(root: Path, kept: list[str]) -> Change | None:
     try:
         data = json.loads(before)
     except ValueError as error:
-        raise RequestError(
-            f".mcp.json is not JSON: {error}", code="bad_mcp_file", hint="mend it first; nothing was changed"
-        ) from error
+        raise RequestError(f".mcp.json is not JSON: {error}", code="bad_mcp_file", hint="mend it first; nothing was changed") from error
     there = data.get("mcpServers") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not (there is None or isinstance(there, dict)):
         raise RequestError(
@@ -178,9 +176,7 @@ def _servers(root: Path, kept: list[str]) -> Change | None:
     return Change(path=path, before=before, after=_inserted(before, there, missing, wanted))
 
 
-def _inserted(
-    before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], wanted: dict[str, object]
-) -> str:
+def _inserted(before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], wanted: dict[str, object]) -> str:
     """Insert the entries as text where that gives exactly what is wanted; else write the whole anew, in the indent that it has."""
     found = re.search(r"^([ \t]+)\S", before, re.MULTILINE)
     indent = found[1] if found else "  "
@@ -193,9 +189,7 @@ def _inserted(
     return json.dumps(wanted, indent=indent, ensure_ascii=False) + "\n"
 
 
-def _tries(
-    before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], indent: str
-) -> Iterator[str]:
+def _tries(before: str, there: dict[str, object] | None, missing: dict[str, dict[str, object]], indent: str) -> Iterator[str]:
     rows = _rows(missing, indent)
     if there is not None:
         for found in re.finditer(r'"mcpServers"\s*:\s*\{', before):
@@ -218,6 +212,4 @@ def _text(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(
-            f"{path.name} cannot be read: {error}", code="unreadable", hint="mend it first; nothing was changed"
-        ) from error
+        raise RequestError(f"{path.name} cannot be read: {error}", code="unreadable", hint="mend it first; nothing was changed") from error

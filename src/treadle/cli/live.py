@@ -31,6 +31,7 @@ class Show:
         self._live: Live | None = None
         self._waiting_facts: list[Text] = []
         self._asking = False
+        self.left_to_agent = False
         self._stack = contextlib.ExitStack()
 
     def tell(self, told: Sequence[facts.Fact]) -> None:
@@ -89,6 +90,10 @@ class Show:
         self._live = None
         self._stack.close()
 
+    def _footer(self) -> str:
+        agent = "an agent is at work on this run, and its steps are left to it; " if self.left_to_agent else ""
+        return f"{agent}Ctrl-C leaves the run as it is"
+
     def _frame(self) -> Group:
         view, wait = self._view, self._wait
         if view is None or wait is None:
@@ -104,18 +109,14 @@ class Show:
         rows = list(_open_lines(view.steps, {action.id: action for action in view.actions}, now_ms))
         if len(rows) > room:
             rows = [*rows[: room - 1], Text(f"  … and {len(rows) - room + 1} more", style="bright_black")]
-        waits = Text(
-            f"{wait.message}", style="cyan" if wait.kind in {"answer", "approval", "agent", "outcome"} else "default"
-        )
-        lines = [Text(), head, *rows, waits, Text("Ctrl-C leaves the run as it is", style="bright_black")]
+        waits = Text(f"{wait.message}", style="cyan" if wait.kind in {"answer", "approval", "agent", "outcome"} else "default")
+        lines = [Text(), head, *rows, waits, Text(self._footer(), style="bright_black")]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
 
 
-def _open_lines(
-    steps: Sequence[StepView], actions: dict[str, ActionView], now_ms: int, depth: int = 1
-) -> Iterator[Text]:
+def _open_lines(steps: Sequence[StepView], actions: dict[str, ActionView], now_ms: int, depth: int = 1) -> Iterator[Text]:
     for step in steps:
         if step.status not in {"running", "waiting", "handling"}:
             continue
@@ -128,9 +129,7 @@ def _open_lines(
             failed = f", {step.failed} failed" if step.failed else ""
             line.append(f"  {step.done} of {step.total} done{failed}")
         if action is not None:
-            line.append(
-                f"  {doing(action)}  ", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default"
-            )
+            line.append(f"  {doing(action)}  ", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default")
             line.append(screen.duration(now_ms - action.opened_at_ms), style="bright_black")
         yield line
         yield from _open_lines(step.children, actions, now_ms, depth + 1)
@@ -139,10 +138,7 @@ def _open_lines(
 def _only_child(step: StepView) -> tuple[str, StepView]:
     """Give the names to show for a step, and the step itself, or the only one that is open in it."""
     names = own_name(step.path)
-    while (
-        step.total is None
-        and len(open_below := [c for c in step.children if c.status in {"running", "waiting", "handling"}]) == 1
-    ):
+    while step.total is None and len(open_below := [c for c in step.children if c.status in {"running", "waiting", "handling"}]) == 1:
         step = open_below[0]
         names += f" {own_name(step.path)}"
     return names, step
@@ -166,8 +162,4 @@ def doing(action: ActionView) -> str:
         case "server":
             return "Treadle performs it"
         case "agent":
-            return (
-                f"held by {facts.holder_name(action.holder)}"
-                if action.holder is not None
-                else "waits for an agent, or you"
-            )
+            return f"held by {facts.holder_name(action.holder)}" if action.holder is not None else "waits for an agent, or you"

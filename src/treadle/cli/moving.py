@@ -43,9 +43,7 @@ async def park(frame: Frame, named: str, *, reason: str) -> None:
     help="Append a JSON line for each acknowledged answer.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but the end.")
-async def resume(
-    frame: Frame, named: str, *, script: str | None, detach: bool, record: Path | None, quiet: bool
-) -> int:
+async def resume(frame: Frame, named: str, *, script: str | None, detach: bool, record: Path | None, quiet: bool) -> int:
     """Go on with RUN here: take it up again if it was parked, perform what Treadle performs, and ask you for the rest."""
     how = How(script=read_script(script) if script is not None else None, record=record, quiet=quiet, json=frame.json)
     async with frame.open(serve=not detach, what="resume") as opened:

@@ -77,21 +77,36 @@ class Watch:
         self.opened, self.run_id, self.show = opened, run_id, show
         self.timeline = Timeline(opened.engine, run_id)
         self._teller = facts.Teller()
+        self._agents: set[str] = set()
 
     async def skip(self) -> None:
         """Take what has happened so far as known."""
-        for moment in await self.timeline.more():
-            for _ in self._teller.tell(moment):
-                pass
+        await self._news()
 
     async def look(self) -> tuple[RunView, Wait]:
         """Tell what is new, and show how the run stands."""
-        for moment in await self.timeline.more():
-            self.show.tell(list(self._teller.tell(moment)))
+        self.show.tell(await self._news())
+        self.show.left_to_agent = self.agent_at_work()
         view = await look(self.opened, self.run_id)
         wait = waits_for(self.opened, view)
         self.show.look(view, wait)
         return view, wait
+
+    def agent_at_work(self) -> bool:
+        """Tell whether a living session of an agent has taken part in this run: delegated steps are left to it then.
+
+        Or the person at a terminal that only looks would take an agent's next step away from it.
+        """
+        here = {each.holder for each in presence.living(self.opened.live_dir)} - {self.opened.holder}
+        return any(presence.process_of(name) in here for name in self._agents)
+
+    async def _news(self) -> list[facts.Fact]:
+        told: list[facts.Fact] = []
+        for moment in await self.timeline.more():
+            told += self._teller.tell(moment)
+            if moment.by is not None and moment.by.kind == "agent":
+                self._agents.add(moment.by.name)
+        return told
 
     async def follow(self) -> None:
         """Look whenever something was stored, until cancelled."""
@@ -106,9 +121,7 @@ async def look(opened: OpenProject, run_id: str) -> RunView:
     view = await opened.service.look(run_id)
     now_ms = opened.clock.now_ms()
     held = {(lease.action, lease.attempt) for lease in opened.storage.leases(run_id) if lease.until_ms > now_ms}
-    actions = tuple(
-        a if (a.id, a.attempt) in held or a.performer == "server" else replace(a, holder=None) for a in view.actions
-    )
+    actions = tuple(a if (a.id, a.attempt) in held or a.performer == "server" else replace(a, holder=None) for a in view.actions)
     return replace(view, actions=actions)
 
 
@@ -194,16 +207,10 @@ class Nobody:
 class Person:
     """The person at this terminal: is asked for one thing after the other, what a person alone can give first."""
 
-    def __init__(self, opened: OpenProject, run_id: str, show: Show, asker: Asker, who: Caller, acks: Acks) -> None:
+    def __init__(self, watch: Watch, asker: Asker, who: Caller, acks: Acks) -> None:
         """Ask for nothing yet."""
-        self._opened, self._run_id, self._show, self._asker, self._who, self._acks = (
-            opened,
-            run_id,
-            show,
-            asker,
-            who,
-            acks,
-        )
+        self._opened, self._run_id, self._show = watch.opened, watch.run_id, watch.show
+        self._watch, self._asker, self._who, self._acks = watch, asker, who, acks
         self._passed_by = PassedBy()
 
     async def perform(self) -> None:
@@ -223,6 +230,8 @@ class Person:
 
     def _next(self, view: RunView) -> ActionView | None:
         mine = [a for a in view.actions if asks_somebody(a) and self._passed_by.may(a, view)]
+        if self._watch.agent_at_work():
+            mine = [a for a in mine if a.waits_for != "agent"]
         order = {"outcome": 0, "person": 1, "agent": 2}
         return min(mine, key=lambda a: order.get(a.waits_for, 3), default=None)
 
@@ -262,18 +271,12 @@ class Person:
                 offer = await service.park(run_id, who, said.text)
             case "approve" | "reject":
                 shown = action.digest or ""
-                offer = await service.decide(
-                    run_id, action.id, shown, who, approved=said.kind == "approve", note=said.text
-                )
+                offer = await service.decide(run_id, action.id, shown, who, approved=said.kind == "approve", note=said.text)
             case "done" | "not_done" | "failed":
-                offer = await service.resolve(
-                    run_id, action.id, action.attempt, who, said.kind, value=said.value, note=said.text
-                )
+                offer = await service.resolve(run_id, action.id, action.attempt, who, said.kind, value=said.value, note=said.text)
             case "cannot":
                 failure = Failure(error_class="failed", message=said.text, step=action.id)
-                offer = await service.submit(
-                    run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False
-                )
+                offer = await service.submit(run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False)
             case _:
                 offer = await service.submit(
                     run_id, action.id, action.attempt, who, value=said.value, token=action.channel, then_next=False
@@ -293,12 +296,7 @@ class Person:
         while True:
             view = await self._opened.service.look(self._run_id)
             now = next((a for a in view.actions if a.id == action.id), None)
-            if (
-                is_over(view)
-                or now is None
-                or now.attempt != action.attempt
-                or now.holder not in {None, action.holder, self._who.name}
-            ):
+            if is_over(view) or now is None or now.attempt != action.attempt or now.holder not in {None, action.holder, self._who.name}:
                 return
             await self._opened.service.changed(self._run_id, view.revision, LOOK_AGAIN_MS)
 

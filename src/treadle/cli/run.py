@@ -27,7 +27,7 @@ from treadle.cli.performing import (
     look,
     waits_for,
 )
-from treadle.cli.script import Script, ScriptPerformer, read_script
+from treadle.cli.script import FORM, Script, ScriptPerformer, read_script
 from treadle.cli.show import print_result
 from treadle.compose import OpenProject, branch_of
 from treadle.core.definition import Definition
@@ -59,6 +59,7 @@ treadle run workflows/review.yaml --inputs inputs.yaml --script answers.yaml --j
 treadle run nightly --detach
 treadle run planning:interactive -i task_description="Move to Python 3.13" --resume""",
     keys=shape.RUN_KEYS,
+    more=FORM,
 )
 @click.argument("workflow")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="NAME=VALUE", help="An input; may be repeated.")
@@ -126,9 +127,7 @@ async def go_on(frame: Frame, opened: OpenProject, run_id: str, how: How, *, det
         view = await service.look(run_id) if offer.refusal is None else view
     if not how.json and not how.quiet and view.status not in ENDED:
         kept, rest = kept_and_open(view)
-        screen.say(
-            Text.assemble(("going on with ", "bold"), run_id, f" ({view.workflow}), at revision {view.revision}")
-        )
+        screen.say(Text.assemble(("going on with ", "bold"), run_id, f" ({view.workflow}), at revision {view.revision}"))
         screen.say(f"  kept:     {listed(kept)}")
         screen.say(f"  will run: {listed(rest)}")
     if detach or view.status in ENDED:
@@ -144,7 +143,7 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
     if how.script is not None:
         performer = ScriptPerformer(opened, run_id, how.script, person(), acks)
     elif screen.is_terminal() and not how.json:
-        performer = Person(opened, run_id, watch.show, Asker(Keyboard(), how.offered), person(), acks)
+        performer = Person(watch, Asker(Keyboard(), how.offered), person(), acks)
     else:
         performer = Nobody(opened, run_id)
     try:
@@ -215,9 +214,7 @@ async def _start(opened: OpenProject, definition: Definition, given: Mapping[str
     return offer.run.run_id
 
 
-async def _unfinished(
-    opened: OpenProject, definition: Definition, given: Mapping[str, Json]
-) -> tuple[RunRow, RunView] | None:
+async def _unfinished(opened: OpenProject, definition: Definition, given: Mapping[str, Json]) -> tuple[RunRow, RunView] | None:
     """Find the newest unfinished run of a workflow with the same inputs."""
     wanted = {name: rule["default"] for name, rule in definition.main.inputs.items() if "default" in rule} | dict(given)
     for row in await opened.engine.runs(RunQuery(words=definition.name, open_only=True)):
@@ -235,9 +232,7 @@ def _wants_to_resume(view: RunView) -> bool:
     kept, _ = kept_and_open(view)
     about = f"{view.run_id} is unfinished ({view.status}, {len(kept)} of {len(view.steps)} steps kept), with the same inputs"
     if not screen.is_terminal():
-        screen.errors().print(
-            f"{about}; a new run is started. `--resume` goes on with it, `--new` says that you know", soft_wrap=True
-        )
+        screen.errors().print(f"{about}; a new run is started. `--resume` goes on with it, `--new` says that you know", soft_wrap=True)
         return False
     screen.say(f"{about}.")
     return click.confirm("Go on with it?", default=True)

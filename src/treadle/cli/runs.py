@@ -26,9 +26,7 @@ treadle runs --status failed --limit 5 --json""",
 @click.option("--all", "everything", is_flag=True, help="Ended runs too, however old.")
 @click.option("--status", "statuses", multiple=True, metavar="WORD", help="Only runs of this status; may be repeated.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
-async def runs(
-    frame: Frame, words: tuple[str, ...], *, everything: bool, statuses: tuple[str, ...], limit: int
-) -> None:
+async def runs(frame: Frame, words: tuple[str, ...], *, everything: bool, statuses: tuple[str, ...], limit: int) -> None:
     """List unfinished runs, and those that ended within a day. WORDS are looked for in id, workflow, title, branch and directory."""
     async with frame.open() as opened:
         query = RunQuery(words=" ".join(words), statuses=statuses, limit=limit)

@@ -31,6 +31,17 @@ from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
 from treadle.ports import Lease
 
+FORM: Final = """\
+A script
+A YAML or JSON list, the first entry that matches is used. `match` is an action's id, a pattern
+(* within a segment, ** anything), or a kind: prompt, approve, delegate, mcp_call.
+  - {match: requirements, answer: "by Friday"}
+  - {match: "research[*]/read", answers: [{n: 1}, {n: 2}]}     one for each time
+  - {match: approve, approve: true}                            or a note; reject: a note
+  - {match: deploy, cannot: "no network here"}
+  - {match: save, outcome: not_done}                           whose performer was lost
+  - {match: slow, hold: true}                                  take it and keep it
+What no entry matches is not answered: the script stops there."""
 _VERBS: Final = ("answer", "answers", "approve", "reject", "cannot", "outcome", "hold")
 _KINDS: Final = frozenset({"prompt", "approve", "delegate", "mcp_call"})
 _OUTCOMES: Final = ("done", "not_done", "failed")

@@ -20,7 +20,9 @@ RUN_KEYS = (
     "failure {class, message, step}, steps [{path, type, status, description, done, total, failed, steps}],\n"
     "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem}]"
 )
-ROW_KEYS = "id, workflow, title, status, exit_code, revision, created_at, updated_at, next_due_at, started_by, directory, branch, definition"
+ROW_KEYS = (
+    "id, workflow, title, status, exit_code, revision, created_at, updated_at, next_due_at, started_by, directory, branch, definition"
+)
 WAIT_KEYS = "run, status, kind, message, action, command, due_at, others"
 RECEIPT_KEYS = "action, kind, effect, standing, by, by_kind, attempts, begun, redone, key, opened_at, ended_at, note"
 
@@ -71,11 +73,7 @@ def type_word(name: str) -> str:
 
 def failure_json(failure: Failure | None) -> dict[str, Any] | None:
     """Give a failure."""
-    return (
-        {"class": failure.error_class, "message": failure.message, "step": failure.step}
-        if failure is not None
-        else None
-    )
+    return {"class": failure.error_class, "message": failure.message, "step": failure.step} if failure is not None else None
 
 
 def refusal_json(refusal: Refusal | None) -> dict[str, Any] | None:

@@ -58,9 +58,7 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
     status, proofs = opened.shown_status(row.id, view.status), receipts(row.id, moments)
     now_ms = opened.clock.now_ms()
     until_ms = row.updated_ms if view.status in ENDED else now_ms
-    screen.say(
-        Text.assemble(screen.mark(status), " ", (view.run_id, "bold"), "  ", view.workflow, "  ", screen.worded(status))
-    )
+    screen.say(Text.assemble(screen.mark(status), " ", (view.run_id, "bold"), "  ", view.workflow, "  ", screen.worded(status)))
     began = f"started by {view.started_by} {screen.ago(view.started_at_ms, now_ms)}, {screen.duration(until_ms - view.started_at_ms)}"
     screen.say(
         "  " + ", ".join(part for part in (screen.clean(row.meta.title), began, screen.clean(row.meta.branch)) if part),
@@ -81,9 +79,7 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
     await print_fields(opened, "state", view.state, full=full)
     if view.failure is not None:
         _heading("failure")
-        screen.say(
-            f"  {view.failure.error_class} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red"
-        )
+        screen.say(f"  {view.failure.error_class} in `{view.failure.step}`: {screen.clean(view.failure.message)}", style="red")
     if view.status in ENDED and view.result is not None:
         await print_result(opened, view, full=full)
     if proofs:
@@ -91,9 +87,7 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
         screen.say(receipt_table(proofs))
 
 
-def outline(
-    steps: Sequence[StepView], actions: Mapping[str, ActionView], now_ms: int, depth: int = 1
-) -> Iterator[Text]:
+def outline(steps: Sequence[StepView], actions: Mapping[str, ActionView], now_ms: int, depth: int = 1) -> Iterator[Text]:
     """Give the steps of a run, a line each, with marks; what is open in a block stands below it."""
     for step in steps:
         line = Text("  " * depth)
@@ -104,9 +98,7 @@ def outline(
             line.append(f"  {step.done} of {step.total} done" + (f", {step.failed} failed" if step.failed else ""))
         action = actions.get(step.path)
         if action is not None:
-            line.append(
-                f"  {live.doing(action)}", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default"
-            )
+            line.append(f"  {live.doing(action)}", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default")
             line.append(f"  {screen.duration(now_ms - action.opened_at_ms)}", style="bright_black")
         yield line
         yield from outline(step.children, actions, now_ms, depth + 1)
@@ -116,13 +108,7 @@ def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:
     """Give who did each action, in how many attempts, and what is done or only claimed."""
     rows: list[list[Text]] = []
     for proof in proofs:
-        word = (
-            "failed"
-            if proof.standing in {"failed", "rejected"}
-            else "unknown"
-            if proof.standing == "unknown"
-            else "completed"
-        )
+        word = "failed" if proof.standing in {"failed", "rejected"} else "unknown" if proof.standing == "unknown" else "completed"
         word = "waiting" if proof.standing == "open" else "handling" if proof.standing == "claimed" else word
         took = screen.duration(proof.ended_at_ms - proof.opened_at_ms) if proof.ended_at_ms is not None else ""
         rows.append([
@@ -151,20 +137,14 @@ async def why(frame: Frame, named: str) -> None:
         if frame.json:
             frame.print_json(shape.wait_json(view, wait, status))
             return
-        screen.say(
-            Text.assemble(
-                screen.mark(status), " ", (view.run_id, "bold"), " is ", screen.worded(status), f": {wait.message}"
-            )
-        )
+        screen.say(Text.assemble(screen.mark(status), " ", (view.run_id, "bold"), " is ", screen.worded(status), f": {wait.message}"))
         if view.failure is not None:
             screen.say(
                 f"  {view.failure.error_class} in `{view.failure.step}`: {screen.clean(view.failure.message)}",
                 style="red",
             )
         if wait.due_ms is not None:
-            screen.say(
-                f"  time moves it {screen.ago(wait.due_ms, time.time_ns() // 1_000_000)}, if a process is at work then"
-            )
+            screen.say(f"  time moves it {screen.ago(wait.due_ms, time.time_ns() // 1_000_000)}, if a process is at work then")
         if wait.command:
             screen.say(f"  {wait.command}")
         if wait.others:

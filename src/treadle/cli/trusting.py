@@ -54,9 +54,7 @@ def _agreed(frame: Frame, wanted: list[TrustItem], *, yes: bool) -> bool:
             f"{len(wanted)} item{'s' * (len(wanted) != 1)} would have to be allowed, and nobody is there to be asked",
             code="not_trusted", hint="look at them with `treadle trust --list`, then `treadle trust --yes`",
         )  # fmt: skip
-    return click.confirm(
-        f"Allow {'this' if len(wanted) == 1 else f'these {len(wanted)}'} to run on your account?", default=False
-    )
+    return click.confirm(f"Allow {'this' if len(wanted) == 1 else f'these {len(wanted)}'} to run on your account?", default=False)
 
 
 def _revoke(frame: Frame, store: TrustStore) -> int:
@@ -64,11 +62,7 @@ def _revoke(frame: Frame, store: TrustStore) -> int:
     if frame.json:
         frame.print_json({"items": [], "accepted": [], "problems": [], "revoked": there})
     else:
-        screen.say(
-            "Forgotten: nothing of this project is allowed any more."
-            if there
-            else "Nothing of this project was allowed."
-        )
+        screen.say("Forgotten: nothing of this project is allowed any more." if there else "Nothing of this project was allowed.")
     return 0
 
 

@@ -108,30 +108,22 @@ def read_field(schema: Mapping[str, Json], text: str) -> Json:
     return read_json(text)
 
 
-def read_inputs(
-    pairs: tuple[str, ...], file: str | None, declared: Mapping[str, Mapping[str, Json]]
-) -> dict[str, Json]:
+def read_inputs(pairs: tuple[str, ...], file: str | None, declared: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
     """Read the inputs of a run from `NAME=VALUE` pairs over a file (`-`: standard input). Raises RequestError `bad_input`."""
     given: dict[str, Json] = {}
     if file is not None:
         found = read_file(file)
         if not isinstance(found, dict):
-            raise RequestError(
-                f"{file} does not hold a map of inputs", code="bad_input", hint="write one `name: value` per input"
-            )
+            raise RequestError(f"{file} does not hold a map of inputs", code="bad_input", hint="write one `name: value` per input")
         given |= found
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise RequestError(
-                f"--input {pair!r} is no NAME=VALUE", code="bad_input", hint='for example --input question="What now?"'
-            )
+            raise RequestError(f"--input {pair!r} is no NAME=VALUE", code="bad_input", hint='for example --input question="What now?"')
         try:
             given[name] = read_field(declared.get(name, {}), text)
         except NotFittingError as error:
-            raise RequestError(
-                f"the input `{name}`: {error}", code="bad_input", hint="see `inputs` of the workflow"
-            ) from error
+            raise RequestError(f"the input `{name}`: {error}", code="bad_input", hint="see `inputs` of the workflow") from error
     return given
 
 

@@ -59,14 +59,8 @@ def validate(frame: Frame, what: str, *, strict: bool) -> int:
     problems = ordered(problem for each in loaded for problem in each.problems)
     failed = has_errors(problems, strict=strict)
     if frame.json:
-        not_yet = [
-            {"feature": n.feature, "path": n.path, "line": n.line, "file": n.file}
-            for each in loaded
-            for n in each.not_yet
-        ]
-        frame.print_json(
-            {**report(problems, strict=strict), "not_yet": not_yet, "files": [each.shown for each in loaded]}
-        )
+        not_yet = [{"feature": n.feature, "path": n.path, "line": n.line, "file": n.file} for each in loaded for n in each.not_yet]
+        frame.print_json({**report(problems, strict=strict), "not_yet": not_yet, "files": [each.shown for each in loaded]})
         return int(failed)
     sources = {file: text for each in loaded for file, text in each.sources.items()}
     if problems:
@@ -104,9 +98,7 @@ def _files(folder: Path) -> list[str | Path]:
     files: list[str | Path] = [
         path.resolve()
         for path in sorted(folder.rglob("*"))
-        if path.suffix in _SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in _SUFFIXES and path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not files:
         raise RequestError(
