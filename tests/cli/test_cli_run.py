@@ -65,8 +65,8 @@ def test_an_unmatched_action_stops_the_script_and_is_not_answered(project):
 
 
 def test_an_entry_that_nothing_asked_for_is_named(project):
-    script = project.write("more.yaml", ANSWERS + "- {match: qestion, answer: typo}\n")
-    assert "qestion" in project.treadle("run", "ask", "--script", str(script)).err
+    script = project.write("more.yaml", ANSWERS + "- {match: kuestion, answer: typo}\n")
+    assert "kuestion" in project.treadle("run", "ask", "--script", str(script)).err
 
 
 def test_an_unknown_workflow_starts_nothing_and_is_a_usage_error(project):

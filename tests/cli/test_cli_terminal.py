@@ -246,3 +246,43 @@ def test_what_others_wrote_cannot_forge_the_screen(make_project):
     assert "\\u{1b}" in shown
     terminal.interrupt()
     terminal.end()
+
+
+def test_answer_and_approve_ask_on_a_terminal(project):
+    run = project.treadle("run", "ask", "--json").json["id"]
+    asked = project.terminal("answer", run)
+    asked.until("> ")
+    asked.type("tea")
+    assert asked.end() == 0
+    assert "question is answered" in asked.text
+    gate = project.terminal("approve", run)
+    assert "tea" in gate.until("approve? [y/n]")
+    gate.type("what?")
+    gate.until("answer y or n")
+    gate.type("n")
+    assert gate.end() == 0
+    assert project.show(run)["status"] == "failed"
+
+
+def test_a_decision_that_is_left_open_decides_nothing(project):
+    run = project.treadle("run", "ask", "--json").json["id"]
+    project.treadle("answer", run, "tea")
+    gate = project.terminal("approve", run)
+    gate.until("approve? [y/n]")
+    gate.interrupt()
+    assert gate.end() != 0
+    assert project.show(run)["status"] == "waiting"
+
+
+def test_init_asks_before_it_writes(make_project):
+    project = make_project()
+    terminal = project.terminal("init")
+    terminal.until("Write this? [Y/n]")
+    terminal.type("n")
+    assert terminal.end() == 1
+    assert not (project.folder / "treadle.toml").exists()
+    terminal = project.terminal("init")
+    terminal.until("Write this? [Y/n]")
+    terminal.type("")
+    assert terminal.end() == 0
+    assert (project.folder / "treadle.toml").exists()

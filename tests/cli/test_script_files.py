@@ -83,7 +83,7 @@ def test_the_short_form_maps_patterns_to_answers(tmp_path):
         ("- answer: 1", "has no `match`"),
         ("- {match: a}", "nothing beside `match`"),
         ("- {match: a, answer: 1, approve: true}", "answer, approve"),
-        ("- {match: a, anwser: 1}", "anwser"),
+        ("- {match: a, ansr: 1}", "ansr"),
         ("- {match: a, answers: 1}", "no list"),
         ("- {match: a, outcome: perhaps}", "none of done"),
         ("- {match: a, cannot: 3}", "without a reason"),
