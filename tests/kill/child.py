@@ -33,7 +33,7 @@ from treadle.testing.build import (
 )
 from treadle.testing.world import AGENT, PERSON, ScriptedFunctions
 
-SERVED_LEASE_MS = 400
+SERVED_LEASE_MS = 400  # of processes that are killed; the others are not in a hurry
 BIG = 70_000
 WORDS = ("one", "two", "three")
 CRUNCH = 700
@@ -81,14 +81,17 @@ class FileWorld:
 
     async def perform(self, call):
         line = json.dumps({"key": call.key, "attempt": call.action.attempt, "pid": os.getpid()}) + "\n"
-        handle = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(handle, line.encode())
-        os.fsync(handle)
-        os.close(handle)
+        await asyncio.to_thread(self._add, line)
         parameters = call.params["parameters"]
         while isinstance(parameters, dict) and parameters.get("hold") and not self.go.exists():
             await asyncio.sleep(0.01)
         return Answer(value=done_by(call.action.id))
+
+    def _add(self, line):
+        handle = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, line.encode())
+        os.fsync(handle)
+        os.close(handle)
 
 
 def lines(folder):
@@ -97,19 +100,19 @@ def lines(folder):
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def opened(folder, *, performs=True):
+def opened(folder, *, performs=True, served_lease_ms=SERVED_LEASE_MS):
     storage = EmbeddedStorage.open(folder / "treadle.db")
     functions = ScriptedFunctions({"shout": lambda word: word.upper()})
     engine = LocalEngine(
-        storage, functions=functions, clock=SystemClock(), holder=f"process-{os.getpid()}", served_lease_ms=SERVED_LEASE_MS,
+        storage, functions=functions, clock=SystemClock(), holder=f"process-{os.getpid()}", served_lease_ms=served_lease_ms,
         runner=FileWorld(folder) if performs else None,
     )  # fmt: skip
     return engine, Service(engine, SystemClock())
 
 
 @contextlib.asynccontextmanager
-async def serving(folder):
-    engine, service = opened(folder)
+async def serving(folder, served_lease_ms=SERVED_LEASE_MS):
+    engine, service = opened(folder, served_lease_ms=served_lease_ms)
     task = asyncio.create_task(engine.serve())
     try:
         yield engine, service
@@ -165,16 +168,17 @@ def digest(value):
     return hashlib.sha256(encode(value).encode()).hexdigest()[:16]
 
 
-async def serve(folder):
+async def serve(folder, served_lease_ms=SERVED_LEASE_MS):
     """Perform until killed."""
-    async with serving(folder):
+    async with serving(folder, served_lease_ms):
         say(told="serving", pid=os.getpid())
         await asyncio.Event().wait()
 
 
 def main():
     role, folder = sys.argv[1:]
-    asyncio.run({"walk": walk, "serve": serve}[role](Path(folder)))
+    roles = {"walk": walk, "serve": serve, "serve patiently": lambda folder: serve(folder, 15_000)}
+    asyncio.run(roles[role](Path(folder)))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def has_ended(run):
 
 @pytest.mark.kill
 def test_two_processes_that_serve_do_each_action_once(child, tmp_path):
-    servers = [child("serve"), child("serve")]
+    servers = [child("serve patiently"), child("serve patiently")]
     assert [server.told()["told"] for server in servers] == ["serving", "serving"]
 
     async def drive():

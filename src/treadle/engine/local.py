@@ -83,9 +83,7 @@ class LocalEngine:
         if not transition.events:
             return Reply(run_id=event.run_id, state=transition.state, definition=definition, refusal=transition.refusal)
         start = Start(run_id=event.run_id, definition=definition, digest=digest_of(definition), meta=meta)
-        outcome = await self.storage.commit(
-            self._batch(event.run_id, None, transition, event.at_ms, request, start=start)
-        )
+        outcome = await self.storage.commit(self._batch(event.run_id, None, transition, event.at_ms, request, start=start))
         if isinstance(outcome, Repeated):
             return await self._repeated(outcome)
         # Others of this process may have met the run by now, through the feed.
@@ -237,9 +235,7 @@ class LocalEngine:
             return transact(definition, state, event, self.functions, self.storage.blob)
         except TreadleError:
             raise
-        except (
-            Exception
-        ) as error:  # the border of the core: whatever else it raises is a bug of it, which parks its run
+        except Exception as error:  # the border of the core: whatever else it raises is a bug of it, which parks its run
             message = f"{type(event).__name__} could not be absorbed: {type(error).__name__}: {error}"
             raise InvariantViolationError(message, hint="report it with the run's log (`treadle logs`)") from error
 
@@ -257,9 +253,7 @@ class LocalEngine:
             live.record = await self.current(live.record.run_id)
             transition = compute(live.record)
             if transition.events:
-                batch = self._batch(
-                    live.record.run_id, live.record, transition, self.clock.now_ms(), None, redo=compute
-                )
+                batch = self._batch(live.record.run_id, live.record, transition, self.clock.now_ms(), None, redo=compute)
                 outcome = await self.storage.commit(batch)
                 if not isinstance(outcome, Repeated):
                     live.record = outcome.record

@@ -92,9 +92,7 @@ class MemoryStorage:
             id=batch.run_id, meta=record.meta, definition=record.digest, semantics=state.semantics, status=word,
             revision=state.revision, created_ms=batch.at_ms, updated_ms=batch.at_ms,
         )  # fmt: skip
-        self._rows[batch.run_id] = replace(
-            row, status=word, revision=state.revision, updated_ms=batch.at_ms, next_due_ms=due_ms_of(state)
-        )
+        self._rows[batch.run_id] = replace(row, status=word, revision=state.revision, updated_ms=batch.at_ms, next_due_ms=due_ms_of(state))
 
     def _hold(self, batch: Batch, before: RunState | None, after: RunState) -> None:
         leases = self._leases.setdefault(batch.run_id, {})
@@ -212,9 +210,7 @@ def _fits(row: RunRow, query: RunQuery) -> bool:
         and (not query.open_only or row.status in {"running", "waiting", "parked", "cancelling"})
         and (not query.directory or row.meta.directory == query.directory)
         and (not query.branch or row.meta.branch == query.branch)
-        and all(
-            any(word.startswith(wanted) for word in known) for wanted in re.findall(r"[^\W_]+", query.words.lower())
-        )
+        and all(any(word.startswith(wanted) for word in known) for wanted in re.findall(r"[^\W_]+", query.words.lower()))
     )
 
 

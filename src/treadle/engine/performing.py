@@ -83,6 +83,7 @@ class Performing:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._make_rounds())
                 group.create_task(self._follow())
+                group.create_task(self._keep_leases())
         finally:
             await self.close()
 
@@ -144,15 +145,12 @@ class Performing:
         if work.stopped:
             return _stopped(call.action)
         work.doing = asyncio.create_task(_guarded(self._runner, call))
-        renewing = asyncio.create_task(self._renew(key))
         try:
             return await work.doing
         except asyncio.CancelledError:
             if not work.stopped:
                 raise
             return _stopped(call.action)
-        finally:
-            renewing.cancel()
 
     def _call(self, definition: Definition, run_id: str, action: ActionState) -> ActionCall:
         params = {name: fill(value, self._engine.storage.blob) for name, value in action.params.items()}
@@ -207,14 +205,18 @@ class Performing:
             else:
                 return
 
-    async def _renew(self, key: Key) -> None:
-        """Keep the lease while the action is performed. Who has lost it stops: somebody else may have begun."""
+    async def _keep_leases(self) -> None:
+        """Keep the leases on all that is in hand, all at once, so that they share a commit."""
         while True:
             await asyncio.sleep(self._engine.served_lease_ms / 3000)
-            with contextlib.suppress(RequestError):
-                if not await self._take(key, self._engine.clock.now_ms()):
-                    self._stop(key)
-                    return
+            now_ms = self._engine.clock.now_ms()
+            await asyncio.gather(*(self._keep_lease(key, now_ms) for key, work in self._works.items() if work.doing))
+
+    async def _keep_lease(self, key: Key, now_ms: int) -> None:
+        """Who has lost a lease stops: somebody else may have begun."""
+        with contextlib.suppress(RequestError):
+            if not await self._take(key, now_ms):
+                self._stop(key)
 
     # Rounds: time, and what others left
 

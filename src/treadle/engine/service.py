@@ -154,18 +154,14 @@ class Service:
         now = await self._claim(run_id, by, token, None, take_over=False)
         return replace(now, duplicate=True, refusal=offer.refusal)
 
-    async def decide(
-        self, run_id: str, action: str, shown_digest: str, by: Caller, *, approved: bool, note: str = ""
-    ) -> Offer:
+    async def decide(self, run_id: str, action: str, shown_digest: str, by: Caller, *, approved: bool, note: str = "") -> Offer:
         """Decide a gate, for a person, about what has the digest `shown_digest`. Repeating it gives the first reply."""
 
         def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
             return ApprovalDecided(at_ms=at_ms, action=action, digest=shown_digest, approved=approved, by=by, note=note)
 
         body = digest(dumps([shown_digest, approved], canonical=True))
-        return await self._sent(
-            run_id, make, "", Request(key=f"{run_id}/{action}#decision:{shown_digest}", digest=body)
-        )
+        return await self._sent(run_id, make, "", Request(key=f"{run_id}/{action}#decision:{shown_digest}", digest=body))
 
     async def resolve(
         self, run_id: str, action: str, attempt: int, by: Caller, outcome: Literal["done", "not_done", "failed"], *,
@@ -175,9 +171,7 @@ class Service:
         answer = _json(value)
 
         def make(at_ms: int, _state: RunState, _lapsed: Lapsed) -> Event:
-            return OutcomeResolved(
-                at_ms=at_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=answer, note=note
-            )
+            return OutcomeResolved(at_ms=at_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=answer, note=note)
 
         return await self._sent(run_id, make, "")
 
@@ -299,9 +293,7 @@ class Service:
         """Part the open branches into those that somebody works and those that nobody does."""
         now_ms, run = self.clock.now_ms(), base.run
         busy = {token for token, at_ms in self._asked_ms.items() if at_ms >= now_ms - ASKED_LATELY_MS}
-        claimed = {
-            a.id: a.channel for a in run.actions if a.status == "claimed" and a.performer != "server" and a.channel
-        }
+        claimed = {a.id: a.channel for a in run.actions if a.status == "claimed" and a.performer != "server" and a.channel}
         if claimed:
             leases = (await self.engine.snapshot(run.run_id)).leases
             busy |= {claimed[lease.action] for lease in leases if lease.action in claimed and lease.until_ms > now_ms}

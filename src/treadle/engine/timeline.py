@@ -30,9 +30,7 @@ from treadle.core.state import RunState
 from treadle.core.values import Value
 from treadle.ports import Engine, StoredEvent
 
-Standing = Literal[
-    "done", "claimed", "answered", "approved", "rejected", "resolved", "failed", "stopped", "open", "unknown"
-]
+Standing = Literal["done", "claimed", "answered", "approved", "rejected", "resolved", "failed", "stopped", "open", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +108,7 @@ def receipts(run_id: str, moments: Iterable[Moment]) -> list[Receipt]:
             if note.kind == "action_opened":
                 kind, effect = str(note.data["action_kind"]), str(note.data["effect"])
                 key = idempotency_key(run_id, note.path)
-                found[note.path] = Receipt(
-                    action=note.path, kind=kind, effect=effect, key=key, opened_at_ms=moment.at_ms
-                )
+                found[note.path] = Receipt(action=note.path, kind=kind, effect=effect, key=key, opened_at_ms=moment.at_ms)
             elif note.path in found:
                 found[note.path] = _noted(found[note.path], moment, note)
     return list(found.values())

@@ -36,9 +36,7 @@ def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
     waits = [_wait(run, action, served=served, alive=alive) for action in run.actions]
     if not waits:
         message = "nothing is handed out; a process has to go on with it"
-        return Wait(
-            kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}"
-        )
+        return Wait(kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}")
     first = min(waits, key=lambda wait: _ORDER.index(wait.kind))
     return Wait(
         kind=first.kind, message=first.message, action=first.action, command=first.command, due_ms=first.due_ms,
@@ -79,9 +77,7 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
             if served or action.holder in alive:
                 return Wait(kind="server", message=f"Treadle performs `{name}`", action=name, due_ms=due)
             message = f"`{name}` is performed by Treadle, and no process of this project is at work"
-            return Wait(
-                kind="stalled", message=message, action=name, command=f"treadle resume {run.run_id}", due_ms=due
-            )
+            return Wait(kind="stalled", message=message, action=name, command=f"treadle resume {run.run_id}", due_ms=due)
 
 
 def _agent(run: RunView, action: ActionView, alive: Sequence[str]) -> Wait:

@@ -127,9 +127,7 @@ class RecordPayloads(CompositePayloadConverter):
     def __init__(self) -> None:
         """Made by Temporal, once per worker and client."""
         known = DefaultPayloadConverter.default_encoding_payload_converters
-        super().__init__(
-            *(RecordConverter() if isinstance(each, JSONPlainPayloadConverter) else each for each in known)
-        )
+        super().__init__(*(RecordConverter() if isinstance(each, JSONPlainPayloadConverter) else each for each in known))
 
 
 CONVERTER: Final = DataConverter(payload_converter_class=RecordPayloads)

@@ -207,9 +207,7 @@ class TemporalEngine:
         try:
             return await query
         except WorkflowQueryFailedError as error:
-            raise RequestError(
-                f"run {run_id} cannot be read: {error}", code="bug", hint="see the worker's log"
-            ) from error
+            raise RequestError(f"run {run_id} cannot be read: {error}", code="bug", hint="see the worker's log") from error
         except RPCError as error:
             if _is_gone(error):
                 raise _unknown_run(run_id) from error
@@ -225,9 +223,7 @@ class TemporalEngine:
         """Answer for a run that has ended: the reply that was stored for the request, else what the core says."""
         run_id = seen.state.run_id
         if letter.request is not None:
-            told = await self._query(
-                run_id, self._handle(run_id).query(RunShell.reply, letter.request, rpc_timeout=ANSWER_WITHIN)
-            )
+            told = await self._query(run_id, self._handle(run_id).query(RunShell.reply, letter.request, rpc_timeout=ANSWER_WITHIN))
             if told != Told():
                 return _reply(run_id, seen, told)
         return _reply(run_id, seen, Told(refusal=_refused_by_the_end(seen.definition, seen.state, letter.event)))
@@ -274,9 +270,7 @@ def _raise_unavailable(run_id: str, error: Exception) -> NoReturn:
     if isinstance(error.__cause__, asyncio.CancelledError):
         raise error.__cause__  # the SDK hides that it was we who did not want to wait any longer
     if isinstance(error, RPCError) and error.status is RPCStatusCode.FAILED_PRECONDITION:
-        raise _not_yet(
-            f"run {run_id} has had all the updates that one execution may have ({error}); it cannot go on"
-        ) from error
+        raise _not_yet(f"run {run_id} has had all the updates that one execution may have ({error}); it cannot go on") from error
     raise RequestError(
         f"run {run_id} was not answered for: {error}. Whether the request took place is not known.", code="storage_unavailable",
         hint="see that the server and a worker of the task queue run, then ask again: a repeated request is taken once",
@@ -284,9 +278,7 @@ def _raise_unavailable(run_id: str, error: Exception) -> NoReturn:
 
 
 def _unknown_run(run_id: str) -> RequestError:
-    return RequestError(
-        f"there is no run {run_id!r} here", code="unknown_run", hint="look into Temporal for the namespace's workflows"
-    )
+    return RequestError(f"there is no run {run_id!r} here", code="unknown_run", hint="look into Temporal for the namespace's workflows")
 
 
 def _not_yet(what: str) -> RequestError:

@@ -225,9 +225,7 @@ class RunShell:
 
     async def _breathe(self) -> None:
         """End the activation between two commits: Temporal gives up on one that computes for 2 s. A timer would take a whole second."""
-        await workflow.execute_local_activity(
-            BREATHE, start_to_close_timeout=duration(SHORT_MS), retry_policy=RetryPolicy()
-        )
+        await workflow.execute_local_activity(BREATHE, start_to_close_timeout=duration(SHORT_MS), retry_policy=RetryPolicy())
 
     async def _refused(self, why: str, code: str, *, park: bool) -> Told:
         """Leave the run where it was. What nobody outside can be told of, or can mend by asking otherwise, sets it aside."""
@@ -258,8 +256,7 @@ class RunShell:
         self._state = found.state
         first = len(self._events) + 1
         self._events += [
-            StoredEvent(seq=rev, rev=rev, run_id=found.state.run_id, event=each)
-            for rev, each in enumerate(found.events, first)
+            StoredEvent(seq=rev, rev=rev, run_id=found.state.run_id, event=each) for rev, each in enumerate(found.events, first)
         ]
         self._lease(found.state, event.at_ms)
         self._carry_out(found.state, found.commands)
@@ -275,9 +272,7 @@ class RunShell:
             except StopIteration as done:
                 return done.value
             if isinstance(wanted, NeedBlobs):
-                raise NotYetError(
-                    "a value that was set aside is needed, and the Temporal engine has no place for values"
-                )
+                raise NotYetError("a value that was set aside is needed, and the Temporal engine has no place for values")
             given = await self._called(wanted)
 
     async def _called(self, command: Evaluate) -> Called:
@@ -311,9 +306,7 @@ class RunShell:
         digest, told = found
         if digest != request.digest:
             message = "this request was answered before, with another body; the first one stands"
-            return Told(
-                refusal=Refusal(code="conflict", message=message, hint="look at the run; `fork` it to go another way")
-            )
+            return Told(refusal=Refusal(code="conflict", message=message, hint="look at the run; `fork` it to go another way"))
         return replace(told, claimed=told.claimed if self._is_open(told.claimed) else None, duplicate=True)
 
     def _is_open(self, action: str | None) -> bool:
@@ -321,9 +314,7 @@ class RunShell:
 
     def _as_told(self, found: Transition) -> Told:
         lease = self._leases.get(found.claimed) if found.claimed is not None else None
-        return Told(
-            refusal=found.refusal, claimed=found.claimed, lease_until_ms=lease.until_ms if lease is not None else None
-        )
+        return Told(refusal=found.refusal, claimed=found.claimed, lease_until_ms=lease.until_ms if lease is not None else None)
 
     def _is_over(self) -> bool:
         """Tell whether the workflow may end: the run has (or never began), and every caller has been answered."""
@@ -341,9 +332,7 @@ class RunShell:
                 self._leases.pop(action.id, None)
             elif held is None or (held.attempt, held.holder) != (action.attempt, action.holder):
                 until_ms = at_ms + self._begin.lease_ms
-                self._leases[action.id] = Lease(
-                    action=action.id, attempt=action.attempt, holder=action.holder, until_ms=until_ms
-                )
+                self._leases[action.id] = Lease(action=action.id, attempt=action.attempt, holder=action.holder, until_ms=until_ms)
 
     def _carry_out(self, state: RunState, commands: tuple[Command, ...]) -> None:
         for command in commands:
@@ -401,9 +390,7 @@ class RunShell:
             )  # fmt: skip
         except (ActivityError, asyncio.CancelledError) as error:
             if is_cancelled_exception(error):
-                return Answer(
-                    failure=Failure(error_class="failed", message=f"`{action.id}` was stopped", step=action.id)
-                )
+                return Answer(failure=Failure(error_class="failed", message=f"`{action.id}` was stopped", step=action.id))
             return Answer(lost=True)
 
     def _arm(self, state: RunState) -> None:
