@@ -78,6 +78,7 @@ def test_an_answer_that_does_not_fit_is_told_and_nothing_is_sent(make_project, a
     after = project.show(run)
     assert [a["id"] for a in after["actions"]] == [a["id"] for a in before["actions"]]
     assert after["actions"][0]["attempt"] == 1
+    assert after["actions"][0]["holder"] is None
 
 
 def test_who_cannot_do_a_step_says_so_and_it_fails_with_that_reason(make_project):

@@ -260,6 +260,8 @@ def test_answer_and_approve_ask_on_a_terminal(project):
     gate.type("what?")
     gate.until("answer y or n")
     gate.type("n")
+    gate.until("a note, if you like>")
+    gate.type("")
     assert gate.end() == 0
     assert project.show(run)["status"] == "failed"
 

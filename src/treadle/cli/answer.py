@@ -1,6 +1,7 @@
 """`treadle answer`: give a run what one of its open actions asks for, or say what became of one whose performer was lost."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import click
@@ -11,11 +12,11 @@ from treadle.cli.asking import Asker, LeftError, Said
 from treadle.cli.exits import WAITING
 from treadle.cli.frame import Frame, command, find_run, person, refused
 from treadle.cli.keyboard import Keyboard
-from treadle.cli.performing import asks_somebody, look, waits_for
+from treadle.cli.performing import asks_somebody, let_go, look, waits_for
 from treadle.cli.values import NotFittingError
 from treadle.compose import OpenProject
 from treadle.core.errors import Failure, RequestError
-from treadle.core.values import Json
+from treadle.core.values import Json, Value
 from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
 
@@ -113,16 +114,19 @@ async def _give(opened: OpenProject, view: RunView, action: ActionView, given: G
             code="not_unknown",
             hint="answer it, or leave out --done, --not-done, --failed",
         )
-    if given.cannot is not None:
-        await _take(opened, view, action, take_over=given.take_over)
-        failure = Failure(error_class="failed", message=given.cannot, step=action.id)
-        return await service.submit(run_id, action.id, action.attempt, who, failure=failure, token=action.channel, then_next=False)
+    # What is wrong with the answer is told before anything is taken: nobody else is kept from the action by it.
+    said = _read(replace(action, params=await _whole(opened, action)), given)
     held = await _take(opened, view, action, take_over=given.take_over)
-    said = await _value(held, given)
+    if said is None:
+        said = await _asked(opened, view, held)
     if said.kind == "park":
         return await service.park(run_id, who, said.text)
     failure = Failure(error_class="failed", message=said.text, step=held.id) if said.kind == "cannot" else None
     return await service.submit(run_id, held.id, held.attempt, who, value=said.value, failure=failure, token=held.channel, then_next=False)
+
+
+async def _whole(opened: OpenProject, action: ActionView) -> dict[str, Value]:
+    return {name: await opened.service.filled(value) for name, value in action.params.items()}
 
 
 async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given: Given) -> Offer | None:
@@ -165,8 +169,10 @@ async def _take(opened: OpenProject, view: RunView, action: ActionView, *, take_
     return offer.action
 
 
-async def _value(action: ActionView, given: Given) -> Said:
-    """Read the answer from the command line, or ask for it. Raises RequestError `bad_answer`."""
+def _read(action: ActionView, given: Given) -> Said | None:
+    """Read the answer from the command line; None where a person has to be asked. Raises RequestError `bad_answer`, `no_answer`."""
+    if given.cannot is not None:
+        return Said(kind="cannot", text=given.cannot)
     try:
         if given.json_text is not None:
             value: Json = values.read_json(given.json_text)
@@ -186,10 +192,18 @@ async def _value(action: ActionView, given: Given) -> Said:
         return Said(kind="value")
     if not screen.is_terminal():
         raise RequestError("there is no answer", code="no_answer", hint="give VALUE, --json-value, --file or --cannot")
+    return None
+
+
+async def _asked(opened: OpenProject, view: RunView, action: ActionView) -> Said:
+    """Ask at the terminal. Raises RequestError `no_answer` when the person leaves; the action is free again then."""
     try:
         return await Asker(Keyboard()).ask(action)
-    except LeftError:
-        raise RequestError("left without an answer", code="no_answer", hint=f"treadle answer RUN {action.id}") from None
+    except (LeftError, asyncio.CancelledError) as left:
+        await let_go(opened, view.run_id, action, person().name)
+        if isinstance(left, LeftError):
+            raise RequestError("left without an answer", code="no_answer", hint=f"treadle answer {view.run_id} {action.id}") from None
+        raise
 
 
 async def _told(frame: Frame, opened: OpenProject, action: ActionView, offer: Offer) -> int:

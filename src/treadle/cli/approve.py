@@ -1,13 +1,16 @@
 """`treadle approve`: show exactly what a run asks approval for, with its digest, and take a person's decision."""
 
+from dataclasses import replace
+
 import click
 from rich.text import Text
 
-from treadle.cli import asking, screen, values
+from treadle.cli import screen
 from treadle.cli.answer import tell_next
-from treadle.cli.exits import WAITING
+from treadle.cli.asking import Asker, LeftError, shown_thing
+from treadle.cli.exits import PARKED, WAITING
 from treadle.cli.frame import Frame, command, find_run, person, refused
-from treadle.cli.values import NotFittingError
+from treadle.cli.keyboard import Keyboard
 from treadle.compose import OpenProject
 from treadle.core.errors import RequestError
 from treadle.core.view import ActionView, RunView
@@ -37,13 +40,20 @@ async def approve(frame: Frame, named: str, action: str | None, *, yes: bool, re
         row = await find_run(opened.service, named)
         view = await opened.service.look(row.id)
         gate = _gate(view, action)
-        show = await opened.service.filled(gate.params.get("show"))
-        if not frame.json:
-            _show(gate, asking.shown_thing(show, gate.digest))
-        decided = _decided(yes=yes, reject=reject)
-        if decided is None:
+        gate = replace(gate, params={**gate.params, "show": await opened.service.filled(gate.params.get("show"))})
+        if yes or reject or not screen.is_terminal():
+            if not frame.json:
+                _show(gate)
+            _need_a_word(yes=yes, reject=reject)
+            return await _decide(frame, opened, view, gate, approved=yes, note=note)
+        try:
+            said = await Asker(Keyboard()).ask(gate)
+        except LeftError:
             return WAITING
-        return await _decide(frame, opened, view, gate, approved=decided, note=note)
+        if said.kind == "park":
+            await opened.service.park(view.run_id, person(), said.text)
+            return PARKED
+        return await _decide(frame, opened, view, gate, approved=said.kind == "approve", note=note or said.text)
 
 
 async def _decide(frame: Frame, opened: OpenProject, view: RunView, gate: ActionView, *, approved: bool, note: str) -> int:
@@ -65,27 +75,15 @@ def _gate(view: RunView, action: str | None) -> ActionView:
     raise RequestError("several approvals are open", code="which_action", hint=f"name one: {names}")
 
 
-def _show(gate: ActionView, thing: Text) -> None:
+def _show(gate: ActionView) -> None:
     screen.heading(Text.assemble(("to be approved: ", "cyan"), (gate.id, "bold cyan")))
     if gate.description:
         screen.say(screen.clean(gate.description), style="bright_black")
-    screen.say(thing)
+    screen.say(shown_thing(gate.params.get("show"), gate.digest))
 
 
-def _decided(*, yes: bool, reject: bool) -> bool | None:
-    if yes or reject:
-        return yes
-    if not screen.is_terminal():
+def _need_a_word(*, yes: bool, reject: bool) -> None:
+    if not (yes or reject):
         raise RequestError(
-            "nobody is there to decide",
-            code="no_decision",
-            hint="say --yes or --reject; what is shown above is what is decided",
+            "nobody is there to decide", code="no_decision", hint="say --yes or --reject; what is shown above is what is decided"
         )
-    while True:
-        try:
-            typed = input("approve? [y/n] ")
-            return values.read_yes(typed)
-        except NotFittingError as error:
-            screen.say(f"  {error}; Ctrl-C leaves it undecided", style="yellow")
-        except EOFError:
-            return None

@@ -265,6 +265,20 @@ class Asker:
             return typed
 
 
+async def confirm(question: str, *, default: bool) -> bool:
+    """Ask for yes or no; an empty answer is the default, the end of input is no. Ctrl-C gets through, as it would not while `input` waits."""
+    keyboard = Keyboard()
+    keyboard.forget()
+    while True:
+        typed = await keyboard.lines(f"{question} [{'Y/n' if default else 'y/N'}]: ")
+        if typed is None:
+            return False
+        try:
+            return values.read_yes(typed) if typed.strip() else default
+        except NotFittingError as error:
+            _complain(str(error))
+
+
 def _show(action: ActionView, where: str) -> None:
     title = {
         "prompt": "you are asked",

@@ -29,7 +29,7 @@ from rich.text import Text
 from treadle import trust
 from treadle.cli import demo_report, screen
 from treadle.cli.frame import Frame, command
-from treadle.cli.keyboard import restored
+from treadle.cli.keyboard import Keyboard, restored
 from treadle.compose import OpenProject, locate, open_project
 from treadle.core.errors import RequestError
 from treadle.core.state import ENDED
@@ -109,7 +109,7 @@ async def demo(frame: Frame, *, folder: Path | None, keep: bool, by_script: bool
     began = time.monotonic()
     with _place(folder) as place:
         stage = Stage(folder=place, by_script=True, quiet=frame.json)
-        stage.by_script = by_script or not screen.is_terminal() or frame.json or not _person_answers()
+        stage.by_script = by_script or not screen.is_terminal() or frame.json or not await _person_answers()
         _set_up(stage)
         with _trusted(stage):
             report = await _play(stage)
@@ -126,13 +126,13 @@ async def demo(frame: Frame, *, folder: Path | None, keep: bool, by_script: bool
     return 0 if report.ok else 1
 
 
-def _person_answers() -> bool:
+async def _person_answers() -> bool:
     screen.say(
         "No model is here: whoever sits at this terminal answers and does the delegated steps, or a script that was written for this does."
     )
     screen.say("At any question `s` lets the script answer that one.")
-    typed = click.prompt("Enter: you answer · s: the script answers everything", default="", show_default=False)
-    return typed.strip().lower() != "s"
+    typed = await Keyboard().lines("Enter: you answer · s: the script answers everything: ")
+    return (typed or "").strip().lower() != "s"
 
 
 async def _play(stage: Stage) -> demo_report.Report:

@@ -7,6 +7,7 @@ import click
 from rich.text import Text
 
 from treadle.cli import screen, shape
+from treadle.cli.asking import confirm
 from treadle.cli.frame import Frame, command, find_run, person, refused
 from treadle.cli.live import Show
 from treadle.cli.performing import Nobody, Watch, carry_on, look, waits_for
@@ -65,7 +66,7 @@ async def cancel(frame: Frame, named: str, *, reason: str, yes: bool, detach: bo
     """End RUN. What is open is asked to stop and has 10 seconds to answer; asked a second time, it ends at once."""
     async with frame.open(serve=not detach, what="cancel") as opened:
         row = await find_run(opened.service, named)
-        if not yes and screen.is_terminal() and not click.confirm(f"End {row.id} ({row.meta.workflow}, {row.status})?"):
+        if not yes and screen.is_terminal() and not await confirm(f"End {row.id} ({row.meta.workflow}, {row.status})?", default=False):
             return
         offer = await opened.service.cancel(row.id, person(), reason)
         if offer.refusal is None and not detach:

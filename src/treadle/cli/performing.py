@@ -262,7 +262,7 @@ class Person:
                 for task in (asking, gone, renewing):
                     task.cancel()
                 await asyncio.gather(asking, gone, renewing, return_exceptions=True)
-                await self._release(action)
+                await let_go(self._opened, self._run_id, action, self._who.name)
 
     async def _send(self, action: ActionView, said: Said) -> None:
         service, run_id, who = self._opened.service, self._run_id, self._who
@@ -300,11 +300,12 @@ class Person:
                 return
             await self._opened.service.changed(self._run_id, view.revision, LOOK_AGAIN_MS)
 
-    async def _release(self, action: ActionView) -> None:
-        """Let go of what was not answered, so that another may take it at once."""
-        now_ms = self._opened.clock.now_ms()
-        lease = Lease(action=action.id, attempt=action.attempt, holder=self._who.name, until_ms=now_ms)
-        await self._opened.storage.take(self._run_id, lease, now_ms)
+
+async def let_go(opened: OpenProject, run_id: str, action: ActionView, holder: str) -> None:
+    """Let go of what was not answered, so that another may take it at once. What is not held any more stays as it is."""
+    now_ms = opened.clock.now_ms()
+    lease = Lease(action=action.id, attempt=action.attempt, holder=holder, until_ms=now_ms)
+    await opened.storage.take(run_id, lease, now_ms)
 
 
 def asks_somebody(action: ActionView) -> bool:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from treadle.authoring.problems import DefinitionError, render
 from treadle.cli import screen, shape, values
-from treadle.cli.asking import Asker
+from treadle.cli.asking import Asker, confirm
 from treadle.cli.exits import WAITING, exit_code
 from treadle.cli.frame import Frame, command, person, refused
 from treadle.cli.keyboard import Keyboard
@@ -106,7 +106,7 @@ async def run(
         given = values.read_inputs(inputs, file, definition.main.inputs)
         opened.check_ready(definition)
         found = None if new else await _unfinished(opened, definition, given)
-        if found is not None and (resume or _wants_to_resume(found[1])):
+        if found is not None and (resume or await _wants_to_resume(found[1])):
             return await go_on(frame, opened, found[0].id, how, detach=detach)
         if resume:
             screen.errors().print("there is no unfinished run of this workflow with these inputs; a new one is started")
@@ -227,7 +227,7 @@ async def _unfinished(opened: OpenProject, definition: Definition, given: Mappin
     return None
 
 
-def _wants_to_resume(view: RunView) -> bool:
+async def _wants_to_resume(view: RunView) -> bool:
     """Ask on a terminal; elsewhere say that there is an unfinished run, and start a new one."""
     kept, _ = kept_and_open(view)
     about = f"{view.run_id} is unfinished ({view.status}, {len(kept)} of {len(view.steps)} steps kept), with the same inputs"
@@ -235,7 +235,7 @@ def _wants_to_resume(view: RunView) -> bool:
         screen.errors().print(f"{about}; a new run is started. `--resume` goes on with it, `--new` says that you know", soft_wrap=True)
         return False
     screen.say(f"{about}.")
-    return click.confirm("Go on with it?", default=True)
+    return await confirm("Go on with it?", default=True)
 
 
 def _tell_unused(how: How) -> None:

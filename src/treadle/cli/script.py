@@ -22,14 +22,13 @@ from typing import Final, Literal, cast
 from treadle.cli import values
 from treadle.cli.asking import Said
 from treadle.cli.frame import refused
-from treadle.cli.performing import LOOK_AGAIN_MS, Acks, PassedBy, asks_somebody, is_over
+from treadle.cli.performing import LOOK_AGAIN_MS, Acks, PassedBy, asks_somebody, is_over, let_go
 from treadle.compose import OpenProject
 from treadle.core.errors import Failure, RequestError
 from treadle.core.events import Caller
 from treadle.core.values import Json
 from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
-from treadle.ports import Lease
 
 FORM: Final = """\
 A script
@@ -259,7 +258,7 @@ class ScriptPerformer:
         try:
             entry = self._script.entry(action)
         except RequestError:
-            await self._let_go(action, by)
+            await let_go(self._opened, self._run_id, action, by.name)
             raise
         given = entry.answer()
         if entry.verb == "hold":
@@ -279,11 +278,6 @@ class ScriptPerformer:
         while held:
             await asyncio.sleep(service.lease_ms / 3000)
             held = await service.heartbeat(self._run_id, action.id, action.attempt, by.name) is not None
-
-    async def _let_go(self, action: ActionView, by: Caller) -> None:
-        now_ms = self._opened.clock.now_ms()
-        lease = Lease(action=action.id, attempt=action.attempt, holder=by.name, until_ms=now_ms)
-        await self._opened.storage.take(self._run_id, lease, now_ms)
 
     def _received(self, what: str, offer: Offer, action: ActionView, value: Json = None) -> None:
         """Write an acknowledged reply down; a refused answer ends the script, which cannot mend it."""
