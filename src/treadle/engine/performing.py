@@ -137,10 +137,10 @@ class Performing:
             action = record.state.actions.get(action_id)
             if action is None or action.attempt != attempt or record.state.parked is not None:
                 return
-            answer = await self._done(key, work, self._call(record.definition, run_id, action))
+            answer = await self._done(work, self._call(record.definition, run_id, action))
             await self._answer(key, answer)
 
-    async def _done(self, key: Key, work: _Work, call: ActionCall) -> Answer:
+    async def _done(self, work: _Work, call: ActionCall) -> Answer:
         """Have it done; a process that closes says nothing, so that its lease lapses and another one goes on."""
         if work.stopped:
             return _stopped(call.action)
