@@ -121,3 +121,23 @@ def test_a_run_that_another_process_moved_is_seen_as_it_is(child, tmp_path):
 
     run = asyncio.run(drive())
     assert (run.status, run.result) == ("completed", "done")
+
+
+@pytest.mark.kill
+def test_a_long_action_keeps_its_lease_and_is_left_alone(child, tmp_path):
+    definition = workflow(tool("call", parameters=joined(hold=True)))
+
+    async def drive():
+        async with looking(tmp_path) as service:
+            for server in (child("serve"), child("serve")):
+                server.told()
+            run_id = (await service.start(definition, {}, AGENT, RunMeta(workflow="case"))).run.run_id
+            ends = set()
+            while len(ends) < 5:  # the lease was lengthened several times: it would have lapsed long ago
+                ends |= {lease.until_ms for lease in (await service.engine.snapshot(run_id)).leases}
+                await asyncio.sleep(0.01)
+            (tmp_path / "go").touch()
+            return await until(service, run_id, has_ended)
+
+    assert asyncio.run(drive()).status == "completed"
+    assert len(lines(tmp_path)) == 1
