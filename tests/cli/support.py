@@ -20,7 +20,7 @@ from treadle.compose import locate, open_project
 
 TREADLE = [sys.executable, "-m", "treadle.cli.main"]
 LEDGER = Path(__file__).with_name("ledger.py")
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 _CONTROL = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
 
 ASK = """\

@@ -29,7 +29,7 @@ def test_without_a_terminal_the_script_is_at_work_and_the_proof_holds(project, t
     report = done.json
     assert report["ok"] is True
     assert report["status"] == "completed"
-    assert report["seconds"] < 20
+    assert report["seconds"] < 50  # 4 to 6 s on a machine with nothing else to do
     assert report["killed"]["revision"] > 0
     with pytest.raises(ProcessLookupError):
         os.kill(report["killed"]["pid"], 0)
@@ -74,13 +74,13 @@ def test_a_person_at_a_terminal_is_asked_and_may_let_the_script_answer(project):
     terminal.until("you are asked: gather-requirements")
     terminal.until("> ")
     terminal.type("s")
-    for number in (0, 1):
-        terminal.until(f"to be done: research-phase[{number}]/read-sources")
+    for _ in range(2):  # in the order in which the searches come back
+        terminal.until("to be done: research-phase[")
         terminal.until("> ")
         terminal.type("s")
     terminal.until("was killed with SIGKILL")
     terminal.until("kept:     gather-requirements, generate-research-tasks")
-    for name in ("research-phase[2]/", "research-phase[3]/", "research-phase[4]/", "create-plan", "review-plan"):
+    for name in ("research-phase[", "research-phase[", "research-phase[", "create-plan", "review-plan"):
         terminal.until(f"to be done: {name}")
         terminal.until("> ")
         terminal.type("s")
