@@ -72,6 +72,8 @@ class Drawing:
         state = {name: rng.choice((0, 1, None)) for name in FIELDS} | dict.fromkeys(self.lists)
         output = {"output": "{{ state }}"} if rng.random() < 0.5 else {}
         main = {"inputs": {"n": {"type": "integer", "default": 3}}, "initial_state": state, **output}
+        if rng.random() < 0.15:
+            main["state_schema"] = {"f0": {"type": ["integer", "null"]}}
         return Drawn(workflow(*steps, tasks=tasks, **main), self.lists)
 
     # Lists of steps. `scope` is "run", "task" or "round": the body of rounds that run side by side, which may not write.

@@ -14,6 +14,7 @@ from tests.sim.store import LEASE_MS, ConflictError, Reply, Store
 from tests.sim.worker import CrashError, Worker, carry
 from treadle.core import codec, limits
 from treadle.core.commands import Decision
+from treadle.core.definition import Definition
 from treadle.core.errors import Failure, TreadleError
 from treadle.core.events import (
     ActionAnswered,
@@ -257,7 +258,9 @@ class Sim:
     def _check_deeply(self, state: RunState) -> None:
         """Fold the log, twice over each event, and through the codec; look at every state on the way."""
         folded: RunState | None = None
-        definition = self.drawn.definition
+        definition = codec.loads(Definition, codec.dumps(self.drawn.definition))
+        if definition != self.drawn.definition:
+            raise Violation("codec", "a definition does not come back from its bytes as it was")
         for event in self.store.log:
             before = codec.dumps(folded)
             one, two = (carry(definition, folded, event, self.store.blobs, {}) for _ in range(2))

@@ -5,7 +5,7 @@ is never less than the encoded size. Only when it passes the limit is the state 
 values are set aside until a quarter is free again. Measuring costs as much as the state is large, once per quarter of a mebibyte written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from treadle.core import limits
@@ -43,6 +43,14 @@ def fill(value: Value, read: Callable[[str], Value]) -> Value:
             return {key: fill(item, read) for key, item in value.items()}
         case _:
             return value
+
+
+def in_pieces(parts: Sequence[tuple[Value, ...] | BlobRef], count: int, set_aside: Callable[[Value], BlobRef]) -> Value:
+    """Give a list of `count` items; a large one in pieces that are set aside, so that an index reads only what it needs."""
+    whole = [value for part in parts if not isinstance(part, BlobRef) for value in part]
+    if len(whole) == count and size_of(whole) <= limits.BLOB_BYTES_MIN:
+        return whole
+    return Chunks(parts=tuple(part if isinstance(part, BlobRef) else set_aside(list(part)) for part in parts), length=count)
 
 
 def make_room(state: RunState, set_aside: dict[str, bytes]) -> RunState:

@@ -3,16 +3,16 @@
 A step's fields are rendered once (ruling 6). Until the results of registered functions are there it stays `opening` and is visited again.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from treadle.core import limits, settle
-from treadle.core.aside import RULES, size_of
+from treadle.core.aside import RULES, in_pieces, size_of
 from treadle.core.bind import bind_inputs, single_required
 from treadle.core.commands import Perform
 from treadle.core.definition import Approve, Condition, Delegate, Foreach, McpCall, Prompt, Return, SetState, Step, Task
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
+from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, branch_token
 from treadle.core.render import NeedCallError, Renderer, RenderFailedError
 from treadle.core.state import ActionState, Fan, Frame, ListNode, StepNode
@@ -176,22 +176,13 @@ def _foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> N
     empty = tuple((None,) * min(CHUNK_ITEMS, count - first) for first in range(0, count, CHUNK_ITEMS))
     if isinstance(items, list):
         pieces = [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)]
-        items = _in_chunks(draft, pieces, count)
+        items = in_pieces(pieces, count, draft.set_value_aside)
+        draft.size_bytes += size_of(items)
     fan = Fan(items=items, count=count, parts=empty)
     node = replace(node, phase="block", results=(), fan=fan)
     draft.put(node)
     draft.note("items_found", node.path, count=count)
     draft.look_at(node.path)
-
-
-def _in_chunks(draft: Draft, parts: Sequence[tuple[Value, ...] | BlobRef], count: int) -> Value:
-    """Give a list; a large one in pieces that are set aside, so that an index reads only what it needs (ruling 10)."""
-    whole = [value for part in parts if not isinstance(part, BlobRef) for value in part]
-    if len(whole) == count and (size := size_of(whole)) <= limits.BLOB_BYTES_MIN:
-        draft.size_bytes += size
-        return whole
-    references = tuple(part if isinstance(part, BlobRef) else draft.set_value_aside(list(part)) for part in parts)
-    return Chunks(parts=references, length=count)
 
 
 # Rounds of a foreach
@@ -203,7 +194,7 @@ def _go_on_with_rounds(draft: Draft, node: StepNode, fan: Fan) -> None:
         raise InvariantViolationError(f"{node.path!r} is no foreach")
     if fan.next_index == fan.count and fan.open_count == 0:
         draft.degraded = draft.degraded or bool(fan.errors or fan.error_parts)
-        settle.finish_step(draft, node, _in_chunks(draft, fan.parts, fan.count))
+        settle.finish_step(draft, node, in_pieces(fan.parts, fan.count, draft.set_value_aside))
         return
     width = 1 if spec.sequential else spec.max_parallel
     room = limits.OPEN_ITEMS_MAX - sum(1 for frame in draft.frames.values() if frame.index is not None)
@@ -236,7 +227,12 @@ def _item(draft: Draft, items: Value, index: int) -> Value:
     if isinstance(items, Chunks):
         number, index = divmod(index, CHUNK_ITEMS)
         part = items.parts[number]
-        items = draft.read_blob(part.digest) if isinstance(part, BlobRef) else list(part)
+        if isinstance(part, BlobRef) and part.digest not in draft.blobs:
+            # Small pieces are asked for ahead: each question costs the transition from its beginning.
+            ahead = [piece for piece in items.parts[number + 1 : number + limits.PIECES_AHEAD] if isinstance(piece, BlobRef)]
+            small = [piece.digest for piece in ahead if piece.size_bytes <= limits.STATE_BYTES_MAX]
+            raise NeedBlobsError(tuple(name for name in (part.digest, *small) if name not in draft.blobs))
+        items = draft.blobs[part.digest] if isinstance(part, BlobRef) else list(part)
     if not isinstance(items, list):
         raise InvariantViolationError("the items of a foreach are no list any more")
     return items[index]
