@@ -4,7 +4,7 @@ import pytest
 
 from tests.core.build import approve, call, condition, delegate, foreach, prompt, put, ret, task, workflow
 from tests.core.clauses import clause
-from tests.core.play import Play
+from tests.core.play import ANNA, ME, Play
 from treadle.core import codec, limits
 from treadle.core.advance import advance
 from treadle.core.commands import NeedBlobs
@@ -198,6 +198,17 @@ def test_items_that_were_set_aside_are_read_piece_by_piece():
         assert play.state.actions[f"each[{n}]/d"].params["instructions"] == n
         play.done(f"each[{n}]/d")
     play.ended_properly()
+
+
+@clause("S21")
+@pytest.mark.parametrize("width, at_once", [(700, 4), (20_000, 1)])
+def test_small_pieces_of_the_items_are_asked_for_ahead(width, at_once):
+    items = [{"n": n, "pad": "-" * width} for n in range(500)]
+    play = Play(workflow(foreach("each", "{{ inputs.rows }}", do=[delegate("d")], max_parallel=101), inputs={"rows": {}}), started=False)
+    first = advance(play.definition, None, RunStarted(at_ms=0, run_id="r", seed="s", inputs={"rows": items}, by=ANNA))
+    by_itself = advance(play.definition, first.state, ActionAnswered(at_ms=0, action="each[0]/d", attempt=1, holder="me", by=ME))
+    assert isinstance(by_itself, NeedBlobs)
+    assert len(by_itself.digests) == at_once
 
 
 @clause("S21", "S24")

@@ -30,6 +30,17 @@ def test_a_gate_is_bound_to_the_digest_of_what_it_shows():
 
 
 @clause("S60")
+def test_the_digest_is_of_the_whole_also_where_parts_were_set_aside():
+    large = "x" * 70_000
+    play = Play(workflow(approve("gate", ["{{ inputs.text }}", "{{ inputs.text ~ '!' }}"]), inputs={"text": {}}), text=large)
+    action = play.state.actions["gate"]
+    assert action.digest == digest(canonical([large, large + "!"]))
+    assert len(str(action.params["show"])) < 1_000
+    assert play.decide("gate", approved=True).status == "completed"
+    play.ended_properly()
+
+
+@clause("S60")
 @pytest.mark.parametrize("by", [ME, SERVER, Caller(kind="headless", name="h"), Caller(kind="agent", name="anna", assurance="local")])
 def test_only_people_decide(by):
     play = Play(workflow(approve("gate")))

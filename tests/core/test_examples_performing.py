@@ -445,6 +445,7 @@ def test_an_answer_closes_one_action_and_claims_the_next_in_one_transition():
     play.ended_properly()
 
 
+@clause("S71")
 def test_a_long_message_is_cut_in_the_state_and_whole_in_the_log():
     play = Play(workflow(delegate("d", on_error="continue"), prompt("p", "{{ steps.d.error.message | length }}"))).claim("d")
     failure = Failure(error_class="failed", message="x" * 100_000, step="d")

@@ -372,6 +372,7 @@ def test_nested_loops_see_their_own_item_and_named_ones_of_both():
     assert play.result == [[[10, 10, 1, 0], [20, 20, 1, 1]]]
 
 
+@clause("S72")
 def test_a_definition_whose_tasks_go_round_or_unfold_without_end_is_refused():
     child = task(foreach("f", [1], task="t"), inputs={"it": {"required": True}})
     with pytest.raises(RequestError) as circle:
