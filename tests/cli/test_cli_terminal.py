@@ -74,18 +74,22 @@ def test_answers_that_do_not_fit_are_asked_again_with_the_fault(make_project):
     assert "1  tea" in terminal.until("> ")
     terminal.type("wine")
     terminal.until("choose one of 1 to 2")
+    terminal.until("> ")
     terminal.type("1")
     terminal.until("[y/n]")
     terminal.type("perhaps")
     terminal.until("answer y or n")
+    terminal.until("[y/n]")
     terminal.type("y")
     terminal.until("name> ")
     terminal.type("Ann")
     terminal.until("age [7]> ")
     terminal.type("")
     terminal.until('{"n":0}')
+    terminal.until("> ")
     terminal.type('{"n": "many"}')
     terminal.until("n: ")
+    terminal.until("> ")
     terminal.type('{"n":')
     terminal.until("…")
     terminal.type("3}")
@@ -99,7 +103,8 @@ def test_a_step_that_cannot_be_done_is_said_so(make_project):
     terminal = project.terminal("run", "one")
     terminal.until("> ")
     terminal.type("/?")
-    terminal.until("/cannot REASON")
+    terminal.until("//…")
+    terminal.until("> ")
     terminal.type("/cannot no network here")
     assert terminal.end() == 1
     assert project.show()["failure"]["message"] == "no network here"
@@ -206,10 +211,10 @@ def test_a_killed_terminal_loses_nothing_and_the_next_one_goes_on(make_project):
     again = project.terminal("resume", "last")
     assert "kept:     nothing" in again.until("Look at two")
     again.until("> ")
-    for thing in ("b", "c"):
-        again.type(json.dumps({"seen": thing}))
-        if thing == "b":
-            again.until("Look at three")
+    again.type(json.dumps({"seen": "b"}))
+    again.until("Look at three")
+    again.until("> ")
+    again.type(json.dumps({"seen": "c"}))
     assert again.end() == 0
     assert sorted(project.noted()) == ["a", "b", "c"]
     assert project.show()["result"] == ["a", "b", "c"]
@@ -259,6 +264,7 @@ def test_answer_and_approve_ask_on_a_terminal(project):
     assert "tea" in gate.until("approve? [y/n]")
     gate.type("what?")
     gate.until("answer y or n")
+    gate.until("[y/n]")
     gate.type("n")
     gate.until("a note, if you like>")
     gate.type("")
