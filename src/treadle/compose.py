@@ -205,12 +205,14 @@ async def open_project(
         if not serve:
             yield opened
             return
-        mark = stack.enter_context(presence.Presence(opened.live_dir, opened.holder, what=what, serves=serve))
+        stack.enter_context(presence.Presence(opened.live_dir, opened.holder, what=what, serves=serve))
         await _take_over(opened)
-        async with _beside(opened):
-            yield opened
-        await opened.let_go(opened.holder)
-        mark.leave()
+        try:
+            async with _beside(opened):
+                yield opened
+        finally:
+            # Before the mark goes: without it nobody would look for what was held.
+            await opened.let_go(opened.holder)
 
 
 def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog | None = None) -> "Loaded":

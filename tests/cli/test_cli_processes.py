@@ -103,3 +103,13 @@ def test_doctor_and_why_name_the_processes_at_work(make_project):
     project.ledger.with_name("ledger.txt.go").touch()
     child.communicate()
     assert child.returncode == 0
+
+
+def test_what_performers_held_is_free_again_when_their_process_ends(make_project):
+    project = make_project(work=WORK).with_ledger()
+    script = project.write("s.yaml", '- {match: "each[0]/look", hold: true}\n- {match: "each[1]/look", hold: true}\n')
+    done = project.treadle("run", "work", "--script", str(script))
+    assert done.code == 3
+    assert "each[2]/look" in done.err
+    assert [action["holder"] for action in project.show()["actions"]] == [None, None, None]
+    assert presence.living(project.folder / ".treadle" / "live") == []
