@@ -112,6 +112,20 @@ def test_the_third_lapse_is_a_failure_and_no_retry():
     assert (play.refused, play.status, play.state.failure.error_class) == ("performer_lost", "failed", "performer_lost")
 
 
+@clause("S45", "S68")
+def test_a_lapse_too_many_closes_its_siblings_and_none_of_them_is_claimed_meanwhile():
+    """Found by the simulator, seed 3038592: the claim that met the third lapse went on to a sibling that it had just stopped."""
+    play = Play(workflow(foreach("each", [0, 1], do=[delegate("d")]), prompt("never")))
+    play.claim("each[0]/d").claim("each[1]/d", by=OTHER)
+    for name in ("b", "c"):
+        play.claim("each[0]/d", by=Caller(kind="agent", name=name), lapsed=["each[0]/d"])
+    play.claim(by=Caller(kind="agent", name="last"), lapsed=["each[0]/d", "each[1]/d"])
+    assert (play.claimed, play.refused) == (None, None)
+    assert {a.id: (a.status, a.holder) for a in play.state.actions.values()} == {"each[1]/d": ("stopping", "other")}
+    assert play.answer("each[1]/d", by=OTHER).refused == "stopped"
+    play.ended_properly()
+
+
 @clause("S46")
 def test_take_over_fences_the_holder_off():
     play = Play(workflow(delegate("d"), prompt("next")))

@@ -24,7 +24,8 @@ def claim_next(draft: Draft, event: ActionClaimed) -> None:
     held = [a for a in mine if a.status == "claimed" and a.holder == claim.holder]
     takeable = [a for a in mine if a.status == "claimed" and _may_take(a, claim)]
     for action in held[:1] or [*(a for a in mine if a.status == "open"), *takeable]:
-        claim_action(draft, action, event)
+        if draft.actions.get(action.id) is action:  # a lapse too many of one may have closed another
+            claim_action(draft, action, event)
         if draft.claimed is not None:
             break
     draft.refusal = None  # that nothing is there for it is not the caller's fault
