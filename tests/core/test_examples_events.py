@@ -7,7 +7,7 @@ import pytest
 
 from tests.core.build import call, condition, delegate, foreach, prompt, put, ret, task, without, workflow
 from tests.core.clauses import clause
-from tests.core.play import ANNA, SERVER, Play
+from tests.core.play import ANNA, OTHER, SERVER, Play
 from treadle.core import codec, limits
 from treadle.core.advance import advance, fold, resume
 from treadle.core.commands import CloseRun, Evaluate, Perform, StopAction
@@ -34,6 +34,19 @@ def test_an_event_that_changes_nothing_is_not_stored():
         assert refused.decision.changed is False
         assert refused.decision.state is state
     assert [type(event) for event in play.log] == [RunStarted]
+
+
+@clause("S2")
+def test_what_only_time_did_is_not_taken_for_the_events_own_doing():
+    """Found by the simulator, seed 5094228: the refusal of a foreign answer was kept as the reply to that attempt, and its holder got `conflict`."""
+    play = Play(workflow(foreach("each", [0, 1], do=[delegate("d", within_ms=1_000, on_error="continue"), delegate("e")], max_parallel=2)))
+    play.done("each[0]/d").claim("each[0]/e")
+    assert (play.claimed, play.decision.absorbed) == ("each[0]/e", True)
+    play.now_ms += 1_000
+    play.answer("each[0]/e", "not mine", by=OTHER)
+    assert (play.refused, play.decision.changed, play.decision.absorbed) == ("foreign", True, False)
+    assert play.kinds[0] == "timer_fired"
+    assert play.answer("each[0]/e", "mine").decision.absorbed is True
 
 
 @clause("S3")

@@ -39,6 +39,7 @@ SMALL = {
     "OPEN_ITEMS_MAX": (1, 3),
     "STATE_BYTES_MAX": (6_000, 1 << 20),
 }
+DEEDS_MAX = 4_000  # the largest definitions that are drawn need about 1,500
 T0 = 1_800_000_000_000
 ANNA = Caller(kind="human", name="anna", assurance="local")
 BERT = Caller(kind="human", name="bert", assurance="relayed")
@@ -195,7 +196,7 @@ class Sim:
         self.workers[0].start_again(snapshot=False)
         if self.workers[0].state != self.state:
             raise Violation("fold", "the log does not fold to the state")
-        for _ in range(400):
+        for _ in range(DEEDS_MAX):
             if self.state.ended:
                 return
             if not self._one_good_deed():

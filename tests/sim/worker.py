@@ -92,7 +92,8 @@ class Worker:
             self.border("before the commit")
             try:
                 events = [event for _, event, _ in batch.steps]
-                store.commit(self.revision, events, batch.state, batch.blobs, request, batch.reply, now_ms)
+                kept = request if batch.steps[0][2].absorbed else None  # a reply to what only time did is not kept
+                store.commit(self.revision, events, batch.state, batch.blobs, kept, batch.reply, now_ms)
             except StaleError:
                 self.catch_up()
                 continue

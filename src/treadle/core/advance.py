@@ -46,7 +46,9 @@ def advance(definition: Definition, state: RunState | None, event: Event, blobs:
     try:
         fire_due(draft)
         settle(draft, visit)
+        passed, draft.changed = draft.changed, False
         _absorb(draft, event)
+        draft.absorbed, draft.changed = draft.changed, draft.changed or passed
         settle(draft, visit)
         if then is not None and draft.refusal is None and draft.parked is None:
             claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))

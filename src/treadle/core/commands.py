@@ -70,12 +70,14 @@ class Blob:
 class Decision:
     """The whole answer of `advance`.
 
-    `changed` false means that there is nothing to store. `refusal` goes to the caller, also when something was stored.
+    `changed` false means that there is nothing to store. `refusal` goes to the caller, also when something was stored. `absorbed` tells whether
+    the event itself did something, and not only the time that had passed: only then is the reply kept for a repeated request.
     `claimed` is the action that the caller now holds. `more` asks the shell to commit and feed `Continued`.
     """
 
     state: RunState
     changed: bool
+    absorbed: bool = False
     commands: tuple[Command, ...] = ()
     notes: tuple[Note, ...] = ()
     blobs: tuple[Blob, ...] = ()

@@ -39,7 +39,7 @@ class Draft:
         self.set_aside: dict[str, bytes] = {}
         self.refusal: Refusal | None = None
         self.claimed: str | None = None
-        self.changed = False
+        self.changed, self.absorbed = False, False
 
     def decision(self) -> Decision:
         """Freeze the draft."""
@@ -54,7 +54,7 @@ class Draft:
                 self.park(reason, "treadle")
                 state = replace(state, parked=self.parked, size_bytes=state.size_bytes + limits.ENTRY_BYTES)
         return Decision(
-            state=state, changed=True, commands=tuple(self.commands), notes=tuple(self.notes),
+            state=state, changed=True, absorbed=self.absorbed, commands=tuple(self.commands), notes=tuple(self.notes),
             blobs=tuple(Blob(digest=d, body=b) for d, b in self.set_aside.items()), refusal=self.refusal,
             claimed=self.claimed, more=bool(state.agenda) and state.parked is None,
         )  # fmt: skip
