@@ -154,7 +154,7 @@ class Terminal:
         self.screen = pyte.HistoryScreen(columns, rows, history=2000)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
-        self._typed_at = 0
+        self._seen = 0
         self.child = pexpect.spawn(command[0], command[1:], cwd=str(folder), env=environment, dimensions=(rows, columns), echo=True)
         self.child.delaybeforesend = None
 
@@ -165,19 +165,20 @@ class Terminal:
         return "\n".join(line.rstrip() for line in [*above, *self.screen.display])
 
     @property
-    def since(self) -> str:
-        """What was written since something was last typed, without colours and moves of the cursor."""
-        return _CONTROL.sub(b"", self.raw[self._typed_at :]).decode(errors="replace").replace("\r\n", "\n")
+    def _written(self) -> str:
+        """All that was written, without colours and moves of the cursor."""
+        return _CONTROL.sub(b"", self.raw).decode(errors="replace").replace("\r\n", "\n")
 
     def until(self, wanted: str, within_s: float = PATIENCE_S) -> str:
-        """Wait for a text that was written since something was last typed; gives all that was shown."""
+        """Wait for a text that comes after the last one that was waited for, and after what was typed; gives all that was shown."""
         ends = time.monotonic() + within_s
-        while wanted not in self.since:
+        while (found := self._written.find(wanted, self._seen)) < 0:
             self._read(max(0.0, ends - time.monotonic()), wanted)
+        self._seen = found + len(wanted)
         return self.text
 
     def type(self, line: str) -> None:
-        self._typed_at = len(self.raw)
+        self._seen = len(self._written)
         self.child.send(line + "\r")
 
     def interrupt(self) -> None:
