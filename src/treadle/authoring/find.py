@@ -15,12 +15,12 @@ from typing import Final, Literal
 
 from treadle.authoring.check import check
 from treadle.authoring.closure import Closure
-from treadle.authoring.freeze import freeze
+from treadle.authoring.freeze import Part, freeze
 from treadle.authoring.nodes import Document, Mapping, Scalar
 from treadle.authoring.parse import parse
 from treadle.authoring.problems import DefinitionError, Problem, did_you_mean, has_errors, listed, ordered
 from treadle.authoring.tree import FileTree, NotYet
-from treadle.authoring.yaml_reader import read_file, read_text
+from treadle.authoring.yaml_reader import read_bytes, read_file, read_text
 from treadle.config.project import Project
 from treadle.core.codec import digest_of
 from treadle.core.definition import Definition
@@ -82,7 +82,8 @@ class Listed:
 class Loaded:
     """A workflow as loaded. `definition` and `digest` are there when it has no errors and uses nothing that is still to be built.
 
-    `sources` maps each file that has problems or tasks to its text, for `problems.render`.
+    `sources` maps each file that has problems or tasks to its text, for `problems.render`. `parts` are the main part and every task that it
+    leads to; `tool_effects` is what the configuration said when it was loaded.
     """
 
     name: str
@@ -97,6 +98,8 @@ class Loaded:
     source_digest: str
     tree: FileTree
     sources: Map[str, str]
+    parts: tuple[Part, ...]
+    tool_effects: Map[str, str]
 
     def require(self) -> Definition:
         """Give the definition. Raises DefinitionError with every problem, RequestError `not_yet` or `impossible_gate`."""
@@ -168,9 +171,7 @@ def load(
 
     `tool_effects` says, by `server.tool`, what tools do as the configuration confirms it.
     """
-    finder = Finder(project, paths, user_home, tool_effects)
-    entry = finder.entry(name_or_path)
-    return finder.load(entry, finder.document(entry))
+    return Finder(project, paths, user_home, tool_effects).load_named(name_or_path)
 
 
 def load_text(project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None) -> Loaded:
@@ -297,7 +298,18 @@ class Finder:
             source_path=entry.path, origin=entry.origin, shown=entry.shown, problems=problems, not_yet=tuple(not_yet),
             source_text=text, source_digest="sha256:" + hashlib.sha256(text.encode()).hexdigest(), tree=tree,
             sources={found.document.source.file: found.document.source.text for found in trees},
+            parts=(main, *parts), tool_effects=self.tool_effects,
         )  # fmt: skip
+
+    def load_named(self, name_or_path: str | Path) -> Loaded:
+        """Find a file and load it; raises as `entry` does."""
+        entry = self.entry(name_or_path)
+        return self.load(entry, self.document(entry))
+
+    def load_bytes(self, data: bytes, shown: str) -> Loaded:
+        """Load the content of a file that is not where the others are."""
+        entry = Entry(name="", path=self.project.root / shown, origin="path", shown=shown, place=self.project.root)
+        return self.load(entry, read_bytes(data, shown))
 
     def listed(self, entry: Entry) -> Listed:
         """Describe a file for a list."""
