@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "cancel": Entry("moving:cancel", "End a run"),
     "trust": Entry("trusting:trust", "Look at the code a project would run, and allow it"),
     "functions": Entry("functions:functions", "List the functions that workflows can call"),
+    "eval": Entry("eval:evaluate", "Try an expression, or a text with templates, on data of yours"),
     "doctor": Entry("doctor:doctor", "Check file, locks, servers, clock and disk for real"),
     "mcp": Entry("serving:mcp", "Serve agents over MCP (stdio)"),
     "server": Entry("serving:server", "Serve a tool over MCP (stdio): memory, web"),
