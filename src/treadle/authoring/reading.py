@@ -10,6 +10,7 @@ from treadle.authoring import kinds as k
 from treadle.authoring.blanks import has_invisible
 from treadle.authoring.expressions import has_template
 from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of
+from treadle.authoring.old_names import field_meant
 from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.templates import Templates, is_single
 from treadle.authoring.tree import NotYet, StepTree, TaskTree, Use
@@ -72,7 +73,7 @@ class Reader:
             spec = table.get(name)
             if spec is None:
                 if name not in also:
-                    self._unknown(name, node, table, what)
+                    self._unknown(name, node, table, what, owner)
                     self._break(owner)
                 continue
             owner.places[name] = child
@@ -92,8 +93,9 @@ class Reader:
         if isinstance(owner, StepTree):
             owner.broken = True
 
-    def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str) -> None:
-        hint = did_you_mean(name, table) or f"fields: {listed(table, most=60)}"
+    def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str, owner: Owner) -> None:
+        meant = field_meant(name, owner.type if isinstance(owner, StepTree) else "", table)
+        hint = f"did you mean `{meant}`?" if meant else did_you_mean(name, table) or f"fields: {listed(table, most=60)}"
         self.error("unknown_field", node.keys[name], f"{what} has no field `{name}`", hint)
 
     def value(self, kind: k.Kind, node: Node, owner: Owner, name: str) -> object:
