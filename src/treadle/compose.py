@@ -10,7 +10,7 @@ trusted: the pool asks before each start of a server, the registry before each e
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -217,6 +217,11 @@ async def open_project(
 
 def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog | None = None) -> "Loaded":
     """Load a workflow without opening the project's store; see `OpenProject.load`."""
+    return load_workflows(settings, [name_or_path], servers)[0]
+
+
+def load_workflows(settings: Settings, wanted: Iterable[str | Path | bytes], servers: Catalog | None = None) -> "list[Loaded]":
+    """Load several workflows, each file of the project read once; bytes are a file's content that came from standard input."""
     # The YAML reader and Jinja's parser: a run that goes on needs neither.
     from treadle.authoring import find
 
@@ -225,7 +230,8 @@ def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog
         for spec in (servers or settings.servers()).specs.values()
         for tool, effect in spec.effects.items()
     }
-    return find.load(settings.project, name_or_path, paths=_paths(settings), user_home=Path.home(), tool_effects=effects)
+    finder = find.Finder(settings.project, _paths(settings), Path.home(), effects)
+    return [finder.load_bytes(each, "<stdin>") if isinstance(each, bytes) else finder.load_named(each) for each in wanted]
 
 
 def list_workflows(settings: Settings) -> "list[Listed]":

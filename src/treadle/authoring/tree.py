@@ -74,7 +74,7 @@ class TaskTree:
         return found if isinstance(found, list) else []
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotYet:
     """A feature that this file uses and nothing carries out yet (ruling 62)."""
 
