@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "init": Entry("init:init", "Make a directory a project: settings, ignore rule, servers for agents"),
     "list": Entry("workflows:list_workflows", "List the workflows that can be run here"),
     "validate": Entry("workflows:validate", "Check a workflow, or a folder of them; runs nothing"),
+    "describe": Entry("describe:describe", "Say what a workflow wants, does and may cost; starts nothing"),
     "run": Entry("run:run", "Start a workflow and carry it on in this terminal"),
     "answer": Entry("answer:answer", "Answer a question or a delegated step of a run"),
     "approve": Entry("approve:approve", "Decide what a run asks approval for"),
