@@ -56,7 +56,6 @@ TOP = {
     "finally": "[{prompt: hi}]",
     "undo_on": "[failed]",
     "limits": "{max_items: 5}",
-    "secrets": "[TOKEN]",
     "trigger": "{every: day}",
 }
 
@@ -104,10 +103,6 @@ def test_a_field_of_the_file_that_is_not_built_is_checked_and_refused_by_name(na
 
 def test_a_budget_of_a_task_is_refused_by_name() -> None:
     assert not_yet(workflow("{foreach: [1], task: t}", "tasks: {t: {budget: {calls: 1}, steps: [{prompt: hi}]}}\n")) == ["`budget`"]
-
-
-def test_secrets_in_an_expression_are_refused_by_name() -> None:
-    assert not_yet(workflow("{mcp_call: a.b, parameters: {t: '{{ secrets.TOKEN }}'}}")) == ["secrets"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from treadle.authoring.nodes import Mapping, Node, Sequence
 from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.reads import Read, place_of, reads_of
 from treadle.authoring.scopes import Scope, Site
-from treadle.authoring.tree import FileTree, NotYet, StepTree, Use, walk
+from treadle.authoring.tree import FileTree, StepTree, Use, walk
 from treadle.core.errors import CLASSES
 from treadle.core.expr.regex import regex_of
 from treadle.core.expr.regex_syntax import RegexError
@@ -217,8 +217,6 @@ class _Checker:
             self.read_error("unknown_name", read, use, f"a step has {listed(STEP_KEYS)}, and no `{read.keys[1]}`", hint)
 
     def _secret(self, read: Read, use: Use, site: Site) -> None:
-        if not any(f.feature == "secrets" for f in self.tree.not_yet):
-            self.tree.not_yet.append(NotYet(feature="secrets", path=use.node.path, line=use.node.line, file=self.source.file))
         listed_secrets = self.tree.fields.get("secrets")
         if not _takes_secrets(site.step, use):
             fields = "parameters, headers, json, body, env"
@@ -226,6 +224,9 @@ class _Checker:
         elif isinstance(listed_secrets, list) and read.keys and read.keys[0] not in listed_secrets:
             hint = did_you_mean(read.keys[0], listed_secrets) or "add it there"
             self.read_error("undeclared_secret", read, use, f"`secrets:` at the top does not name `{read.keys[0]}`", hint)
+        elif site.step is not None and site.step.fields.get("performer", "server") != "server":
+            message = "the step is handed to an agent, which would see the secret"
+            self.read_error("secret_for_agent", read, use, message, "write `performer: server`, or let the agent's own tool hold the secret")
 
     # State
 

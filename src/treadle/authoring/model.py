@@ -297,7 +297,7 @@ FILE: Final[dict[str, k.Field]] = {
         "max_items": _field(k.Whole(minimum=1), "items of a foreach"),
         "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression"),
     }), "own limits, below the engine's", later=True),
-    "secrets": _field(k.ListOf(kind=k.Text(what="the name of a secret", pattern=k.NAME)), "secrets that are used", later=True),
+    "secrets": _field(k.ListOf(kind=k.Text(what="the name of a secret", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)), "secrets that are used; where it stands it names all"),
     "trigger": _field(k.Anything(), "what starts it by itself", later=True),
 }
 # Names that other systems use for the same thing: what a newcomer may have meant.

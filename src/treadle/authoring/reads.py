@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from treadle.authoring.nodes import Node, Scalar, scalars
 from treadle.authoring.places import Source
-from treadle.authoring.templates import SECRETS_STAND_IN
 from treadle.authoring.tree import Use
 
 
@@ -31,7 +30,7 @@ def reads_of(use: Use) -> Iterator[Read]:
     for text in use.expr.reads:
         is_open = text.endswith("[*]")
         root, *keys = text.removesuffix("[*]").split(".")
-        yield Read("secrets" if root == SECRETS_STAND_IN else root, tuple(keys), is_open)
+        yield Read(root, tuple(keys), is_open)
 
 
 def place_of(read: Read, use: Use, source: Source) -> Node:

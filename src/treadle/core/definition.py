@@ -161,7 +161,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A frozen workflow with the closure of its tasks. `functions` pins name to version; `semantics` is in `semantics.py`."""
+    """A frozen workflow with the closure of its tasks. `functions` pins name to version; `semantics` is in `semantics.py`.
+
+    `secrets` are the names of those that some step is given, sorted.
+    """
 
     name: str
     main: Task
@@ -171,6 +174,7 @@ class Definition:
     description: str = ""
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
     functions: dict[str, str] = field(default_factory=dict[str, str])
+    secrets: tuple[str, ...] = ()
     index: "Index" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
