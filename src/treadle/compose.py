@@ -230,7 +230,7 @@ def load_workflows(settings: Settings, wanted: Iterable[str | Path | bytes], ser
         for spec in (servers or settings.servers()).specs.values()
         for tool, effect in spec.effects.items()
     }
-    finder = find.Finder(settings.project, _paths(settings), Path.home(), effects)
+    finder = find.Finder(settings.project, _paths(settings), Path.home(), effects, settings.people)
     return [finder.load_bytes(each, "<stdin>") if isinstance(each, bytes) else finder.load_named(each) for each in wanted]
 
 
@@ -239,7 +239,7 @@ def list_workflows(settings: Settings) -> "list[Listed]":
     # As above.
     from treadle.authoring import find
 
-    return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home())
+    return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home(), people=settings.people)
 
 
 def branch_of(root: Path) -> str:
