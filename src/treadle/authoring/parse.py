@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from treadle.authoring import model
 from treadle.authoring.kinds import StepType
 from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence
+from treadle.authoring.old_names import field_meant
 from treadle.authoring.problems import did_you_mean, listed, nearest
 from treadle.authoring.reading import Owner, Reader
 from treadle.authoring.tree import FileTree, NotYet, StepTree, TaskTree
@@ -164,7 +165,10 @@ class _Parser(Reader):
         return written, ""
 
     def _two_types(self, node: Mapping, key: str, main: str) -> None:
-        hint = "to run a step only sometimes, write `when`" if key == "if" else "make two steps of it"
+        old = field_meant(key, main, model.TYPES[main].fields) if main in model.TYPES else ""
+        hint = f"did you mean `{old}`?" if old else "make two steps of it"
+        if key == "if" and not old:
+            hint = "to run a step only sometimes, write `when`"
         self.error("two_types", node.keys[key], f"`{key}` makes this step a second type beside `{main}`", hint)
 
     def _no_type(self, node: Mapping) -> None:
