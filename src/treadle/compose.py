@@ -34,7 +34,7 @@ from treadle.engine.storage import Storage
 from treadle.ports import RunQuery
 
 if TYPE_CHECKING:
-    from treadle.authoring.find import Listed, Loaded
+    from treadle.authoring.find import Finder, Listed, Loaded
     from treadle.mcpio.client.outcome import ToolOutcome
     from treadle.mcpio.client.pool import ServerPool
 
@@ -222,6 +222,12 @@ def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog
 
 def load_workflows(settings: Settings, wanted: Iterable[str | Path | bytes], servers: Catalog | None = None) -> "list[Loaded]":
     """Load several workflows, each file of the project read once; bytes are a file's content that came from standard input."""
+    finder = workflow_finder(settings, servers)
+    return [finder.load_bytes(each, "<stdin>") if isinstance(each, bytes) else finder.load_named(each) for each in wanted]
+
+
+def workflow_finder(settings: Settings, servers: Catalog | None = None) -> "Finder":
+    """Give what finds, reads and checks the workflows of a project."""
     # The YAML reader and Jinja's parser: a run that goes on needs neither.
     from treadle.authoring import find
 
@@ -230,8 +236,7 @@ def load_workflows(settings: Settings, wanted: Iterable[str | Path | bytes], ser
         for spec in (servers or settings.servers()).specs.values()
         for tool, effect in spec.effects.items()
     }
-    finder = find.Finder(settings.project, _paths(settings), Path.home(), effects, settings.people)
-    return [finder.load_bytes(each, "<stdin>") if isinstance(each, bytes) else finder.load_named(each) for each in wanted]
+    return find.Finder(settings.project, _paths(settings), Path.home(), effects, settings.people)
 
 
 def list_workflows(settings: Settings) -> "list[Listed]":

@@ -14,7 +14,7 @@ from treadle.authoring.find import Loaded
 from treadle.authoring.problems import Problem, has_errors, ordered, report
 from treadle.authoring.tree import NotYet
 from treadle.authoring.yaml_reader import FILE_BYTES_MAX
-from treadle.cli import screen
+from treadle.cli import mending, screen
 from treadle.cli.frame import Frame, command
 from treadle.cli.problems import show
 from treadle.compose import list_workflows as listed_workflows
@@ -57,31 +57,40 @@ def list_workflows(frame: Frame) -> None:
 @command(
     examples=(
         "treadle validate workflows/\ntreadle validate planning:interactive\ntreadle validate review.yaml deploy.yaml --strict\n"
-        "treadle validate - < review.yaml"
+        "treadle validate - < review.yaml\ntreadle validate workflows/ --diff\ntreadle validate workflows/ --fix"
     ),
     keys=(
         "ok, problems [{code, severity, file, line, column, path, message, suggestion}], not_yet [{feature, path, line, file}], files, "
-        "skipped [file]"
+        "skipped [file]; with --fix or --diff also fixed [{code, file, line, column, before, after}] and diff"
     ),
 )
 @click.argument("what", metavar="FILE|DIR|NAME|-...", nargs=-1, required=True)
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--quiet", "-q", is_flag=True, help="One line per problem, and nothing where there is none.")
 @click.option("--all", "everything", is_flag=True, help=f"Show more than the first {SHOWN_MAX} problems.")
-def validate(frame: Frame, what: tuple[str, ...], *, strict: bool, quiet: bool, everything: bool) -> int:
+@click.option("--fix", is_flag=True, help="Mend what has one certain remedy, in the files; then tell what is left.")
+@click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
+def validate(frame: Frame, what: tuple[str, ...], *, strict: bool, quiet: bool, everything: bool, fix: bool, diff: bool) -> int:
     """Check workflows: files, every workflow below a folder, names, or `-` for standard input. Exit code 1 where something is wrong.
 
     Each fault is shown with its line and what to do. Nothing of the project is executed.
     """
     found = _targets(what)
+    mended = mending.mend_all(frame.settings, found.targets, write=not diff) if fix or diff else []
     loaded = load_workflows(frame.settings, found.targets)
     problems = ordered(problem for each in loaded for problem in each.problems)
     failed = has_errors(problems, strict=strict)
     if frame.json:
         not_yet = [{"feature": n.feature, "path": n.path, "line": n.line, "file": n.file} for n in _not_yet(loaded)]
         files = [each.shown for each in loaded]
-        frame.print_json({**report(problems, strict=strict), "not_yet": not_yet, "files": files, "skipped": found.skipped})
+        also = mending.as_json(mended) if fix or diff else {}
+        frame.print_json({**report(problems, strict=strict), "not_yet": not_yet, "files": files, "skipped": found.skipped, **also})
         return int(failed)
+    if diff:
+        mending.show_difference(mended)
+        return int(failed)
+    if fix and not quiet:
+        mending.show_fixed(mended)
     shown = problems if everything else problems[:SHOWN_MAX]
     if quiet:
         for problem in shown:
