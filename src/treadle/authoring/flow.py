@@ -6,10 +6,8 @@ skips, one backward adds nothing that the first visit did not know. What is wron
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
-
-from treadle.authoring.nodes import Node
 from treadle.authoring.reads import Read, reads_of
+from treadle.authoring.reporter import Reporter
 from treadle.authoring.scopes import Scope
 from treadle.authoring.tree import StepTree, Use
 
@@ -20,22 +18,6 @@ class Known:
 
     written: frozenset[str]
     ran: frozenset[str]
-
-
-class Reporter(Protocol):
-    """Takes what is found."""
-
-    def place_of(self, read: Read, use: Use) -> Node:
-        """Find where a read stands."""
-        ...
-
-    def warning(self, code: str, node: Node, message: str, suggestion: str = "") -> None:
-        """Record a warning at a node."""
-        ...
-
-    def error(self, code: str, node: Node, message: str, suggestion: str = "") -> None:
-        """Record an error at a node."""
-        ...
 
 
 def check(scope: Scope, reporter: Reporter) -> None:

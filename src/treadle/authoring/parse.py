@@ -41,7 +41,9 @@ class _Parser(Reader):
     def file(self) -> FileTree:
         root = self.document.root
         main = TaskTree(name="", node=root if isinstance(root, Mapping) else Mapping(1, 1, 0))
-        tree = FileTree(document=self.document, name="", main=main, problems=self.problems, not_yet=self.not_yet)
+        tree = FileTree(
+            document=self.document, name="", main=main, problems=self.problems, not_yet=self.not_yet, visible=self.templates.infos
+        )
         if not isinstance(root, Mapping):
             if root is not None:
                 self.error("not_a_workflow", root, "a workflow file is a map with `name` and `steps`")

@@ -28,6 +28,7 @@ class Templates:
     def __init__(self, source: Source, functions: Map[str, FunctionInfo], problems: list[Problem]) -> None:
         """Report into `problems`."""
         self.source = source
+        self.infos = functions
         self.functions = {name: (info.version, info.pure) for name, info in functions.items()}
         self.problems = problems
         # Files repeat themselves: the same field is read again and again. Faults are not kept, each is told where it stands.
