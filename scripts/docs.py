@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts import docs_language
+from scripts import docs_expressions, docs_language
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(?P<open><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end generated -->)", re.DOTALL)
@@ -59,7 +59,12 @@ def layers() -> str:
     return fenced("\n  ↓\n".join(re.sub(r"[()]", "", layer) for layer in contract["layers"]))
 
 
-GENERATORS: dict[str, Callable[[], str]] = {"dev-help": dev_help, "command-help": command_help, "layers": layers}
+GENERATORS: dict[str, Callable[[], str]] = {
+    "dev-help": dev_help,
+    "command-help": command_help,
+    "layers": layers,
+    **docs_expressions.GENERATORS,
+}
 GENERATORS |= docs_language.generators()
 
 
