@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from treadle.config import forms, people, servers, tables
+from treadle.config import forms, people, secrets, servers, tables
 from treadle.config.forms import Form
 from treadle.config.origin import ConfigError, Origin, Problem, did_you_mean
 from treadle.config.people import People
@@ -63,7 +63,7 @@ KEYS: Final[tuple[Key, ...]] = (
 )
 # fmt: on
 # Tables of a kind, one per name.
-TABLE_KINDS: Final[dict[str, TableKind]] = {kind.name: kind for kind in (servers.TABLES, people.TABLES)}
+TABLE_KINDS: Final[dict[str, TableKind]] = {kind.name: kind for kind in (servers.TABLES, people.TABLES, secrets.TABLES)}
 _BY_NAME: Final = {key.name: key for key in KEYS}
 _TABLES: Final = tuple(dict.fromkeys(key.name.split(".")[0] for key in KEYS))
 
@@ -88,6 +88,7 @@ class Settings:
     web_search_site: str
     server_tables: Mapping[str, Mapping[str, Any]] = field(repr=False)
     people: People
+    secrets: Mapping[str, secrets.Source]
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...] = ()
 
@@ -120,6 +121,8 @@ def load(project: Project, *, environ: Mapping[str, str], flags: Mapping[str, ob
     named = _from_file(project, take, problems)
     everybody, faults = people.read(named["people"], project.config_file.name)
     problems += faults
+    in_file, faults = secrets.declared(named["secrets"], project.config_file.name)
+    problems += faults
     for key in KEYS:
         variable = next((name for name in key.variables if environ.get(name)), None)
         if variable is not None:
@@ -130,7 +133,10 @@ def load(project: Project, *, environ: Mapping[str, str], flags: Mapping[str, ob
             take(_BY_NAME[name], value, Origin(kind="flag", where=flag), flag)
     if problems:
         raise ConfigError(problems)
-    return Settings(project=project, server_tables=named["servers"], people=everybody, origins=origins, warnings=_strays(environ), **values)
+    return Settings(
+        project=project, server_tables=named["servers"], people=everybody, secrets=in_file, origins=origins,
+        warnings=_strays(environ), **values,
+    )  # fmt: skip
 
 
 def _from_file(

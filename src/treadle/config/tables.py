@@ -22,7 +22,7 @@ class TableKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableKind:
-    """A kind of table. A table whose name `names` does not match is told with `code` and `names_are`."""
+    """A kind of table. A table whose name `names` does not match is told with `code` and `names_are`; `no_table` is said of other values."""
 
     name: str
     doc: str
@@ -30,6 +30,7 @@ class TableKind:
     code: str
     names: re.Pattern[str]
     names_are: str
+    no_table: str = ""
 
 
 def table_key(field: str, form: Form, doc: str, example: str) -> TableKey:
@@ -40,7 +41,10 @@ def table_key(field: str, form: Form, doc: str, example: str) -> TableKey:
 def read(
     kind: TableKind, tables: Mapping[str, Any], file: str, lines: Mapping[tuple[str, ...], int]
 ) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
-    """Check the tables of a kind; give the values by name and field, `line` among them, and every fault."""
+    """Check the tables of a kind; give the values by name and field, and every fault.
+
+    Among the values are `line`, of the table, and `places`: where each field was written.
+    """
     found: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     for name, table in tables.items():
@@ -50,13 +54,17 @@ def read(
             line = line_of(dict(lines), (*here, key) if key else here)
             problems.append(Problem(code=code, message=message, file=file, line=line, suggestion=suggestion))
 
+        if not isinstance(table, dict) and kind.no_table:
+            fault(kind.code, f"{kind.name}.{name}: {kind.no_table}")
+            continue
         if not isinstance(table, dict):
             fault(kind.code, f"[{kind.name}] has tables, one per name, and no key {name!r}", "", f"write [{kind.name}.{name}]")
             continue
         if not kind.names.fullmatch(name):
             fault(kind.code, f"[{kind.name}.{name}]: {kind.names_are}")
             continue
-        values: dict[str, Any] = {"line": line_of(dict(lines), here)}
+        places: dict[str, str] = {}
+        values: dict[str, Any] = {"line": line_of(dict(lines), here), "places": places}
         for key, value in table.items():
             if key not in kind.keys:
                 hint = did_you_mean(key, kind.keys) or f"keys: {', '.join(kind.keys)}"
@@ -64,6 +72,7 @@ def read(
                 continue
             try:
                 values[kind.keys[key].field] = kind.keys[key].form.read(value)
+                places[kind.keys[key].field] = f"{file}:{line_of(dict(lines), (*here, key))}"
             except ValueError as error:
                 fault("bad_value", f"{kind.name}.{name}.{key} {error}", key)
         found[name] = values
