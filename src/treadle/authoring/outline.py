@@ -112,7 +112,7 @@ class Outline:
             return
         self.entered[task.key] = address
         label = f"each item ({task.key or task.file.name})"
-        yield Below(suffix="[]", label=label, kind="round", steps=tuple(task.task.steps), part=task, task=task.key)
+        yield Below(suffix="[]", label=label, kind="round", steps=tuple(task.task.steps), part=task, task=task.key or task.file.name)
 
     def effect(self, step: StepTree) -> str:
         """Give what a step may do to the world (ruling 20); empty for blocks, whose steps say it."""
