@@ -86,7 +86,7 @@ SHARED: Final[dict[str, k.Field]] = {
     "inputs": _field(k.MapOf(kind=k.Anything(), count_min=0), "inputs of the run"),
     "user": _field(k.Text(what="the name of a person"), "who starts the run, answers and decides", default="tester"),
     "clock": _field(k.Text(what="an instant with its zone"), "when the run starts; the clock stands until an answer takes time or nothing else is left to do", default="2026-01-01T00:00:00Z"),
-    "answers": _field(k.ListOf(kind=ENTRY), "what performers, people and tools answer: the first entry that matches is used, a case's own before the shared ones"),
+    "answers": _field(k.Either(kinds=(k.ListOf(kind=ENTRY), k.MapOf(kind=k.Anything()))), "what performers, people and tools answer: the first entry that matches is used, a case's own before the shared ones"),
     "signals": _field(k.ListOf(kind=k.Record(fields={
         "name": _field(k.Text(what="the name of a signal", pattern=k.ID), "which signal", required=True),
         "payload": _field(k.Anything(), "what it carries"),
