@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from treadle import functions, presence, trust
+from treadle import functions, log, presence, trust
 from treadle.actions.runner import Runner
 from treadle.clock import SystemClock
 from treadle.config import project as projects
+from treadle.config import secrets as secret_sources
 from treadle.config import settings as configuration
+from treadle.config.secrets import Secrets
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
 from treadle.core.definition import Definition, McpCall, walk
@@ -59,6 +61,7 @@ class OpenProject:
     registry: functions.Registry
     trust: trust.TrustStore
     pool: "LazyPool"
+    secrets: Secrets
     clock: SystemClock
     holder: str
     serves: bool
@@ -85,7 +88,7 @@ class OpenProject:
         return list_workflows(self.settings)
 
     def check_ready(self, definition: Definition) -> None:
-        """Raise RequestError if a run would meet a server that is not configured, or code that is not trusted.
+        """Raise RequestError if a run would meet a server that is not configured, code that is not trusted, or a secret without a value.
 
         Told before anything is started: in the middle of a run it would cost what was done until then.
         """
@@ -93,6 +96,7 @@ class OpenProject:
         for server in _servers_called(definition):
             may_start(self.servers.get(server))
         self._check_functions(definition)
+        self.secrets.check(definition.secrets)
 
     def performers(self) -> list[presence.Present]:
         """List the living processes that perform server steps of this project."""
@@ -149,9 +153,9 @@ class OpenProject:
 class LazyPool:
     """The pool of MCP servers, made at the first call: the SDK takes half a second to import."""
 
-    def __init__(self, settings: Settings, store: trust.TrustStore, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, store: trust.TrustStore, environ: Mapping[str, str], secrets: Secrets) -> None:
         """Start nothing."""
-        self._settings, self._store, self._environ = settings, store, environ
+        self._settings, self._store, self._environ, self._secrets = settings, store, environ, secrets
         self._pool: ServerPool | None = None
         self._making = asyncio.Lock()
 
@@ -185,7 +189,8 @@ class LazyPool:
             timeout_ms=has.mcp_timeout_ms, start_timeout_ms=has.mcp_start_timeout_ms, idle_stop_ms=has.mcp_idle_stop_ms,
             line_bytes_max=has.mcp_line_bytes_max, output_bytes_max=has.mcp_output_bytes_max,
         )  # fmt: skip
-        return ServerPool(has.servers(), settings, allow=trust.gate(self._store, has.project))
+        self._secrets.expect_in_logs()
+        return ServerPool(has.servers(), settings, allow=trust.gate(self._store, has.project), redactor=self._secrets.redactor)
 
 
 @contextlib.asynccontextmanager
@@ -200,6 +205,7 @@ async def open_project(
     """
     opened = _wire(settings, serve=serve, environ=environ or {}, what=what, create=create, accept_loss=accept_loss)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(log.scrubbed(opened.secrets.redactor.text))
         stack.push_async_callback(opened.engine.close)
         stack.push_async_callback(opened.pool.close)
         if not serve:
@@ -247,6 +253,11 @@ def list_workflows(settings: Settings) -> "list[Listed]":
     return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home(), people=settings.people)
 
 
+def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Secrets:
+    """Give the project's secrets without opening its store; reads none of them."""
+    return Secrets(settings.project, settings.secrets, secret_sources.user_store(settings.project), environ)
+
+
 def branch_of(root: Path) -> str:
     """Give the git branch that a directory is on; empty outside of git or on no branch. Git is not started for this."""
     for top in (root, *root.parents):
@@ -266,14 +277,15 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     project, clock, holder = settings.project, SystemClock(), presence.new_holder(what)
     store = trust.user_store()
     registry = functions.Registry(functions.catalog(project), project, store)
-    pool = LazyPool(settings, store, environ)
+    secrets = secrets_of(settings, environ)
+    pool = LazyPool(settings, store, environ, secrets)
     path = project.store_dir / FILE
     storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
-    runner = Runner(pool) if serve else None
+    runner = Runner(pool, secrets) if serve else None
     engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
     return OpenProject(
         settings=settings, storage=storage, engine=engine, service=Service(engine, clock), registry=registry, trust=store,
-        pool=pool, clock=clock, holder=holder, serves=serve,
+        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve,
     )  # fmt: skip
 
 

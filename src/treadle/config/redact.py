@@ -17,8 +17,9 @@ from urllib.parse import quote, quote_plus
 from treadle.config.secret import Secret
 from treadle.core.values import Json, encode
 
-# Of a text that was cut, so many characters of a value may stay.
+# Before the sign of a cut so many characters of a value count as its beginning; at a text's end, where nothing says that it was cut, more.
 BEGINNING_CHARS: Final = 4
+BEGINNING_AT_END_CHARS: Final = 8
 _LINE_CHARS_MIN: Final = 6
 _CUT: Final = "…"
 
@@ -57,8 +58,10 @@ class Redactor:
         """Take whole forms out of a message, and the beginning of one where it was cut short."""
         if not self._forms:
             return text
-        pieces = self.exact(text).split(_CUT)
-        return _CUT.join(map(self._without_beginning, pieces))
+        *cut, last = self.exact(text).split(_CUT)
+        return _CUT.join(
+            [*(self._without_beginning(piece, BEGINNING_CHARS) for piece in cut), self._without_beginning(last, BEGINNING_AT_END_CHARS)]
+        )
 
     def value(self, value: Json) -> Json:
         """Take whole forms out of every text in a value, keys too; the same object where there is none."""
@@ -78,14 +81,13 @@ class Redactor:
         name = dict(self._forms).get(encode(value)) if isinstance(value, int | float) else None
         return value if name is None else _mark(name)
 
-    def _without_beginning(self, text: str) -> str:
+    def _without_beginning(self, text: str, least: int) -> str:
         for form, name in self._forms:
-            tail_at = max(0, len(text) - len(form) + 1)
-            at = text.find(form[:BEGINNING_CHARS], tail_at)
-            while at >= 0:
+            at = text.find(form[:least], max(0, len(text) - len(form) + 1))
+            while at >= 0 and len(form) > least:
                 if form.startswith(text[at:]):
                     return text[:at] + _mark(name)
-                at = text.find(form[:BEGINNING_CHARS], at + 1)
+                at = text.find(form[:least], at + 1)
         return text
 
 

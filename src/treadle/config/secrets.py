@@ -75,15 +75,16 @@ class Source:
         return {"env": f"variable {self.where}", "file": f"file {self.where}", "keyring": f"keyring {self.where}"}[self.kind]
 
 
-def declared(tables: Mapping[str, Mapping[str, Any]], file: str) -> tuple[dict[str, Source], list[Problem]]:
-    """Take what `[secrets]` says, by name; every fault with its line."""
+def declared(tables: Mapping[str, Mapping[str, Any]], file: str, told: Iterable[Problem]) -> tuple[dict[str, Source], list[Problem]]:
+    """Take what `[secrets]` says, by name; every fault with its line, but of those that are `told` already."""
     found: dict[str, Source] = {}
     problems: list[Problem] = []
+    faulty = {(problem.file, problem.line) for problem in told}
     for name, values in tables.items():
         kinds = [kind for kind in KINDS if kind in values]
         if len(kinds) == 1:
             found[name] = Source(name=name, kind=kinds[0], where=values[kinds[0]], origin=f"{file}:{values['line']}")
-        elif kinds or len(values) == 1:
+        elif (file, values["line"]) not in faulty:
             said = f"has {' and '.join(kinds)}" if kinds else "says nothing"
             message = f"secrets.{name} {said}; it has one of env, file, keyring"
             problems.append(Problem(code="bad_secret", message=message, file=file, line=values["line"]))

@@ -121,7 +121,7 @@ def load(project: Project, *, environ: Mapping[str, str], flags: Mapping[str, ob
     named = _from_file(project, take, problems)
     everybody, faults = people.read(named["people"], project.config_file.name)
     problems += faults
-    in_file, faults = secrets.declared(named["secrets"], project.config_file.name)
+    in_file, faults = secrets.declared(named["secrets"], project.config_file.name, problems)
     problems += faults
     for key in KEYS:
         variable = next((name for name in key.variables if environ.get(name)), None)
