@@ -317,7 +317,10 @@ def outside_needs_state(ground: Ground, problem: Problem) -> Mend | None:
     spot = ground.paths.get(f"{step}.needs_state") if step and found else None
     if spot is None or found is None or not isinstance(spot.node, Sequence) or not ground.written(spot.node):
         return None
-    items, name = spot.node.items, ground.quoted(found[1]) if ground.is_json else found[1]
+    items = spot.node.items
+    # Whole fields where the list names whole fields.
+    name = found[1] if any(isinstance(item, Scalar) and "." in item.text for item in items) else found[1].split(".")[0]
+    name = ground.quoted(name) if ground.is_json else name
     if ground.is_flow(spot.node):
         end = items[-1].end if items else spot.node.start + 1
         return Mend(edits=(Edit(end, end, f", {name}" if items else name),), uncovers=NOTHING)

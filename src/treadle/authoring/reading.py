@@ -255,9 +255,7 @@ class Reader:
     def _flag(self, node: Scalar, name: str) -> bool:
         if isinstance(node.value, bool):
             return node.value
-        meant = _OTHER_FLAGS.get(node.text.lower(), node.text.lower() if node.text.lower() in {"true", "false"} else "")
-        hint = f"write `{meant}`, without quotes" if meant else ""
-        raise self.unread("wrong_type", node, f"`{name}` is `true` or `false`, not {k.form_of(node.value)}", hint)
+        raise self.unread("wrong_type", node, f"`{name}` is `true` or `false`, not {k.form_of(node.value)}", _flag_hint(node))
 
     def _whole(self, kind: k.Whole, node: Scalar, name: str) -> int:
         if not isinstance(node.value, int) or isinstance(node.value, bool):
@@ -414,7 +412,8 @@ class Reader:
             )
         required = data.get("required")
         if required is not None and not isinstance(required, bool | list):
-            raise self.unread("wrong_type", node.entries["required"], f"`required` of `{name}` is `true` or `false`")
+            written = node.entries["required"]
+            raise self.unread("wrong_type", written, f"`required` of `{name}` is `true` or `false`", _flag_hint(written))
         plain = {key: value for key, value in data.items() if key != "default" and not (key == "required" and isinstance(value, bool))}
         for key in plain:
             if key in _OLD_RULES:
@@ -481,6 +480,12 @@ def _wanted(kind: k.Text | k.Words | k.Duration | k.Flag | k.Whole | k.Amount) -
             return "a whole number"
         case k.Amount():
             return "an amount"
+
+
+def _flag_hint(node: Node) -> str:
+    text = node.text.lower() if isinstance(node, Scalar) else ""
+    meant = _OTHER_FLAGS.get(text, text if text in {"true", "false"} else "")
+    return f"write `{meant}`, without quotes" if meant else ""
 
 
 def _name_hint(text: str, kind: k.Text) -> str:
