@@ -48,13 +48,14 @@ TABLES: Final = TableKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """One person: `name` stands in workflows, `account` is what the operating system says."""
+    """One person: `name` stands in workflows, `account` is what the operating system says. `places` says where each field was written."""
 
     name: str
     account: str
     full_name: str = ""
     roles: tuple[str, ...] = ()
     line: int = 0
+    places: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

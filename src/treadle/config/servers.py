@@ -44,7 +44,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
-    """One server as it is written. Times and sizes of None mean the project's general ones."""
+    """One server as it is written. Times and sizes of None mean the project's general ones.
+
+    `places` says where a field was written, if elsewhere than at `file` and `line`.
+    """
 
     name: str
     file: str
@@ -64,6 +67,7 @@ class ServerSpec:
     effects: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
     annotations_confirmed: bool = False
     idempotency_key: Mapping[str, str] = field(default_factory=dict[str, str])
+    places: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
 
     @property
     def argv(self) -> tuple[str, ...]:
