@@ -258,6 +258,18 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Secrets:
     return Secrets(settings.project, settings.secrets, secret_sources.user_store(settings.project), environ)
 
 
+def secrets_used(settings: Settings) -> dict[str, list[str]]:
+    """Give the names of the secrets that workflows use, each with the workflows that do; executes nothing."""
+    found: dict[str, list[str]] = {}
+    for row in list_workflows(settings):
+        # As above.
+        from treadle.authoring.reads import secrets_read
+
+        for name in secrets_read(load_workflow(settings, row.path).tree):
+            found.setdefault(name, []).append(row.name)
+    return found
+
+
 def branch_of(root: Path) -> str:
     """Give the git branch that a directory is on; empty outside of git or on no branch. Git is not started for this."""
     for top in (root, *root.parents):

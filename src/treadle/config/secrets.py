@@ -6,6 +6,7 @@ nowhere else; `Redactor` learns of it at that moment. Values are text of 6 to 32
 they are to be taken out of logs. One line end at the end belongs to the file or the typing, not to the value.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -99,13 +100,12 @@ class Secrets:
         self._project, self._in_file, self.store, self._environ = project, in_file, store, environ
         self.redactor = Redactor()
 
-    def sources(self) -> dict[str, Source]:
-        """Give every secret that is set, by name. Raises RequestError for an entry that cannot be read."""
-        names = {*self._in_file, *(entry.name for entry in self.store.entries())}
-        return {name: source for name in sorted(names) if (source := self.source(name)) is not None}
+    def names(self) -> list[str]:
+        """Give the name of every secret that is set, here or in the file."""
+        return sorted({*self._in_file, *self.store.names()})
 
     def source(self, name: str) -> Source | None:
-        """Say where a secret is found; None where nobody said."""
+        """Say where a secret is found; None where nobody said. Raises RequestError for an entry that cannot be read."""
         in_file, entry = self._in_file.get(name), self.store.entry(name) if NAME.fullmatch(name) else None
         if entry is None:
             return in_file
@@ -138,12 +138,11 @@ class Secrets:
 
     def expect_in_logs(self) -> None:
         """Learn the values that can be read without asking anybody, before a server is started that may have them too."""
-        for source in self.sources().values():
-            if source.kind in {"value", "env"}:
-                try:
-                    self.get(source.name)
-                except RequestError:
-                    continue  # told when it is used
+        for name in self.names():
+            with contextlib.suppress(RequestError):  # told when it is used
+                source = self.source(name)
+                if source is not None and source.kind in {"value", "env"}:
+                    self.get(name)
 
     def _raw(self, source: Source) -> str | bytes:
         match source.kind:
