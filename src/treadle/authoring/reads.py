@@ -11,6 +11,7 @@ from typing import NamedTuple
 from treadle.authoring.nodes import Node, Scalar, scalars
 from treadle.authoring.places import Source
 from treadle.authoring.tree import FileTree, Use, walk
+from treadle.core.expr.tree import preorder
 
 
 class Read(NamedTuple):
