@@ -8,11 +8,22 @@ those that nothing carries out yet.
 
 from collections.abc import Mapping as Map
 
-from treadle.authoring import check_blocks, check_effects, check_gates, check_reads, check_state, check_steps, flow
+from treadle.authoring import (
+    check_answers,
+    check_blocks,
+    check_effects,
+    check_gates,
+    check_reads,
+    check_shapes,
+    check_state,
+    check_steps,
+    flow,
+)
 from treadle.authoring.check_effects import effect_of, is_repeatable
 from treadle.authoring.check_state import inferred_reads
 from treadle.authoring.reporter import Reporter
 from treadle.authoring.scopes import Scope
+from treadle.authoring.shape_of import Shapes
 from treadle.authoring.tree import FileTree
 
 __all__ = ["check", "effect_of", "inferred_reads", "is_repeatable"]
@@ -32,4 +43,6 @@ def check(tree: FileTree, tool_effects: Map[str, str] | None = None) -> None:
             check_gates.check_step(site.step, scope, to)
             check_steps.check_step(site, scope, to)
             check_blocks.check_step(site, scope, to)
+        check_shapes.check_scope(scope, Shapes(scope), to)
+        check_answers.check_scope(scope, to)
         flow.check(scope, to)

@@ -57,7 +57,7 @@ def _needs_state(step: StepTree, scope: Scope, to: Reporter) -> None:
 
 
 def _needed(entry: str, node: Node, step: StepTree, scope: Scope, to: Reporter) -> None:
-    name = entry.split(".")[0]
+    name = entry.split(".", maxsplit=1)[0]
     if entry == "*":
         to.warning("needs_all_state", node, f"`{step.id}` may read all of the state", "list what it reads, or leave `needs_state` out")
     elif entry.startswith("state."):

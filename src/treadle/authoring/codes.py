@@ -92,6 +92,7 @@ CODES: Final[dict[str, str]] = {
     "undeclared_field": "A field is written that `initial_state` does not declare.",
     "undeclared_secret": "`secrets:` names the secrets used, and not this one.",
     "undefined_reference": "There is no task or workflow of that name.",
+    "unheeded_answer": "A person is asked yes or no, and what is done afterwards is done either way.",
     "unknown_class": "There is no such class of failure.",
     "unknown_function": "There is no such function.",
     "unknown_input": "There is no such input.",

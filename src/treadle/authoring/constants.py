@@ -1,6 +1,6 @@
 """What is known of an expression before anything runs: its value, where it is written out."""
 
-from typing import Final
+from typing import Final, cast
 
 from treadle.authoring.nodes import Mapping, Node, Sequence
 from treadle.authoring.tree import StepTree, Use
@@ -17,14 +17,15 @@ UNKNOWN: Final = Unknown()
 
 def value_of(expr: object) -> Json | Unknown:
     """Give the value of an expression that is a constant."""
-    tree = expr.tree if isinstance(expr, Expr) else ()
-    if tree[:1] == ("const",):
-        value = tree[1]
-        return value if not isinstance(value, tuple) else UNKNOWN
-    if tree[:1] == ("json",) and isinstance(tree[1], str):
-        found = decode(tree[1])
-        return found if not isinstance(found, Unknown) else UNKNOWN
-    return UNKNOWN
+    if not isinstance(expr, Expr):
+        return UNKNOWN
+    match expr.tree:
+        case ("const", None | bool() | int() | float() | str() as value):
+            return value
+        case ("json", str() as text):
+            return cast(Json, decode(text))
+        case _:
+            return UNKNOWN
 
 
 def field_value(step: StepTree, name: str) -> Json | Unknown:
