@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from treadle.authoring import find, model
 from treadle.authoring import kinds as k
-from treadle.authoring import model
+from treadle.config.project import Project
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 NOT_YET: Final = "*not yet*"
+NOT_YET_SENTENCE: Final = "*This version checks it and does not carry it out yet:*"
 HEAD: Final = "| field | holds | `{{ }}` | left out | |\n| --- | --- | --- | --- | --- |\n"
 
 # What `steps.<id>.result` is (language.md §2): the machinery makes it, so no table of fields can say it.
@@ -89,9 +91,18 @@ def not_yet() -> str:
 
 
 def example(name: str) -> str:
-    """Show an example file whole."""
+    """Show an example file whole; of a workflow that this version does not carry out, say what it lacks."""
     text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
-    return f"```yaml\n{text}```\n"
+    if name.endswith(".test"):
+        return f"<!-- not run: the tests run it -->\n```yaml\n{text}```\n"
+    return f"```yaml\n{text}```\n{_lacks(name, text)}"
+
+
+def _lacks(name: str, text: str) -> str:
+    nowhere = Project(root=Path("/nonexistent"), home=Path("/nonexistent"))
+    rows = find.load_text(nowhere, text, name).not_yet if name.startswith("cookbook/") else ()
+    features = ", ".join(dict.fromkeys(row.feature for row in rows))
+    return f"\n{NOT_YET_SENTENCE} {features}.\n" if features else ""
 
 
 def _later_fields(prefix: str, fields: dict[str, k.Field]) -> Iterator[str]:
