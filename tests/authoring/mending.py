@@ -28,7 +28,7 @@ def fixed_text(text: str) -> str:
 def assert_promises(done: Mended) -> None:
     """A second time changes nothing; only lines that are told are touched; what was mended is gone, and nothing readable is lost."""
     again = mended(done.text)
-    assert not again.fixed and again.text == done.text, done.text
+    assert (again.fixed, again.text) == ((), done.text)
     assert bool(done.fixed) == done.is_changed
     told = {line for fixed in done.fixed for part in (fixed.before, fixed.after) for line in part.splitlines()}
     before, after = done.before.splitlines(), done.text.splitlines()

@@ -1,8 +1,8 @@
 """Mending a file: for each problem that has one certain remedy, edits of the text; everything else is left to the author (issue 4 §2).
 
 A fix is a small function, found by the problem's code, that gives edits or None. Its proposal is believed only after the edited text was
-checked anew: the problem must be gone, and nothing may be wrong that was not wrong before, except what the fault itself had hidden, in the
-same step. So a fix that guesses badly is never kept, and one that would need a second reading of the author's mind is not written.
+checked anew: the problem must be gone, and nothing may be wrong that was not wrong before, except what the fault itself had hidden: in the
+same step, or about the values that come from it. So a fix that guesses badly is never kept, and one that would need a second reading of the author's mind is not written.
 Rounds go on until one changes nothing; applied once more to its own result, mending therefore does nothing.
 """
 
@@ -23,6 +23,7 @@ Examine: TypeAlias = Callable[[str], Ground]
 ROUNDS_MAX: Final = 40
 PER_ROUND_MAX: Final = 100
 EXAMINATIONS_MAX: Final = 400
+_OF_SHAPES: Final = frozenset({"unknown_key", "bad_state", "condition_text"})
 FIXES: Final[Mapping[str, Sequence[Fix]]] = {
     code: [fixes[code] for fixes in (mend_reading.FIXES, mend_fields.FIXES, mend_expressions.FIXES) if code in fixes]
     for code in sorted({*mend_reading.FIXES, *mend_fields.FIXES, *mend_expressions.FIXES})
@@ -205,7 +206,10 @@ def _is_uncovered(problem: Problem, before: Ground, proposals: list[_Proposal], 
             allowed = proposal.mend.uncovers
             if allowed is None or problem.code in allowed:
                 return True
-    return not readable and not touched
+    if not readable:
+        return not touched
+    # What a value is becomes known to those who read it.
+    return problem.severity == "warning" or (problem.code in _OF_SHAPES and any(p.mend.uncovers is None for p in proposals))
 
 
 def _top(path: str) -> str:

@@ -26,6 +26,7 @@ _DROPPED_METHODS: Final = frozenset({"isoformat", "copy"})
 _OPERAND: Final = r"(?:[A-Za-z_][A-Za-z0-9_]*(?:\(\))?|\((?:[^(){}]*)\))(?:\.[A-Za-z_][A-Za-z0-9_]*(?!\s*\()|\[[^\[\]{}]*\])*"
 _METHOD_CALL = re.compile(rf"(?P<owner>{_OPERAND})\.(?P<name>[A-Za-z]+)\((?P<given>[^(){{}}]*)\)")
 _FUNCTION_CALL = re.compile(r"(?P<name>[a-z]+)\((?P<given>[^(){},]*)\)")
+_OLD_RESULT_KEYS: Final = frozenset({"input", "response", "selected"})
 _ALONE_BEFORE = re.compile(r"(?:\{\{-?|[(,\[~=<>]|\b(?:if|and|or|in|else|elif))\s*\Z")
 _FILTER = re.compile(r"write `\| ([a-z0-9_]+)`\Z")
 _FUNCTION_FILTER = re.compile(r"(?:write|it is a filter:) `x \| ([a-z0-9_]+)`\Z")
@@ -186,6 +187,21 @@ def unknown_name(ground: Ground, problem: Problem) -> Mend | None:
     return _everywhere(ground, problem, rf"(?<![\w.'\"]){word[1]}(?!\w|\s*\()", new, OF_NAMES)
 
 
+def unknown_key(ground: Ground, problem: Problem) -> Mend | None:
+    """Read the text of an answer itself: old files had it in an object, under one of a few names."""
+    found = re.search(r"\(?the value itself is what is asked for: write `([^`]+)`", problem.suggestion)
+    key = re.search(r"has no `(\w+)`", problem.message)
+    if found is None or key is None or key[1] not in _OLD_RESULT_KEYS:
+        return None
+    return _everywhere(ground, problem, rf"(?<![\w.'\"])({_loosely(found[1])})\s*\.\s*{key[1]}(?!\w)", r"\g<1>", OF_NAMES)
+
+
+def _loosely(path: str) -> str:
+    """Give a pattern for a path that also takes a step's id as it is written."""
+    root, *keys = path.split(".")
+    return r"\s*\.\s*".join([root, *(re.escape(key).replace("_", "[-_]") if root == "steps" else re.escape(key) for key in keys)])
+
+
 def _roots(ground: Ground, problem: Problem, name: str) -> list[str]:
     """Give every root below which a scope has a name."""
     if ground.tree is None:
@@ -228,5 +244,5 @@ def _expression_at(ground: Ground, at: int) -> tuple[int, int] | None:
 FIXES: Final[dict[str, Callable[[Ground, Problem], Mend | None]]] = {
     "step_id_dash": step_id_dash, "method_call": method_call, "unknown_filter": unknown_filter, "not_in_language": unknown_filter,
     "unknown_test": unknown_test, "unknown_function": unknown_function, "syntax": syntax, "unknown_state": unknown_read,
-    "unknown_input": unknown_read, "unknown_step": unknown_read, "unknown_name": unknown_name,
+    "unknown_input": unknown_read, "unknown_step": unknown_read, "unknown_name": unknown_name, "unknown_key": unknown_key,
 }  # fmt: skip
