@@ -45,5 +45,4 @@ def check(tree: FileTree, tool_effects: Map[str, str] | None = None) -> None:
             check_blocks.check_step(site, scope, to)
         check_shapes.check_scope(scope, Shapes(scope), to)
         check_answers.check_scope(scope, to)
-        check_answers.check_scope(scope, to)
         flow.check(scope, to)
