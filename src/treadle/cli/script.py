@@ -23,7 +23,7 @@ from treadle.core.events import Caller
 from treadle.core.values import Json
 from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
-from treadle.testing.script import Entry, failure_of
+from treadle.testing.script import Entry, failure_of, mends
 
 FORM: Final = """\
 A script
@@ -61,6 +61,11 @@ class Script:
                 code="script_has_no_answer", hint="add an entry whose `match` names it, or answer it yourself: `treadle resume RUN`",
             )  # fmt: skip
         return found
+
+    def mends(self, entry: Entry, action: ActionView, code: str) -> bool:
+        """Tell whether another answer follows one that was refused; the same again would be refused again."""
+        found = next((each for each in self.entries if each.verb not in _TEST_ONLY and each.fits(action)), None)
+        return mends(entry, found, code)
 
     def said(self, action: ActionView) -> Said:
         """Give the answer to an action, for a person who takes it over from the script. Raises RequestError."""
@@ -237,6 +242,11 @@ class ScriptPerformer:
         offer = await service.submit(
             self._run_id, action.id, action.attempt, by, value=value, failure=failure, token=token, then_next=False
         )
+        if offer.refusal is not None and self._script.mends(entry, action, offer.refusal.code):
+            again = await service.next_step(self._run_id, by, token=token, action=action.id)
+            if again.action is not None:
+                await self._answer(again.action, by, token)
+                return
         self._received("answer", offer, action, value)
 
     def _entry(self, action: ActionView) -> Entry:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from treadle.clock import FakeClock
-from treadle.core.aside import fill
+from treadle.core.aside import fill, named
 from treadle.core.commands import Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Refusal, RequestError
@@ -36,12 +36,12 @@ from treadle.core.events import (
 )  # fmt: skip
 from treadle.core.settle import needs_claim
 from treadle.core.state import RunState
-from treadle.core.values import Json, Value, ValueProblem, normalise
+from treadle.core.values import RESERVED, Json, Value, ValueProblem, normalise
 from treadle.core.view import ActionView, RunView, action_view, view
 from treadle.engine.local import LocalEngine
 from treadle.engine.memory import MemoryStorage
 from treadle.ports import Functions, Reply, RunMeta
-from treadle.testing.script import Entry, Place, Script, failure_of, matches
+from treadle.testing.script import Entry, Place, Script, failure_of, matches, mends
 
 RUN_ID: Final = "run_test"
 SEED: Final = "0" * 32
@@ -194,7 +194,7 @@ class _Player:
         self.hands.add((action.id, action.attempt, action.status == "unknown"))
         if action.status != "unknown" and (action.id, action.attempt) not in self.shown:
             self.shown.add((action.id, action.attempt))
-            params = cast("dict[str, Value]", fill(dict(action.params), self.storage.blob))
+            params = cast("dict[str, Value]", _shown(named(fill(dict(action.params), self.storage.blob))))
             self.played.handed.append(
                 Handed(
                     id=action.id,
@@ -215,12 +215,9 @@ class _Player:
         given = entry.answer()
         if entry.verb == "advance":
             self._later(action, None, None, cast(int, given))
-        elif entry.verb == "cancel":
-            self.hands.discard((action.id, action.attempt, action.status == "unknown"))
-            by = self._person(entry.by or self.user)
-            await self._send(CancelRequested(at_ms=self.clock.now_ms(), by=by, reason=str(given)))
         else:
-            await self._claim(action)
+            if entry.verb != "cancel":
+                await self._claim(action)
             if entry.verb != "hold":
                 # Also what comes at once comes in its turn: what is due at this instant was asked for earlier.
                 self._later(action, entry, given, entry.after_ms)
@@ -271,9 +268,7 @@ class _Player:
         if reply.refusal is None or reply.refusal.code == "stopped":
             return
         self.hands.discard((action.id, action.attempt, action.status == "unknown"))
-        follows = self.script.find(action)
-        # An answer that is refused may be part of the story: if another follows, it is given. The same again would be refused again.
-        if follows is None or (follows is entry and entry.verb != "answers") or reply.refusal.code not in {"bad_output", "invalid_answer"}:
+        if not mends(entry, self.script.find(action), reply.refusal.code):
             raise self._stuck("answer_refused", f"the answer to `{action.id}` was refused: {reply.refusal.message}", action, entry.place)
 
     def _event(self, action: ActionView, entry: Entry, given: Json) -> Event:
@@ -288,6 +283,8 @@ class _Player:
                 return OutcomeResolved(
                     at_ms=at_ms, action=action.id, attempt=action.attempt, outcome=word, by=person, value=entry.value,  # type: ignore[arg-type] - one of the three words
                 )  # fmt: skip
+            case "cancel":
+                return CancelRequested(at_ms=at_ms, by=person, reason=str(given))
             case "lost":
                 return PerformerLost(at_ms=at_ms, action=action.id, attempt=action.attempt)
             case _:
@@ -329,6 +326,16 @@ class _Player:
             return self._person(self.user)
         kind = "headless" if action.performer == "headless" else "agent"
         return Caller(kind=kind, name=f"test/{action.channel}" if action.channel else "test/main")
+
+
+def _shown(value: Value) -> Value:
+    """Give a value in which secrets stand as `***NAME***`, whole or within text."""
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        name = value.get(f"{RESERVED}secret") if len(value) == 1 else None
+        return f"***{name}***" if name is not None else {key: _shown(item) for key, item in value.items()}
+    return value
 
 
 def _about(action: ActionView) -> str:

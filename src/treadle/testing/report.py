@@ -1,15 +1,18 @@
 """How a verdict reads: what was expected and what came, at which line, and what happened until then. Plain text; the terminal dresses it."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from treadle.core.values import Json
 from treadle.testing.differences import Difference
 from treadle.testing.judging import Miss
-from treadle.testing.player import Handed
 from treadle.testing.story import LINES_MAX, Line, story
 from treadle.testing.suite import Verdict
 
-EXPECTED, CAME, HINT = "expected", "came", "hint"
+EXPECTED: Final = "expected"
+CAME: Final = "came"
+HINT: Final = "note"
+NOTHING: Final = "(nothing)"
 
 
 def miss_lines(verdict: Verdict) -> Iterator[str]:
@@ -26,10 +29,10 @@ def miss_lines(verdict: Verdict) -> Iterator[str]:
 def difference_lines(found: Difference) -> Iterator[str]:
     """Give one difference: its path, what was expected, what came."""
     yield f"  {found.path or 'the whole'}"
-    yield f"    - {found.expected or '(nothing)'}"
-    yield f"    + {found.came or '(nothing)'}"
+    yield f"    {EXPECTED}  {found.expected or NOTHING}"
+    yield f"    {CAME}      {found.came or NOTHING}"
     if found.hint:
-        yield f"      {found.hint}"
+        yield f"    {HINT}      {found.hint}"
 
 
 def story_lines(verdict: Verdict, most: int = LINES_MAX) -> Iterator[str]:
@@ -37,7 +40,7 @@ def story_lines(verdict: Verdict, most: int = LINES_MAX) -> Iterator[str]:
     lines = story(verdict.played)
     if not lines:
         return
-    yield "until then:"
+    yield "what happened until then:"
     if len(lines) > most:
         yield f"  … {len(lines) - most} before that"
     width = max(len(line.path) for line in lines[-most:])
@@ -74,8 +77,3 @@ def _miss_json(miss: Miss) -> dict[str, Json]:
 
 def _line_json(line: Line) -> dict[str, Json]:
     return {"at_ms": line.at_ms, "word": line.word, "path": line.path, "text": line.text}
-
-
-def handed_lines(handed: list[Handed]) -> Iterator[str]:
-    """Give the actions in the order in which they were begun."""
-    yield from (f"{each.id} ({each.kind})" for each in handed)

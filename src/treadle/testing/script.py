@@ -156,3 +156,8 @@ def failure_of(verb: str, given: Json, action_id: str) -> Failure | None:
     return Failure(
         error_class=str(given["class"]), message=message, step=action_id, result=given.get("result"), has_result="result" in given
     )
+
+
+def mends(refused: Entry, follows: Entry | None, code: str) -> bool:
+    """Tell whether the entry that follows a refused answer may mend it: that an answer is refused may be what is scripted."""
+    return code in {"bad_output", "invalid_answer"} and follows is not None and (follows is not refused or refused.verb == "answers")
