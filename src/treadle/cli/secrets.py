@@ -26,7 +26,7 @@ TYPED_BYTES_MAX: Final = 4_095
 
 @click.group(
     name="secrets", cls=Group,
-    examples="treadle secrets set API_TOKEN\nprintf %s \"$TOKEN\" | treadle secrets set API_TOKEN\n"
+    examples='treadle secrets set API_TOKEN\nprintf %s "$TOKEN" | treadle secrets set API_TOKEN\n'
     "treadle secrets set API_TOKEN --from env:MY_TOKEN\ntreadle secrets list\ntreadle secrets remove API_TOKEN",
 )  # fmt: skip
 def secrets() -> None:
@@ -56,7 +56,7 @@ def set_secret(frame: Frame, *, name: str, given: tuple[str, ...], place: str | 
     """
     if given:
         message = "a value is never an argument: other programs see it, and the shell keeps it. Type it when asked, or pipe it in"
-        raise click.UsageError(message, click.get_current_context(silent=True))
+        raise _usage(message)
     _check_name(name)
     found = secrets_of(frame.settings, os.environ)
     before = _entry(found, name)
@@ -133,6 +133,10 @@ secrets.add_command(list_secrets, "list")
 secrets.add_command(remove, "remove")
 
 
+def _usage(message: str) -> click.UsageError:
+    return click.UsageError(message, click.get_current_context(silent=True))
+
+
 def _check_name(name: str) -> None:
     if NAME.fullmatch(name) is None:
         raise RequestError(
@@ -161,21 +165,18 @@ def _kept_entry(found: Secrets, name: str, place: str | None) -> Entry:
 
 def _pointing_entry(frame: Frame, name: str, place: str) -> Entry:
     """Take in where the value is; a file that could not be used is refused at once."""
-    kind, _, where = place.partition(":")
+    kind, colon, where = place.partition(":")
+    if kind == "file" and where:
+        path = Path(where).expanduser().absolute()
+        sound(secret_file.read(path, frame.settings.project.root, BYTES_MAX + 2), f"the file {path}")
+        return Entry(name=name, kind="file", where=str(path))
+    form = {"env": VARIABLE, "keyring": KEYRING}.get(kind)
+    if form is None:
+        raise _usage("--from is env[:VARIABLE], file:PATH, or keyring[:SERVICE/NAME]")
     try:
-        match kind:
-            case "env":
-                return Entry(name=name, kind="env", where=VARIABLE.read(where or name))
-            case "keyring":
-                return Entry(name=name, kind="keyring", where=KEYRING.read(where))
-            case "file" if where:
-                path = Path(where).expanduser().absolute()
-                sound(secret_file.read(path, frame.settings.project.root, BYTES_MAX + 2), f"the file {path}")
-                return Entry(name=name, kind="file", where=str(path))
-            case _:
-                raise ValueError("is env[:VARIABLE], file:PATH, or keyring[:SERVICE/NAME]")
+        return Entry(name=name, kind=kind, where=form.read(where if colon else name))
     except ValueError as error:
-        raise click.UsageError(f"--from {error}", click.get_current_context(silent=True)) from error
+        raise _usage(f"--from {kind}: {error}") from error
 
 
 def _asked(name: str) -> Secret:
