@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "describe": Entry("describe:describe", "Say what a workflow wants, does and may cost; starts nothing"),
     "graph": Entry("graph:graph", "Draw a workflow: text, Mermaid or SVG; starts nothing"),
     "test": Entry("test:test", "Run the tests of workflows; nothing outside is called"),
+    "plan": Entry("plan:plan", "Show the steps of a run as they would be handed out; starts nothing"),
     "run": Entry("run:run", "Start a workflow and carry it on in this terminal"),
     "answer": Entry("answer:answer", "Answer a question or a delegated step of a run"),
     "approve": Entry("approve:approve", "Decide what a run asks approval for"),

@@ -65,9 +65,9 @@ def _head(found: dict[str, Any]) -> None:
     screen.say(Text.assemble((found["name"], "bold"), f" {found['version']}   ", (screen.clean(found["file"]), _DIM)))
     if found["description"]:
         screen.say(screen.clean(found["description"]))
-    for row in found["not_yet"]:
-        said = f"{row['feature']} ({row['file']}:{row['line']}) is not carried out by this version; a run will not be started"
-        screen.say(screen.clean(said), style="yellow")
+    if found["not_yet"]:
+        listed = ", ".join(f"{row['feature']} (line {row['line']})" for row in found["not_yet"])
+        screen.say(screen.clean(f"a run will not be started: this version does not carry out {listed}"), style="yellow")
 
 
 def _inputs(found: dict[str, Any]) -> None:
