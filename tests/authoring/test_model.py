@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from tests.authoring.support import Case, corpus, load
+from tests.authoring.support import Case, corpora, corpus, load
 from tests.authoring.test_faults_of_reading import CASES as READING
 from treadle.authoring import model
 from treadle.authoring.codes import CODES
@@ -17,7 +17,7 @@ from treadle.core.durations import parse_duration_ms
 
 AUTHORING = Path(model.__file__).parent
 FIELDS = corpus("fields")
-CASES: list[Case] = [*FIELDS, *corpus("meaning"), *READING]
+CASES: list[Case] = [*corpora(), *READING]
 # Codes whose faults need more than one text in memory: tested in test_hostile_files, test_find and test_problems.
 ELSEWHERE = {
     "file_too_large",
