@@ -110,7 +110,7 @@ def test_a_budget_of_a_task_is_refused_by_name() -> None:
     "step,code",
     [
         ("{while: '{{ true }}', do: [{prompt: hi}]}", "missing_field"),
-        ("{repeat: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}", "two_types"),
+        ("{repeat: '{{ true }}', condition: '{{ true }}', do: [{type: break}], max_iterations: 3}", "unknown_field"),
         (
             "{type: while, until: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}",
             "unknown_field",
