@@ -11,12 +11,14 @@ from tests.authoring import drawn
 from tests.authoring.support import load
 from treadle.authoring import graph_layout
 from treadle.authoring.graph import Graph, Shape, cells, graph_of
-from treadle.authoring.graph_layout import CELL, Box, Edge, Frame, Label, laid_out
+from treadle.authoring.graph_layout import Box, Edge, Frame, Label, laid_out
 from treadle.authoring.graph_mermaid import mermaid_of
 from treadle.authoring.graph_svg import svg_of
 from treadle.authoring.graph_text import PLAIN, PRETTY, lines_of
 
 SVG = "{http://www.w3.org/2000/svg}"
+# What a character of 12 pixels takes in the widest of the fonts that are asked for.
+CELL = 12 * 0.602
 EVIL = 'a"]; click n1 "x" <script>&\n%%{init}%% ```1. `b` --> subgraph end #35; \N{RIGHT-TO-LEFT OVERRIDE}x'
 every = pytest.mark.parametrize("wanted", drawn.ALL, ids=drawn.named)
 
