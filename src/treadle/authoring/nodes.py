@@ -10,6 +10,10 @@ from treadle.authoring.problems import Problem
 from treadle.core.values import Json
 
 Style = Literal["plain", "single", "double", "literal", "folded"]
+NODES_MAX: Final = 100_000
+DEPTH_MAX: Final = 64
+# Whoever makes more mistakes than this has sent something that is no workflow.
+PROBLEMS_MAX: Final = 1_000
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 

@@ -15,18 +15,28 @@ from typing import Any, Final, Literal, NamedTuple
 import yaml
 
 from treadle.authoring.blanks import Blanks, has_blanks
-from treadle.authoring.nodes import Alias, Document, Mapping, Node, Scalar, Sequence, Style, path_below, unfold
+from treadle.authoring.json_reader import read_json
+from treadle.authoring.nodes import (
+    DEPTH_MAX,
+    NODES_MAX,
+    PROBLEMS_MAX,
+    Alias,
+    Document,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    Style,
+    path_below,
+    unfold,
+)
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
 from treadle.authoring.scalars import ScalarError, resolve
 from treadle.core.values import RESERVED, Json
 
 FILE_BYTES_MAX: Final = 4 << 20
-NODES_MAX: Final = 100_000
 EXPANDED_CHARACTERS_MAX: Final = 4 << 20
-DEPTH_MAX: Final = 64
-# Whoever makes more mistakes than this has sent something that is no workflow.
-PROBLEMS_MAX: Final = 1_000
 _STYLES: Final[dict[str | None, Style]] = {
     None: "plain",
     "": "plain",
@@ -69,12 +79,14 @@ def read_bytes(data: bytes, shown: str) -> Document:
 
 
 def read_text(text: str, shown: str) -> Document:
-    """Read a text that came from elsewhere than a file."""
+    """Read a text that came from elsewhere than a file; one that is named `.json` is read strictly as that."""
     source = Source(shown, text)
     bad = _CONTROL.search(text)
     if bad is not None:
         name = "a NUL" if bad[0] == "\x00" else f"the control character U+{ord(bad[0]):04X}"
         return _refused(source, "control_character", f"{name} stands in the file", "delete it", at=bad.start())
+    if shown.endswith(".json"):
+        return read_json(source)
     reader = _Reader(source)
     root = reader.read()
     return Document(source=source, root=None if root is None else unfold(root, ""), problems=reader.problems)
