@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -256,3 +257,9 @@ def test_a_drawing_of_300_steps_takes_a_moment():
     found = graph_of(load(f"name: big\nsteps:\n{steps}"))
     assert len(list(found.walk())) == 300
     assert svg_of(found) == svg_of(found)
+
+
+def test_the_picture_in_the_docs_is_what_is_drawn():
+    """`treadle graph planning:interactive --out docs/pictures/planning.svg` draws it anew."""
+    picture = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "planning.svg"
+    assert picture.read_text(encoding="utf-8") == svg_of(graph("planning:interactive"))
