@@ -93,6 +93,18 @@ def data_of(node: Node) -> Json:
             raise TypeError(type(node).__name__)
 
 
+def node_at(node: Node, path: str) -> Node:
+    """Follow a path of a checked value (`properties.a.items[2]`) as far as nodes go."""
+    for part in re.findall(r"[^.\[\]/]+", path):
+        if isinstance(node, Mapping) and part in node.entries:
+            node = node.entries[part]
+        elif isinstance(node, Sequence) and part.isdigit() and int(part) < len(node.items):
+            node = node.items[int(part)]
+        else:
+            break
+    return node
+
+
 def scalars(node: Node) -> Iterator[Scalar]:
     """Give every scalar of a node that is a value, in reading order."""
     match node:

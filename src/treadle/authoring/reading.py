@@ -10,7 +10,7 @@ from treadle.authoring import kinds as k
 from treadle.authoring import model
 from treadle.authoring.blanks import has_invisible
 from treadle.authoring.expressions import has_template
-from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of
+from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of, node_at
 from treadle.authoring.old_names import field_meant
 from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.templates import Templates, is_single
@@ -468,14 +468,7 @@ class Reader:
 
     def node_at(self, node: Node, path: str) -> Node:
         """Follow a path of a checked value (`properties.a.items[2]`) as far as nodes go."""
-        for part in re.findall(r"[^.\[\]/]+", path):
-            if isinstance(node, Mapping) and part in node.entries:
-                node = node.entries[part]
-            elif isinstance(node, Sequence) and part.isdigit() and int(part) < len(node.items):
-                node = node.items[int(part)]
-            else:
-                break
-        return node
+        return node_at(node, path)
 
 
 _OLD_RULES: Final = {
