@@ -114,7 +114,9 @@ def other_codes() -> str:
     parts: list[str] = []
     for group, title in TITLES.items():
         parts.append(f"## {title}\n")
-        parts += [_entry(code, entry, _message(group, code)) for code, entry in sorted(words()[group].items())]
+        parts += [
+            _entry(code, entry[:2], entry[2] if len(entry) > 2 else _message(group, code)) for code, entry in sorted(words()[group].items())
+        ]
     return "\n".join(parts)
 
 
