@@ -1,5 +1,6 @@
 """Files made to hurt: each ends in one plain error, within time and memory that an honest file would take."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.authoring.support import found, load
+from tests.needs import missing
 from treadle.authoring.yaml_reader import FILE_BYTES_MAX, PROBLEMS_MAX, read_bytes, read_file
 
 SECONDS_MAX = 1.0  # a bound for slow machines under load; each takes milliseconds
@@ -116,6 +118,55 @@ def test_a_byte_order_mark_is_taken_at_the_start_only() -> None:
 def test_a_directory_or_a_missing_file_is_unreadable(tmp_path: Path) -> None:
     assert [p.code for p in read_file(tmp_path, "d").problems] == ["unreadable"]
     assert [p.code for p in read_file(tmp_path / "no.yaml", "no").problems] == ["unreadable"]
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, loop = tmp_path / "pipe.yaml", tmp_path / "loop.yaml"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    for path in (pipe, loop, Path("/dev/zero"), Path("/dev/tty")):
+        (problem,) = read_file(path, "f").problems
+        assert (problem.code, problem.line, problem.column) == ("unreadable", 1, 1)
+        assert problem.suggestion
+
+
+# Each once more in a process of its own, where memory can be asked for: text that was never meant to be a workflow.
+MEASURED = {
+    **{name: text.encode() for name, (text, _) in HOSTILE.items()},
+    "a scalar of 20 MB": b"name: " + b"x" * (20 << 20),
+    "a scalar of 4 MB": HEAD.encode() + b"description: " + b"x" * (4_000_000),
+    "4 MB of brackets": b"[" * 4_000_000,
+    "4 MB of wide characters": HEAD.encode() + b"description: " + "\U0001f600".encode() * 1_000_000,
+    "4 MB of one template": HEAD.encode() + b'description: x\noutput: {x: "' + b"{{ 1 }}" * 500_000 + b'"}',
+    "4 MB of quotes": b"'" * 4_000_000,
+    "a million steps": b"name: a\nsteps:\n" + b"- a:\n" * 800_000,
+}
+CHILD = """
+import re, sys, time
+from pathlib import Path
+from treadle.authoring.yaml_reader import read_bytes
+from treadle.authoring.parse import parse
+parse(read_bytes(b"name: a\\nsteps: [{prompt: '{{ 1 }}'}]", "f"))  # what any file makes Python import
+began = time.process_time()
+tree = parse(read_bytes(sys.stdin.buffer.read((4 << 20) + 1), "f"))
+seconds = time.process_time() - began
+# Not the resource usage: that of a new process begins with its parent's.
+peak_kib = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(seconds, int(peak_kib) >> 10, *{p.code for p in tree.problems})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_hostile_file_takes_little_time_and_memory_of_a_process(name: str) -> None:
+    if not Path("/proc/self/status").exists():
+        missing("the peak of a process's memory is asked of /proc")
+    done = subprocess.run([sys.executable, "-c", CHILD], input=MEASURED[name], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    seconds, memory_mib, *_ = done.stdout.decode().split()
+    assert int(memory_mib) < 100, f"{memory_mib} MiB"
+    # 100 ms on an idle machine; CI is slower.
+    assert float(seconds) < 0.5, f"{seconds} s"
 
 
 def test_many_faults_are_told_at_once_and_their_number_is_bounded() -> None:

@@ -48,17 +48,21 @@ class Blanks:
     def findings(self) -> Iterator[Finding]:
         """Tell what stands where it should not."""
         told = 0
-        for found in _INVISIBLE.finditer(self.text):
+        found = _INVISIBLE.search(self.text)
+        while found is not None:
+            at, beyond = found.span()
             name = f"the invisible character U+{ord(found[0]):04X}"
-            scalar = self._scalar(found.start())
+            scalar = self._scalar(at)
             if scalar is not None and scalar[2]:
-                yield Finding("invisible_character", found.start(), f"{name} stands in a name", "delete it", is_error=True)
+                yield Finding("invisible_character", at, f"{name} stands in a name", "delete it", is_error=True)
             elif told < INVISIBLE_TOLD_MAX:
                 told += 1
                 message = f"{name} stands in text: what is read may not be what is shown"
-                yield Finding(
-                    "invisible_text", found.start(), message, "delete it, or write it as an escape in double quotes", is_error=False
-                )
+                yield Finding("invisible_text", at, message, "delete it, or write it as an escape in double quotes", is_error=False)
+            else:
+                # Only names matter from here on.
+                beyond = scalar[1] if scalar is not None else self._next_scalar(at)
+            found = _INVISIBLE.search(self.text, beyond)
         yield from self._tabs()
 
     def _tabs(self) -> Iterator[Finding]:
@@ -86,6 +90,11 @@ class Blanks:
             self.comments[line] = self._comment_of(line)
         start, end = self.comments[line]
         return end if start <= at else None
+
+    def _next_scalar(self, at: int) -> int:
+        """Give where the next scalar behind a place begins."""
+        place = bisect_right(self.scalars, at, key=lambda span: span[0])
+        return self.scalars[place][0] if place < len(self.scalars) else len(self.text)
 
     def _scalar(self, at: int) -> tuple[int, int, bool] | None:
         place = bisect_right(self.scalars, at, key=lambda span: span[0]) - 1

@@ -9,8 +9,12 @@ from bisect import bisect_right
 from typing import Final
 
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_OTHER_BREAK = re.compile("[\r\x85\u2028\u2029]")
+_COUNTED: Final = 3
 _SPACES: Final = frozenset(" \t\r\n\x85\u2028\u2029")
-_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r\n|.)", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:x[0-9a-fA-F]{2}|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r\n|.)", re.DOTALL
+)
 _BLANK_ESCAPES: Final = frozenset("tnrNLPv \t\r\n_")
 
 
@@ -23,6 +27,7 @@ class Source:
         self.text = text
         self.shifts: list[tuple[int, int]] = []
         self._starts: list[int] | None = None
+        self._asked = 0
 
     def original(self, parsed: int) -> int:
         """Turn an offset that the parser gave into one of the text."""
@@ -30,6 +35,10 @@ class Source:
 
     def place(self, at: int) -> tuple[int, int]:
         """Give line and column of an offset, from 1."""
+        if self._starts is None and self._asked < _COUNTED and _OTHER_BREAK.search(self.text) is None:
+            # A file with one fault need not be divided into lines for it, and may have a million of them.
+            self._asked += 1
+            return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
         starts = self._line_starts()
         line = bisect_right(starts, at)
         return line, at - starts[line - 1] + 1

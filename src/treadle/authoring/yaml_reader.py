@@ -6,7 +6,9 @@ costs. An alias is a reference while reading; only a tree that was accepted as a
 Faults that leave the rest readable (a repeated key, a tag) are collected; the others end the reading.
 """
 
+import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,13 +55,26 @@ _RESERVED_START = re.compile(r"(?:[:\-]\s+|^\s*)([@`%*&!])\S")
 
 
 def read_file(path: Path, shown: str) -> Document:
-    """Read a file, named `shown` in problems; its size is asked before its content. Never raises for what the file holds."""
+    """Read a file, named `shown` in problems; its size is asked before its content. Never raises for what the file holds.
+
+    What is no regular file is not read: a pipe would be waited for, and a device has no end.
+    """
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= FILE_BYTES_MAX else b""
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return _refused(Source(shown, ""), "unreadable", "this is no regular file", "`-` reads standard input")
+            size = status.st_size
+            # Some files have no size until they are read.
+            data = file.read(FILE_BYTES_MAX + 1) if size <= FILE_BYTES_MAX else b""
     except OSError as error:
-        return _refused(Source(shown, ""), "unreadable", f"the file cannot be read: {error.strerror or error}")
+        message = f"the file cannot be read: {error.strerror or error}"
+        return _refused(Source(shown, ""), "unreadable", message, "look at its path and its permissions")
     return read_bytes(data, shown) if size <= FILE_BYTES_MAX else _too_large(shown, size)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_bytes(data: bytes, shown: str) -> Document:
@@ -132,7 +147,12 @@ class _Reader:
         self.blanks = Blanks(source.text) if has_blanks(source.text) else None
 
     def read(self) -> Node | None:
-        parser = yaml.CLoader(_joined_surrogates(self.source))
+        text = _joined_surrogates(self.source)
+        beyond = _place_of_too_many(text)
+        if beyond is not None:
+            self._too_many(self.source.original(beyond))
+            return None
+        parser = yaml.CLoader(text)
         handlers: dict[type, Callable[[Any], None]] = {
             yaml.ScalarEvent: self._scalar, yaml.AliasEvent: self._alias, yaml.DocumentStartEvent: self._document,
             yaml.MappingStartEvent: self._open, yaml.SequenceStartEvent: self._open,
@@ -258,14 +278,12 @@ class _Reader:
         self.nodes += nodes
         self.characters += characters
         if self.nodes > NODES_MAX or self.characters > EXPANDED_CHARACTERS_MAX:
-            size = f"{NODES_MAX:,} values or {EXPANDED_CHARACTERS_MAX >> 20} MiB"
-            self._fault(
-                "too_many_values",
-                at,
-                f"the file unfolds to more than {size}",
-                "divide it; aliases count as what they repeat",
-            )
+            self._too_many(at)
             raise _StopReading
+
+    def _too_many(self, at: int) -> None:
+        size = f"{NODES_MAX:,} values or {EXPANDED_CHARACTERS_MAX >> 20} MiB"
+        self._fault("too_many_values", at, f"the file unfolds to more than {size}", "divide it; aliases count as what they repeat")
 
     def _wants_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].node, Mapping) and self.stack[-1].key is None
@@ -372,6 +390,36 @@ class _Reader:
         hint = _syntax_hint(problem)
         context = f" {error.context}" if error.context else ""
         self._fault("yaml_syntax", at, f"this is not YAML: {problem}{context}", hint)
+
+
+def _place_of_too_many(text: str) -> int | None:
+    """Count the values of a long text before anything is made of them, which costs a fifth; give the place of the first that is too many.
+
+    Only whoever has so many pays for it: a value takes two characters at least. A fault before that place is told when it is read.
+    """
+    if len(text) < 2 * NODES_MAX:
+        return None
+    parser = yaml.CLoader(text)
+    next_event, scalar, ends = parser.get_event, yaml.ScalarEvent, (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+    values = depth = 0
+    try:
+        while values <= NODES_MAX and depth <= DEPTH_MAX:
+            event: Any = next_event()
+            kind = type(event)
+            if kind is scalar:
+                values += 1
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                values += 1
+                depth += 1
+            elif kind in ends:
+                depth -= 1
+            elif kind is yaml.AliasEvent or kind is yaml.DocumentEndEvent:
+                return None
+        return event.start_mark.index if values > NODES_MAX else None
+    except yaml.YAMLError:
+        return None
+    finally:
+        parser.dispose()
 
 
 def _syntax_hint(problem: str) -> str:
