@@ -1,12 +1,14 @@
 """Finding workflows: places, names, closures of tasks, and files that are broken."""
 
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from tests.authoring.support import project_at
 from treadle.authoring import find
 from treadle.authoring.problems import DefinitionError
+from treadle.config.project import Project
 from treadle.core.definition import Foreach
 from treadle.core.errors import RequestError
 
@@ -101,13 +103,91 @@ def test_other_formats_are_listed_and_say_that_they_are_not_read_yet(tmp_path: P
     )
     rows = [row for row in find.list_workflows(project) if row.origin == "project"]
     assert [(row.name, row.status, row.problem) for row in rows] == [
-        ("p", "not_yet", "JSON patterns"),
-        ("x-graph", "not_yet", "graph pipelines"),
+        ("p", "not_yet", "a JSON pattern"),
+        ("x-graph", "not_yet", "a graph pipeline"),
     ]
-    with pytest.raises(RequestError) as error:
-        find.load(project, "p").require()
-    assert error.value.code == "not_yet"
-    assert "JSON patterns" in error.value.message
+    for name, words in (
+        ("p", ".claude/workflows/p.json is a JSON pattern"),
+        ("x-graph", ".claude/pipelines/x-graph.yaml is a graph pipeline"),
+        (".claude/workflows/p.json", "is a JSON pattern"),
+    ):
+        loaded = find.load(project, name)
+        assert (loaded.problems, loaded.definition) == ((), None)
+        with pytest.raises(RequestError) as error:
+            loaded.require()
+        assert error.value.code == "not_yet"
+        assert words in error.value.message
+        assert "workflows/" in error.value.hint
+
+
+def test_every_place_is_searched_in_the_order_of_the_ruling(tmp_path: Path) -> None:
+    root, extra, home = tmp_path / "project", tmp_path / "extra", tmp_path / "home"
+    own = TASK.format(name="planning:interactive")
+    files = [
+        root / "workflows" / "planning-interactive.yaml", root / ".treadle" / "workflows" / "planning-interactive.yml",
+        extra / "deep" / "planning-interactive.yaml", home / ".treadle" / "workflows" / "planning-interactive.yaml",
+    ]  # fmt: skip
+    for path in files:
+        path.parent.mkdir(parents=True)
+        path.write_text(dedent(own).lstrip(), encoding="utf-8")
+    project = Project(root=root, home=root)
+    shown = [
+        "workflows/planning-interactive.yaml", ".treadle/workflows/planning-interactive.yml", f"{extra}/deep/planning-interactive.yaml",
+        "~/.treadle/workflows/planning-interactive.yaml", "library/planning-interactive.yaml",
+    ]  # fmt: skip
+    for at, place in enumerate(shown):
+        rows = [row for row in find.list_workflows(project, paths=[extra], user_home=home) if row.name == "planning:interactive"]
+        assert [(row.shown, row.hidden_by) for row in rows] == [(place, ""), *((hidden, place) for hidden in shown[at + 1 :])]
+        loaded = find.load(project, "planning:interactive", paths=[extra], user_home=home)
+        assert (loaded.shown, loaded.origin) == (place, ("project", "project", "project", "user", "library")[at])
+        if at < len(files):
+            files[at].unlink()
+
+
+def test_a_workflow_goes_before_a_file_of_another_format_with_its_stem(tmp_path: Path) -> None:
+    project = project_at(
+        tmp_path, **{".claude/workflows/p_json": '{"pattern": "sequential"}', ".treadle/workflows/p_yaml": TASK.format(name="team:p")}
+    )
+    assert find.load(project, "p").shown == ".treadle/workflows/p.yaml"
+    assert find.load(project, tmp_path / ".claude" / "workflows" / "p.json").foreign == "a JSON pattern"
+
+
+def test_only_graph_files_are_taken_from_pipelines_and_only_json_from_patterns(tmp_path: Path) -> None:
+    project = project_at(
+        tmp_path,
+        **{
+            ".claude/pipelines/notes_yaml": "x: 1", ".claude/pipelines/a-graph_yaml": "nodes: []", ".claude/workflows/readme_yaml": "x: 1",
+            ".claude/workflows/b_json": "{}",
+        },
+    )  # fmt: skip
+    rows = [row.shown for row in find.list_workflows(project) if row.origin == "project"]
+    assert rows == [".claude/workflows/b.json", ".claude/pipelines/a-graph.yaml"]
+
+
+def test_files_of_one_name_in_one_place_are_each_listed_as_hidden_by_the_other(tmp_path: Path) -> None:
+    project = project_at(tmp_path, workflows__a_yaml=TASK.format(name="x"), workflows__b_yaml=TASK.format(name="x"))
+    rows = [(row.shown, row.hidden_by) for row in find.list_workflows(project) if row.origin == "project"]
+    assert rows == [("workflows/a.yaml", "workflows/b.yaml"), ("workflows/b.yaml", "workflows/a.yaml")]
+    assert find.load(project, "workflows/a.yaml").require().name == "x"
+
+
+def test_two_files_of_one_stem_are_ambiguous_by_it_and_not_by_their_names(tmp_path: Path) -> None:
+    project = project_at(tmp_path, workflows__a__f_yaml=TASK.format(name="one"), workflows__b__f_yaml=TASK.format(name="two"))
+    with pytest.raises(RequestError, match=r"workflows/a/f\.yaml, workflows/b/f\.yaml") as error:
+        find.load(project, "f")
+    assert error.value.code == "ambiguous_name"
+    assert find.load(project, "two").shown == "workflows/b/f.yaml"
+
+
+def test_a_declared_name_is_found_however_the_file_begins(tmp_path: Path) -> None:
+    folder = tmp_path / "workflows"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(b'\xef\xbb\xbf  {"name": "in:json", "steps": [{"prompt": "hi"}]}')
+    (folder / "b.yaml").write_text('# a remark\n"name": in:quotes\nsteps: [{prompt: hi}]\n')
+    (folder / "c.yaml").write_text("{name: in:flow, steps: [{prompt: hi}]}\n")
+    project = Project(root=tmp_path, home=tmp_path)
+    for name in ("in:json", "in:quotes", "in:flow"):
+        assert find.load(project, name).require().name == name
 
 
 def test_the_library_is_always_there(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from treadle.functions import Catalog, catalog
 Origin = Literal["project", "user", "library", "path"]
 LIBRARY_DIR: Final = Path(__file__).resolve().parent.parent / "library" / "workflows"
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
-_TOP_NAME = re.compile(r"^name:[ \t]*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s#\"'{\[][^\n#]*))", re.MULTILINE)
+_TOP_NAME = re.compile(r"^(?:name|\"name\"|'name')[ \t]*:[ \t]*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s#\"'{\[][^\n#]*))", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A workflow in a list. `status` says whether it can be started; `hidden_by` names the file that its name means instead."""
+    """A workflow in a list. `status` says whether it can be started; `hidden_by` names what its name means instead, or as well.
+
+    Of two files of one place with one name neither is taken, so each hides the other.
+    """
 
     name: str
     version: str
@@ -84,7 +87,8 @@ class Loaded:
     """A workflow as loaded. `definition` and `digest` are there when it has no errors and uses nothing that is still to be built.
 
     `sources` maps each file that has problems or tasks to its text, for `problems.render`. `parts` are the main part and every task that it
-    leads to; `tool_effects` is what the configuration said when it was loaded.
+    leads to; `tool_effects` is what the configuration said when it was loaded. `foreign` names another format, which is not read.
+    `impossible` are the gates that nobody could pass: no errors, because people come and go, and no run is started with one (ruling 26).
     """
 
     name: str
@@ -100,11 +104,19 @@ class Loaded:
     tree: FileTree
     sources: Map[str, str]
     impossible: tuple[Problem, ...] = ()
+    foreign: str = ""
     parts: tuple[Part, ...]
     tool_effects: Map[str, str]
 
     def require(self) -> Definition:
         """Give the definition. Raises DefinitionError with every problem, RequestError `not_yet` or `impossible_gate`."""
+        if self.foreign:
+            raise RequestError(
+                f"{self.shown} is {self.foreign}: this version of Treadle lists such files, and does not carry them out",
+                code="not_yet",
+                hint="write it as a workflow with `steps` in workflows/, or wait for the version that converts it",
+                details={"not_yet": [{"feature": r.feature, "path": r.path, "line": r.line, "file": r.file} for r in self.not_yet]},
+            )
         for problem in self.impossible:
             raise RequestError(f"{problem.file}:{problem.line}: {problem.message}", code=problem.code, hint=problem.suggestion)
         if self.definition is not None:
@@ -132,14 +144,14 @@ def places(project: Project, paths: Sequence[Path] = (), user_home: Path | None 
             origin="project",
             label=".claude/workflows/",
             pattern="*.json",
-            foreign="JSON patterns",
+            foreign="a JSON pattern",
         ),
         Place(
             directory=root / ".claude" / "pipelines",
             origin="project",
             label=".claude/pipelines/",
             pattern="*-graph.yaml",
-            foreign="graph pipelines",
+            foreign="a graph pipeline",
         ),
         *([Place(directory=user_home / ".treadle" / "workflows", origin="user", label="~/.treadle/workflows/")] if user_home else []),
         Place(directory=LIBRARY_DIR, origin="library", label="library/"),
@@ -152,17 +164,12 @@ def list_workflows(
 ) -> list[Listed]:
     """List every workflow file with its source; broken ones too, with the first thing that is wrong. Executes nothing."""
     finder = Finder(project, paths, user_home, people=people)
-    first: dict[str, str] = {}
     found: list[Listed] = []
     for entry in finder.entries():
         row = finder.listed(entry)
-        found.append(
-            replace(
-                row,
-                hidden_by=first.setdefault(row.name, row.shown) if first.get(row.name, row.shown) != row.shown else "",
-            )
-        )
-        first.setdefault(row.name, row.shown)
+        meant = finder.candidates(row.name)
+        others = meant if row.shown not in meant else [shown for shown in meant if shown != row.shown]
+        found.append(replace(row, hidden_by=listed(others) if others else ""))
     return found
 
 
@@ -313,7 +320,8 @@ class Finder:
             source_path=entry.path, origin=entry.origin, shown=entry.shown, problems=problems, not_yet=tuple(not_yet),
             source_text=text, source_digest="sha256:" + hashlib.sha256(text.encode()).hexdigest(), tree=tree,
             sources={found.document.source.file: found.document.source.text for found in trees},
-            impossible=ordered(p for found in trees for p in self._impossible.get(found.document.source.file, ())),
+            impossible=() if entry.foreign else ordered(p for found in trees for p in self._impossible.get(found.document.source.file, ())),
+            foreign=entry.foreign,
             parts=(main, *parts), tool_effects=self.tool_effects,
         )  # fmt: skip
 
@@ -330,7 +338,7 @@ class Finder:
     def listed(self, entry: Entry) -> Listed:
         """Describe a file for a list."""
         loaded = self.load(entry, self.document(entry))
-        error = next((p for p in (*loaded.problems, *loaded.impossible) if p.severity == "error" or p in loaded.impossible), None)
+        error = next((p for p in loaded.problems if p.severity == "error"), next(iter(loaded.impossible), None))
         fields = loaded.tree.fields
         description = fields.get("description", "")
         version = fields.get("version", "0.0.0")
@@ -339,7 +347,7 @@ class Finder:
             version=version if isinstance(version, str) else "",
             description=description if isinstance(description, str) else "",
             origin=entry.origin, shown=entry.shown, path=entry.path,
-            status="broken" if error or loaded.impossible else "not_yet" if loaded.not_yet else "ready",
+            status="broken" if error else "not_yet" if loaded.not_yet else "ready",
             problem=str(error) if error else listed(row.feature for row in loaded.not_yet) if loaded.not_yet else "",
         )  # fmt: skip
 
@@ -365,7 +373,7 @@ def _files(place: Place) -> Iterator[Entry]:
 def _declared_name(path: Path) -> str:
     """Read the declared name of a file; empty where there is none that can be read."""
     try:
-        text = path.read_text(encoding="utf-8") if path.stat().st_size <= (4 << 20) else ""
+        text = path.read_text(encoding="utf-8-sig") if path.stat().st_size <= (4 << 20) else ""
     except (OSError, UnicodeDecodeError):
         return ""
     found = _TOP_NAME.search(text)

@@ -47,7 +47,7 @@ def list_workflows(frame: Frame) -> None:
     cells = [
         [
             Text(row.name, style="bold" if not row.hidden_by else "bright_black"), screen.worded(words[row.status], row.status.replace("_", " ")),
-            Text(row.shown, style="bright_black"), Text(screen.clean(row.problem or row.description, lines=False)),
+            Text(row.shown, style="bright_black"), Text(screen.clean(row.problem or (f"hidden by {row.hidden_by}" if row.hidden_by else row.description), lines=False)),
         ]
         for row in rows
     ]  # fmt: skip
