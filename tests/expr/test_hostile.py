@@ -1,12 +1,14 @@
 """Hostile sources, hostile data, hostile patterns: an error (or a harmless value), soon, and never a host object.
 
-Budgets are checked by counting moves, and time with a wide margin: what is meant to take 50 ms at most must not take a second on a busy machine.
+Budgets are checked by counting moves, and time as CPU time of this process: an evaluation at the default budget takes 100 ms at most. On a
+slower or busier machine it may take three times as long before a test fails; what is quadratic or uncharged takes seconds.
 """
 
 import contextlib
 import json
 import re
 import time
+import tracemalloc
 
 import pytest
 
@@ -16,7 +18,9 @@ from treadle.authoring.expressions import ExpressionProblemsError, compile_text
 from treadle.core.expr import ExprError, evaluate
 from treadle.core.values import normalise
 
-SECONDS_MAX = 1.0
+# Of processor time: three times what the order allows.
+SECONDS_MAX = 0.3
+BYTES_MAX = 64 << 20
 BIG = {
     "s": {
         "list": list(range(5_000)),
@@ -25,7 +29,15 @@ BIG = {
         "aaaa": "a" * 30_000,
         "deep": None,
         "words": ["word" * 50] * 500,
-    }
+    },
+    # Larger than any state: results that were set aside can be, and are given to an expression that looks inside.
+    "big": {
+        "emoji": "\U0001f600" * 3_000_000,
+        "wide": "ß" * 6_000_000,
+        "words": "àb " * 2_000_000,
+        "lines": "a\n" * 3_000_000,
+        "lists": [[n % 5, [n % 7, n]] for n in range(1_000)],
+    },
 }
 
 # Sources that try to reach what stands behind a value. None may give anything but an error or plain data.
@@ -91,19 +103,61 @@ BOMBS = [
     "{{ 1" + " | abs" * 200 + " }}", "{{ 1" + " is even" * 200 + " }}", "{% if 1 %}" * 50 + "{% endif %}" * 50, "{% for x in s.list %}" * 45 + "{% endfor %}" * 45,
     "{% set x %}" * 60 + "{% endset %}" * 60, "{{ 1 }}" * 30_000, "x" * 300_000 + "{{ 1 }}", "{% if 1 %}{% elif 1 %}" * 45, "{{ " + "9" * 5000 + " }}", "{{ 0x" + "f" * 5000 + " }}",
     "{{ {" + ", ".join(f"'k{n}': [1]" for n in range(2000)) + "} }}",
+    # What took longest when random expressions were searched for the slowest one.
+    "{{ big.emoji is matching('(?i)é+x') }}", "{{ big.emoji | regex_findall('[^ß]+x') }}", "{{ big.wide | wordwrap(7) }}", "{{ big.words | wordwrap }}",
+    "{{ big.words | wordcount }}", "{{ big.words | title }}", "{{ big.emoji | base64_encode }}", "{{ big.lines | indent(1) }}", "{{ big.wide | upper }}",
+    "{{ big.wide | lower }}", "{{ big.wide | bool }}", "{{ big.emoji | hash('sha512') }}", "{{ big.words | urlencode }}", "{{ big.words | split(' ') }}",
+    "{{ big.lists | groupby('tags', s.list) }}", "{{ s.list | groupby('x', big.wide, true) }}", "{{ range(150000) | toyaml }}", "{{ range(99) | pick(big.lists | sort) }}", "{{ range(99) | pick(big.lists | min) }}", "{{ range(99) | pick(big.lists | max) }}",
+    "{{ range(40000) | pick('2026-11-20T10:00:00+01:00' | instant) }}", "{{ range(40000) | pick('2026-11-20' | strftime('%A%B%j%V')) }}",
+    "{{ range(40000) | pick('2026-11-20' | add_days(it)) }}", "{{ range(40000) | pick('2026-11-20' | days_between('2026-11-21')) }}",
+    # Each filter and operator asked for more than it may have.
+    "{{ 1.5 | round(1000000) }}", "{{ 1 | round(-99999999999) }}", "{{ ('1.5' | decimal | round(29)) * (('9' * 49 ~ '.9') | decimal) }}", "{{ 3 | round_money(31) }}",
+    "{{ 'x' | center(2000000) }}", "{{ 'x' | truncate(-5) }}", "{{ 'a' * 2000000 | truncate }}", "{{ s.rows | tojson(indent=99999) }}", "{{ 'x' | indent('y' * 2000000) }}",
+    "{{ s.aaaa | split('') }}", "{{ s.aaaa | split('a') | pick(s.aaaa | split('a')) }}", "{{ s.list | batch(0) }}", "{{ s.list | chunk(-1) }}", "{{ s.list | slice(0) }}",
+    "{{ s.list | slice(9999999999) }}", "{{ s.rows | pick(s.rows | sort(attribute='name')) }}", "{{ s.rows | pick(s.rows | unique(attribute='tags')) }}",
+    "{{ s.words | pick(s.words | sort(true, true)) }}", "{{ s.list | pick(s.list | zip(s.list)) }}", "{{ s.rows | pick(s.rows | to_object(it.name, it)) }}",
+    "{{ s.rows | pick(it | dictsort) | pick(s.rows | pick(it | items)) }}", "{{ s.list | pick(s | merge(s)) | pick(s.list | reverse) }}", "{{ s.list | pick(s.list | list) }}",
+    "{{ s.rows | toyaml ~ (s.rows | pick(s.rows | toyaml)) }}", "{{ s.words | join(s.words | join) ~ (s.words | pick(s.text | replace(' ', s.text))) }}",
+    "{{ s.aaaa | replace('a', '') ~ (range(9999) | pick(s.aaaa | replace('a', 'b'))) }}", "{{ s.list | map('string') | map('center', 9999) | list }}",
+    "{{ s.list | map('tojson') | map('center', 999) | map('upper') | list | tojson }}", "{{ s.words | map('shell_quote') | list | pick(s.words | shell_quote) }}",
+    "{{ s.words | pick(s.text | truncate_tokens(1) ~ (s.text | capitalize)) }}", "{{ s.list | pick(s.text | trim('ab ')) | pick(s.text | trim('ab ')) }}",
+    "{{ range(9999) | pick(s.rows | tojson | fromjson) }}", "{{ range(9999) | pick(s.text | base64_encode | base64_decode) }}", "{{ s.list | pick(s.text == s.text ~ '') }}",
+    "{{ s.list | pick(s.words < s.words) | pick(s.words | list < s.words | list) }}", "{{ s.list | where(s.text in s.words) }}", "{{ s.list | pick(s.text * 3) }}",
+    "{{ s.list | pick(s.list[::2]) }}", "{{ s.list | pick(s.list + s.list) }}", "{{ s.list | pick([it] * 1000) }}", "{{ range(99999) | pick(it ** 63 % 7) | pick(it // 3) | pick(it / 3) }}",
+    "{{ range(99999) | pick('1.000000001' | decimal ** 999) }}", "{{ range(99999) | pick('1' | decimal / 3) }}", "{{ 9223372036854775807 * 9223372036854775807 }}", "{{ 7 % 0 }}",
+    "{{ 7 // 0 }}", "{{ 0 ** -1 }}", "{{ (-1) ** 0.5 }}", "{{ 1e308 ** 2 }}", "{{ '1e50' | decimal * ('1e50' | decimal) * ('1e50' | decimal) }}", "{{ range(9, 0, 0) }}", "{{ range(0, 10 ** 15, 7) }}",
+    "{{ range(99999) | pick(uuid()) }}", "{{ range(99999) | pick(random(1, 6)) | pick(random()) | pick(range(9) | random) }}", "{{ range(99999) | pick(dict(a=it)) | pick(dict([['a', 1]])) }}",
+    "{{ s.list | pick(dict(s.list | pick([it ~ '', it]))) }}", "{% for x in range(99999) %}{% for y in [x, x, x] %}{% if y is odd %}{{ y }}{% endif %}{% endfor %}{% endfor %}",
+    "{% for x in range(99999) %}{% set y %}{{ x }}{% endset %}{{ y | length }}{% endfor %}", "{% for x in range(99999) %}{{ loop.cycle('a', 'b') }}{{ loop.nextitem | default('') }}{% endfor %}",
+    "{% for x in s.rows if x in s.rows %}{{ x }}{% endfor %}", "{% for x in s.list %}{{ s.text | upper }}{% endfor %}", "{% for x in s.list %}{% for y in s.list %}{% else %}{% endfor %}{% endfor %}",
+    "{{ s.list | pick(s.text | regex_search('(a|b| )*$')) }}", "{{ s.list | pick(s.text | regex_replace('[a-z]', '\\\\0\\\\0')) }}", "{{ s.list | pick(s.text | regex_findall('\\\\b')) }}",
+    "{{ s.words | matching('(w|o|r|d)+x') | pick(s.words | matching('^(.*)*$')) }}", "{{ range(99999) | pick('aab' | regex_search('a{1,400}' ~ it)) }}",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("source", BOMBS, ids=[source[:50] for source in BOMBS])
 def test_whoever_asks_for_too_much_gets_an_error_soon(source):
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises((ExpressionProblemsError, ExprError)) as caught:
         evaluate(compile_text(source, functions=FUNCTIONS), env(BIG))
-    assert time.perf_counter() - begin < SECONDS_MAX
+    assert time.process_time() - begin < SECONDS_MAX
     codes = {one.code for one in caught.value.problems} if isinstance(caught.value, ExpressionProblemsError) else {caught.value.code}
     assert codes <= {
-        "budget", "number_range", "syntax", "bad_regex", "bad_json", "types", "too_deep", "unknown_function", "undefined", "division_by_zero", "bad_arguments", "duplicate_key",
+        "bad_date", "budget", "number_range", "syntax", "bad_regex", "bad_json", "types", "too_deep", "unknown_function", "undefined", "division_by_zero", "bad_arguments", "duplicate_key",
     }, codes  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", BOMBS, ids=[source[:50] for source in BOMBS])
+def test_whoever_asks_for_too_much_gets_little_memory(source):
+    tracemalloc.start()
+    try:
+        with pytest.raises((ExpressionProblemsError, ExprError)):
+            evaluate(compile_text(source, functions=FUNCTIONS), env(BIG))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < BYTES_MAX
 
 
 # Much, and within the budget: these must work.
@@ -220,6 +274,6 @@ def test_the_cost_of_a_pattern_does_not_depend_on_what_was_compiled_before():
     ],
 )
 def test_broken_sources_are_refused_soon(source):
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert problems(source)
-    assert time.perf_counter() - begin < SECONDS_MAX
+    assert time.process_time() - begin < SECONDS_MAX

@@ -69,6 +69,7 @@ def instant_of_ms(at_ms: int) -> str:
 
 def _read(ev: Evaluation, who: str, value: V) -> date | datetime:
     text = text_given(ev, who, value).strip()
+    ev.charge(8)
     try:
         return parse_date(text) if len(text) <= 10 else parse_instant(text)
     except DateError as error:

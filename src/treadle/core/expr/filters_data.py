@@ -39,10 +39,13 @@ def from_json(ev: Evaluation, value: V) -> V:
 
 def to_yaml(ev: Evaluation, value: V) -> V:
     """Write as YAML text in block style."""
+    left = ev.left
+    plain = Plain(ev).value(value, 0)
+    ev.charge(6 * (left - ev.left))  # writing it costs so much more than walking it
     lines: list[str] = []
-    _yaml(Plain(ev).value(value, 0), 0, lines, "")
+    _yaml(plain, 0, lines, "")
     text = "\n".join(lines) + "\n"
-    ev.charge(6 * len(lines) + (len(text) >> MOVE_BITS))
+    ev.charge(len(text) >> MOVE_BITS)
     ev.check_size(len(text))
     return text
 
@@ -82,6 +85,7 @@ def to_hash(ev: Evaluation, value: V, algorithm: V = "sha256") -> V:
     """Give the digest of a text, or of other data's canonical JSON, in hexadecimal."""
     name = word_given(ev, "hash", "algorithm", algorithm, _DIGESTS)
     value = opened(ev, value)
+    ev.charge(len(value) >> 5 if isinstance(value, str) else 0)
     data = value.encode() if isinstance(value, str) else canonical(Plain(ev).value(value, 0))
     ev.charge(4 + (len(data) >> 5))
     return hashlib.new(name, data, usedforsecurity=False).hexdigest()
@@ -89,7 +93,9 @@ def to_hash(ev: Evaluation, value: V, algorithm: V = "sha256") -> V:
 
 def base64_encode(ev: Evaluation, value: V) -> V:
     """Write a text's UTF-8 bytes as base64."""
-    data = base64.b64encode(text_given(ev, "base64_encode", value).encode()).decode()
+    text = text_given(ev, "base64_encode", value)
+    ev.check_size(len(text))  # before it is written out
+    data = base64.b64encode(text.encode()).decode()
     ev.check_size(len(data))
     return data
 

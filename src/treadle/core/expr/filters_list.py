@@ -23,6 +23,7 @@ from treadle.core.expr.look import (
 )
 from treadle.core.values import BlobRef, Chunks, canonical
 
+_COMPARED_BITS: Final = 8
 _KINDS: Final[dict[type, str]] = {
     int: "number",
     float: "number",
@@ -113,7 +114,9 @@ def _keys(ev: Evaluation, who: str, items: list[V], attribute: V, case_sensitive
 def _order(ev: Evaluation, keys: list[V], *, backwards: bool = False) -> list[int]:
     """Give the indexes in the order of their keys, which must be of one kind."""
     kinds = {_KINDS.get(type(key), "object") for key in keys}
-    ev.charge(len(keys) * max(len(keys).bit_length(), 1))
+    # Long texts that begin alike are compared to where they differ.
+    long = sum(len(key) >> _COMPARED_BITS for key in keys if isinstance(key, str))
+    ev.charge((len(keys) + long) * max(len(keys).bit_length(), 1))
     if len(kinds) > 1:
         other = next(key for key in keys if _KINDS.get(type(key), "object") != _KINDS.get(type(keys[0]), "object"))
         raise not_ordered(keys[0], other)
@@ -125,6 +128,7 @@ def _order(ev: Evaluation, keys: list[V], *, backwards: bool = False) -> list[in
         return list(range(len(keys)))
 
     def compare(a: int, b: int) -> int:
+        ev.charge(6)
         return -1 if less(ev, keys[a], keys[b]) else 1 if less(ev, keys[b], keys[a]) else 0
 
     return sorted(range(len(keys)), key=cmp_to_key(compare), reverse=backwards)

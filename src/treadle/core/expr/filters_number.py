@@ -103,7 +103,7 @@ def to_bool(ev: Evaluation, value: V) -> V:
         return bool(value)
     if isinstance(value, int | float) and value in {0, 1}:
         return bool(value)
-    if isinstance(value, str) and value.strip().lower() in _BOOLEANS:
+    if isinstance(value, str) and len(value) <= _TEXT_MAX and value.strip().lower() in _BOOLEANS:
         return _BOOLEANS[value.strip().lower()]
     raise ExprError(
         "types",
@@ -115,6 +115,7 @@ def to_bool(ev: Evaluation, value: V) -> V:
 def to_decimal(ev: Evaluation, value: V) -> V:
     """Make a number that computes exactly; as a result it is text. A float counts as it is written."""
     value = opened(ev, value)
+    ev.charge(4)
     if isinstance(value, Decimal):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -25,24 +25,33 @@ def _made(ev: Evaluation, text: str) -> str:
     return text
 
 
+def _read(ev: Evaluation, who: str, value: V, bits: int = MOVE_BITS) -> str:
+    """Take a text that will be gone through, for one move per 2**bits characters; what it gives is no shorter."""
+    text = text_given(ev, who, value)
+    ev.check_size(len(text))
+    ev.charge(len(text) >> bits)
+    return text
+
+
 def upper(ev: Evaluation, value: V) -> V:
     """Write in capitals."""
-    return _made(ev, text_given(ev, "upper", value).upper())
+    return _made(ev, _read(ev, "upper", value).upper())
 
 
 def lower(ev: Evaluation, value: V) -> V:
     """Write in small letters."""
-    return _made(ev, text_given(ev, "lower", value).lower())
+    return _made(ev, _read(ev, "lower", value).lower())
 
 
 def capitalize(ev: Evaluation, value: V) -> V:
     """Write the first letter as a capital, the others small."""
-    return _made(ev, text_given(ev, "capitalize", value).capitalize())
+    return _made(ev, _read(ev, "capitalize", value).capitalize())
 
 
 def title(ev: Evaluation, value: V) -> V:
     """Write each word's first letter as a capital, the others small."""
-    parts = _WORD_BEGINNING.split(text_given(ev, "title", value))
+    text = _read(ev, "title", value, 4)
+    parts = _WORD_BEGINNING.split(text)
     ev.charge(len(parts))
     return _made(ev, "".join(part[0].upper() + part[1:].lower() for part in parts if part))
 
@@ -90,7 +99,7 @@ def center(ev: Evaluation, value: V, width: V = 80) -> V:
 
 def indent(ev: Evaluation, value: V, width: V = 4, first: V = False, blank: V = False) -> V:  # noqa: FBT002
     """Indent every line but the first (`first` includes it) and empty ones (`blank` includes them) by spaces, or by a text."""
-    text = text_given(ev, "indent", value)
+    text = _read(ev, "indent", value, 4)
     if isinstance(width, str):
         margin = width
     else:
@@ -108,14 +117,16 @@ def indent(ev: Evaluation, value: V, width: V = 4, first: V = False, blank: V = 
 
 def wordcount(ev: Evaluation, value: V) -> V:
     """Count words."""
-    words = _WORD.findall(text_given(ev, "wordcount", value))
+    text = text_given(ev, "wordcount", value)
+    ev.charge(len(text) >> 3)
+    words = _WORD.findall(text)
     ev.charge(len(words))
     return len(words)
 
 
 def wordwrap(ev: Evaluation, value: V, width: V = 79, break_long_words: V = True, wrapstring: V = "\n") -> V:  # noqa: FBT002
     """Break lines at white space so that none is longer than `width`; existing breaks stay."""
-    text, wide = text_given(ev, "wordwrap", value), int_given("wordwrap", "width", width, 1)
+    text, wide = _read(ev, "wordwrap", value, 2), int_given("wordwrap", "width", width, 1)
     lines: list[str] = []
     for line in text.splitlines():
         lines += _wrapped(ev, line, wide, cut=truth(ev, break_long_words)) or [""]
@@ -140,8 +151,11 @@ def _wrapped(ev: Evaluation, line: str, width: int, *, cut: bool) -> list[str]:
             room -= len(current[-1])
         if pieces and len(pieces[-1]) > width:
             if cut:
-                current.append(pieces[-1][:room])
-                pieces[-1] = pieces[-1][room:]
+                long = pieces.pop()
+                current.append(long[:room])
+                # All of it at once: cut off line by line it would be copied as often.
+                ev.charge(len(long) // width)
+                pieces += [long[at : at + width] for at in range(room, len(long), width)][::-1]
             elif not current:
                 current.append(pieces.pop())
         if current and not current[-1].strip():
@@ -161,9 +175,8 @@ def split(ev: Evaluation, value: V, sep: V = None, maxsplit: V = -1) -> V:
             "`split` needs a separator that is not empty",
             suggestion="for the characters of a text use `| list`",
         )
-    parts = text.split(mark, limit)
-    ev.charge(len(parts))
-    return list[V](parts)
+    ev.charge(len(text) >> 3 if mark is None else 1 + text.count(mark))
+    return list[V](text.split(mark, limit))
 
 
 def join(ev: Evaluation, value: V, d: V = "", attribute: V = None) -> V:

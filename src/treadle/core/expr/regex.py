@@ -21,6 +21,8 @@ Spans: TypeAlias = tuple[int, ...]
 CHAR, ANY, SET, SPLIT, JUMP, SAVE, ASSERT, MATCH = range(8)
 _WORD_CHARS: Final = frozenset(chr(code) for low, high in WORD for code in range(low, high + 1))
 _SKIPPED_PER_MOVE: Final = 3
+# What is skipped is charged in pieces: a budget must end the search of a large text in its middle.
+_SKIPPED_AT_ONCE: Final = 4_096
 
 
 class CharSet:
@@ -227,20 +229,23 @@ class Regex:
         heads = self._heads
         if heads is None:
             return at
-        begin, looked = at, 0
         if len(heads) == 1 and heads[0].op == CHAR:
+            begin = at
             found = text.find(heads[0].char, at)
             at = found if found >= 0 else len(text)
             charge((at - begin) >> 6)
             return at
-        starts, wide = self._starts, self._wide
-        while at < len(text) and text[at] not in starts:
-            if wide and text[at] > "\x7f":
-                looked += 1
-                if any(_takes(head, text[at]) for head in wide):
-                    break
-            at += 1
-        charge((at - begin) // _SKIPPED_PER_MOVE + looked * (1 + len(wide)))
+        while at < len(text):
+            begin, looked, end = at, 0, min(at + _SKIPPED_AT_ONCE, len(text))
+            while at < end and text[at] not in self._starts:
+                if self._wide and text[at] > "\x7f":
+                    looked += 1
+                    if any(_takes(head, text[at]) for head in self._wide):
+                        break
+                at += 1
+            charge((at - begin) // _SKIPPED_PER_MOVE + looked * (1 + len(self._wide)))
+            if at < end:
+                break
         return at
 
     def _follow(self, threads: list[tuple[int, Spans]], marks: list[int], first: tuple[int, Spans], text: str, at: int) -> int:
