@@ -74,7 +74,7 @@ class Outline:
         """Give every step, a step before what is below it; the file's `finally` last."""
         main = self.main
         yield from self._rows(tuple(main.task.steps), main, "", 0, "", DRIVER, ())
-        yield from self._rows(tuple(main.task.finally_steps), main, "finally", 1, "finally", DRIVER, ())
+        yield from self._rows(tuple(main.task.finally_steps), main, "finally", 0, "finally", DRIVER, ())
 
     def _rows(
         self, steps: tuple[StepTree, ...], part: Part, at: str, depth: int, label: str, agent: str, rounds: tuple[str, ...]

@@ -66,8 +66,11 @@ def _head(found: dict[str, Any]) -> None:
     if found["description"]:
         screen.say(screen.clean(found["description"]))
     if found["not_yet"]:
-        listed = ", ".join(f"{row['feature']} (line {row['line']})" for row in found["not_yet"])
-        screen.say(screen.clean(f"a run will not be started: this version does not carry out {listed}"), style="yellow")
+        lines: dict[str, list[str]] = {}
+        for row in found["not_yet"]:
+            lines.setdefault(row["feature"], []).append(str(row["line"]))
+        listed = ", ".join(f"{feature} (line{'s' * (len(at) > 1)} {', '.join(at)})" for feature, at in lines.items())
+        screen.hang(Text(screen.clean(f"a run will not be started: this version does not carry out {listed}"), style="yellow"), 2)
 
 
 def _inputs(found: dict[str, Any]) -> None:
@@ -159,7 +162,7 @@ def _costs(found: dict[str, Any]) -> None:
     for call in calls:
         per = "".join(f", per round of {at}" for at in call["per_item_of"])
         answers = "one answer" if call["at_most"] == 1 else f"at most {call['at_most']} answers"
-        screen.say(f"  {call['step']}: an agent works, {answers}{per}")
+        screen.hang(Text(f"  {call['step']}: an agent works, {answers}{per}"), 4)
     for budget in budgets:
         words = {"tokens": "tokens", "usd": "USD", "calls": "calls"}
         parts = [f"{budget[key]} {word}" for key, word in words.items() if key in budget]
@@ -175,7 +178,7 @@ def _approvals(found: dict[str, Any]) -> None:
         within = f", within {screen.duration(gate['within_ms'])}, else rejected" if gate["within_ms"] is not None else ""
         level = f", assurance {gate['assurance']}" if gate["assurance"] not in {None, "local"} else ""
         after = {"fail": "the step fails", "continue": "the run goes on", "do": "other steps run instead"}[gate["on_reject"]]
-        screen.say(f"  {gate['step']}: {gate['by']}{level}{within}; if rejected, {after}")
+        screen.hang(Text(f"  {gate['step']}: {gate['by']}{level}{within}; if rejected, {after}"), 4)
 
 
 def _uses(found: dict[str, Any]) -> None:

@@ -235,7 +235,7 @@ def _tell(found: dict[str, Any]) -> None:
         if line["word"] in _TOLD or line["text"].startswith("chose"):
             mark = "note" if line["word"] == "note" else line["word"]
             said = screen.short(line["text"], 2 * _VALUE_CHARS_MAX)
-            screen.say(Text.assemble(screen.mark(mark), " ", (screen.clean(line["path"]), "bold"), f"  {said}"))
+            screen.hang(Text.assemble(screen.mark(mark), " ", (screen.clean(line["path"]), "bold"), f"  {said}"), 4)
     for step in left:
         _tell_step(step)
     _tell_end(found)
@@ -247,12 +247,12 @@ def _tell_step(step: dict[str, Any]) -> None:
     line.append(f"  {_performer(step)}", style="bright_black")
     if step["effect"] != "none":
         line.append(f"  [{step['effect']}]", style=EFFECT_STYLES[step["effect"]])
-    screen.say(line)
+    screen.hang(line, 4)
     if step["from"] is None:
         return
     where = f"{step['file']}:{step['line']}" if step["from"] == _STUB else step["from"]
     verb = "" if step["verb"] in {"answer", "answers"} else f"{step['verb']} "
-    screen.say(Text.assemble((f"    {where}: ", "cyan"), f"{verb}{screen.short(encode(step['value']), _VALUE_CHARS_MAX)}"))
+    screen.hang(Text.assemble((f"    {where}: ", "cyan"), f"{verb}{screen.short(encode(step['value']), _VALUE_CHARS_MAX)}"), 6)
 
 
 def _performer(step: dict[str, Any]) -> str:

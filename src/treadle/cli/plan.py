@@ -75,7 +75,7 @@ def _tell(made: dict[str, Any]) -> None:
         screen.say(f"  {name} = {screen.short(encode(value), _VALUE_CHARS_MAX)}", style=_DIM)
     if made["not_yet"]:
         listed = screen.clean(", ".join(made["not_yet"]), lines=False)
-        screen.say(f"  a run will not be started: this version does not carry out {listed}", style="yellow")
+        screen.hang(Text(f"  a run will not be started: this version does not carry out {listed}", style="yellow"), 4)
     screen.say()
     _list(made["steps"], "")
     if made["finally"]:
@@ -101,13 +101,13 @@ def _step(step: dict[str, Any], lead: str) -> None:
         return
     if step["reached"] == "perhaps" and "when" not in step:
         line.append("  perhaps", style="yellow")
-    screen.say(line)
+    screen.hang(line, len(lead) + 4)
     inner = lead + "    "
     if "when" in step:
         screen.say(f"{inner}only when {screen.clean(step['when']['text'], lines=False)}", style="yellow")
     _given(step, inner)
     for fault in step.get("faults", ()):
-        screen.say(f"{inner}would fail: {screen.clean(fault, lines=False)}", style="red")
+        screen.hang(Text(f"{inner}would fail: {screen.clean(fault, lines=False)}", style="red"), len(inner) + 2)
     _lists(step, lead + "  ")
 
 
@@ -117,15 +117,15 @@ def _given(step: dict[str, Any], lead: str) -> None:
         if name == main:
             _text(value, lead)
         elif name not in _LEFT_OUT:
-            screen.say(Text.assemble((f"{lead}{name}: ", _DIM), screen.short(_shown(value), _VALUE_CHARS_MAX)))
+            screen.hang(Text.assemble((f"{lead}{name}: ", _DIM), screen.short(_shown(value), _VALUE_CHARS_MAX)), len(lead) + 2)
     if step["type"] in {"prompt", "delegate"} and step.get("expected"):
-        screen.say(Text.assemble((f"{lead}answer: ", _DIM), screen.short(encode(step["expected"]), _VALUE_CHARS_MAX)))
+        screen.hang(Text.assemble((f"{lead}answer: ", _DIM), screen.short(encode(step["expected"]), _VALUE_CHARS_MAX)), len(lead) + 2)
 
 
 def _text(value: Any, lead: str) -> None:
     lines = screen.clean(_shown(value)).strip("\n").splitlines()
     for line in lines[:_LINES_MAX]:
-        screen.say(f"{lead}| {line}")
+        screen.hang(Text(f"{lead}| {line}"), len(lead) + 2)
     if len(lines) > _LINES_MAX:
         screen.say(f"{lead}| … {len(lines) - _LINES_MAX} more lines; --json has them", style=_DIM)
 

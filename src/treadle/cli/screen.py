@@ -76,6 +76,18 @@ def say(text: RenderableType = "", *, style: str = "", end: str = "\n") -> None:
         out.print(Text(row.rstrip()), soft_wrap=True)
 
 
+def hang(text: Text, indent: int) -> None:
+    """Print for a person; on a terminal what is too long goes on below, `indent` columns in."""
+    out = console()
+    room = out.width - indent
+    if not out.is_terminal or text.cell_len <= out.width or room < NARROW:
+        say(text)
+        return
+    for number, piece in enumerate(text.wrap(out, room)):
+        piece.rstrip()
+        say(piece if number == 0 else Text.assemble(" " * indent, piece))
+
+
 def heading(text: Text) -> None:
     """Set what follows off: a rule across the terminal, elsewhere a line."""
     if console().is_terminal:
