@@ -22,7 +22,8 @@ from treadle.config import project as projects
 from treadle.config import settings as configuration
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
-from treadle.core.definition import Definition, McpCall, walk
+from treadle.core.definition import Definition, McpCall
+from treadle.core.index import walk
 from treadle.core.errors import RequestError
 from treadle.core.values import Json
 from treadle.engine.embedded.place import FILE

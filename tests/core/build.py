@@ -18,6 +18,7 @@ from treadle.authoring.expressions import compile_data, compile_text
 from treadle.core.definition import (
     LANGUAGE,
     Approve,
+    By,
     Condition,
     Definition,
     Delegate,
@@ -81,12 +82,13 @@ def prompt(step_id: str, message: object = "Well?", *, options=None, default=Non
 def approve(step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", **fields) -> Step:
     steps = tuple(on_reject) if not isinstance(on_reject, str) else ()
     policy = on_reject if isinstance(on_reject, str) else "do"
-    spec = Approve(show=x(show), users=tuple(users), never=tuple(never), on_reject=policy, reject_steps=steps, assurance=assurance)
+    by = By(users=tuple(users), never=tuple(never))
+    spec = Approve(show=x(show), by=by, on_reject=policy, reject_steps=steps, assurance=assurance)
     return step(step_id, spec, **{"performer": "human", **fields})
 
 
-def delegate(step_id: str, instructions: object = "Do it.", *, output: Json = None, agent=None, repair=2, **fields) -> Step:
-    spec = Delegate(instructions=x(instructions), agent=agent, output=output, repair=repair)
+def delegate(step_id: str, instructions: object = "Do it.", *, output: Json = None, agent=None, **fields) -> Step:
+    spec = Delegate(instructions=x(instructions), agent=agent, output=output)
     return step(step_id, spec, **{"performer": "agent", "effect": "write", "repeatable": True, **fields})
 
 

@@ -6,17 +6,8 @@ Only what was read from files: nothing of a project is executed here (ruling 58)
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from treadle.core.definition import (
-    EFFECTS,
-    Approve,
-    Definition,
-    Delegate,
-    Foreach,
-    McpCall,
-    Prompt,
-    Step,
-    child_lists,
-)  # fmt: skip
+from treadle.core.definition import EFFECTS, Approve, By, Definition, Delegate, Foreach, McpCall, Prompt, Step
+from treadle.core.index import child_lists  # fmt: skip
 from treadle.mcpio.server.replies import Reply, json_text, short
 
 if TYPE_CHECKING:
@@ -128,7 +119,7 @@ def _performer(step: Step, agent: str) -> str:
     match step.spec:
         case Prompt():
             return "the user, through the main agent"
-        case Approve(users=users):
+        case Approve(by=By(users=users)):
             return f"a person ({', '.join(users)}), never an agent" if users else "a person, never an agent"
         case Delegate(agent=str(named)) | Foreach(agent=str(named)):
             return "a fresh sub-agent" if named == "@task" else f"the agent {named.removeprefix('@')}"
