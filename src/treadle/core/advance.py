@@ -187,7 +187,7 @@ def _may_wait_for_function(draft: Draft, node: Node) -> bool:
         return False
     if isinstance(node, StepNode) and node.phase == "action":
         action = draft.actions.get(node.path)
-        return action is not None and action.status == "verifying"
+        return action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions
     return node.phase in {"opening", "output", "fallback", "gate"} or (isinstance(node, StepNode) and node.loop is not None)
 
 

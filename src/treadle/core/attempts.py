@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from treadle.core.budget import counts, release, reserve
-from treadle.core.closing import needs_claim
+from treadle.core.budget import reserve
+from treadle.core.closing import counts, needs_claim
 from treadle.core.commands import Perform
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
@@ -68,9 +68,3 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     draft.put_action(replace(again, problem=replace(failure, result=draft.keep(failure.result))))
     draft.arm("backoff", action.id, draft.now_ms + wait_ms)
     draft.note("retry_planned", action.id, attempt=action.attempt + 1, wait_ms=wait_ms)
-
-
-def withdraw(draft: Draft, action: ActionState) -> None:
-    """Take back what was counted for an attempt that nobody began."""
-    if action.counted and action.status == "open" and (action.performer != "server" or needs_claim(action)):
-        release(draft, action.id)

@@ -17,9 +17,7 @@ from treadle.core.errors import Failure
 from treadle.core.events import Usage
 from treadle.core.ids import is_under
 from treadle.core.index import budget_at
-from treadle.core.state import ActionState, Outcome, Spent
-
-_CALLS = frozenset({"delegate", "mcp_call", "http"})
+from treadle.core.state import Outcome, Spent
 
 
 def own(draft: Draft, path: str, at: str, budget: Budget | None) -> None:
@@ -31,11 +29,6 @@ def own(draft: Draft, path: str, at: str, budget: Budget | None) -> None:
     draft.changed = True
     if budget.wall_ms:
         draft.arm("wall", path, draft.now_ms + budget.wall_ms)
-
-
-def counts(action: ActionState) -> bool:
-    """Tell whether an attempt is a call of a budget."""
-    return action.kind in _CALLS or (action.kind == "function" and action.effect != "none")
 
 
 def reserve(draft: Draft, path: str) -> bool:
@@ -50,12 +43,6 @@ def reserve(draft: Draft, path: str) -> bool:
     for owner, spent in owners:
         draft.spent[owner] = replace(spent, calls=spent.calls + 1)
     return True
-
-
-def release(draft: Draft, path: str) -> None:
-    """Take back a call that was counted and never begun."""
-    for owner, spent in _owners(draft, path):
-        draft.spent[owner] = replace(spent, calls=spent.calls - 1)
 
 
 def charge(draft: Draft, path: str, usage: Usage | None) -> None:

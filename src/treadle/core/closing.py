@@ -55,8 +55,14 @@ def _close_policy(draft: Draft, action: ActionState) -> str:
 
 def may_be_underway(action: ActionState) -> bool:
     """Tell whether a performer may be at work: it holds a claim, or needs none."""
-    begun = action.status == "open" and action.performer == "server" and not needs_claim(action)
+    asked_for = action.counted or not counts(action)
+    begun = action.status == "open" and action.performer == "server" and not needs_claim(action) and asked_for
     return begun or action.status == "claimed"
+
+
+def counts(action: ActionState) -> bool:
+    """Tell whether an attempt is a call of a budget (language.md §9)."""
+    return action.kind in {"delegate", "mcp_call", "http"} or (action.kind == "function" and action.effect != "none")
 
 
 def needs_claim(action: ActionState) -> bool:

@@ -117,7 +117,7 @@ def schema_problem(draft: Draft, task: Task, updates: dict[str, Value], path: st
 
 def _conclude(draft: Draft, node: StepNode, end: StepEnd) -> None:
     """Run the step's `finally`, if it has one that has not run, and then depart."""
-    if node.phase in {"finally", "opening"} or not draft.step(node).final_steps:
+    if node.phase == "finally" or end.status == "skipped" or not draft.step(node).final_steps:
         depart(draft, node, end)
     else:
         begin_finally(draft, node, end)

@@ -8,7 +8,8 @@ agent mends it, which uses up a repair; what Treadle itself performed has failed
 from dataclasses import replace
 
 from treadle.core.attempts import fail_attempt, offer
-from treadle.core.budget import counts, reserve
+from treadle.core.budget import reserve
+from treadle.core.closing import counts
 from treadle.core.commands import KeepResult
 from treadle.core.definition import Check
 from treadle.core.draft import Draft
