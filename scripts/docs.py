@@ -13,6 +13,8 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from scripts import docs_configuration, docs_expressions, docs_language, docs_limits, docs_troubleshooting
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(?P<open><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end generated -->)", re.DOTALL)
 COMMAND_LINE = re.compile(r"^ {2}([a-z][\w-]*)(?: {2,}|$)", re.MULTILINE)
@@ -57,7 +59,14 @@ def layers() -> str:
     return fenced("\n  ↓\n".join(re.sub(r"[()]", "", layer) for layer in contract["layers"]))
 
 
-GENERATORS: dict[str, Callable[[], str]] = {"dev-help": dev_help, "command-help": command_help, "layers": layers}
+GENERATORS: dict[str, Callable[[], str]] = {
+    "dev-help": dev_help,
+    "command-help": command_help,
+    "layers": layers,
+    **docs_expressions.GENERATORS,
+    **docs_configuration.GENERATORS,
+}
+GENERATORS |= docs_language.generators() | docs_limits.GENERATORS | docs_troubleshooting.GENERATORS
 
 
 def pages() -> list[Path]:
@@ -69,7 +78,9 @@ def rebuilt(text: str, where: str) -> str:
     def fill(block: re.Match[str]) -> str:
         generator = GENERATORS.get(block["name"])
         if generator is None:
-            sys.exit(f"docs: {where} asks for {block['name']!r}; known are {', '.join(sorted(GENERATORS))}")
+            sys.exit(
+                f"docs: {where} asks for {block['name']!r}; known are {', '.join(sorted(n for n in GENERATORS if not n.startswith('example-')))}, example-…"
+            )
         return f"{block['open']}{generator()}{block['close']}"
 
     return BLOCK.sub(fill, text)

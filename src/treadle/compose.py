@@ -10,16 +10,18 @@ trusted: the pool asks before each start of a server, the registry before each e
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from treadle import functions, presence, trust
+from treadle import functions, log, presence, trust
 from treadle.actions.runner import Runner
 from treadle.clock import SystemClock
 from treadle.config import project as projects
+from treadle.config import secrets as secret_sources
 from treadle.config import settings as configuration
+from treadle.config.secrets import Secrets
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
 from treadle.core.definition import Definition, McpCall
@@ -35,7 +37,7 @@ from treadle.engine.storage import Storage
 from treadle.ports import RunQuery
 
 if TYPE_CHECKING:
-    from treadle.authoring.find import Listed, Loaded
+    from treadle.authoring.find import Finder, Listed, Loaded
     from treadle.mcpio.client.outcome import ToolOutcome
     from treadle.mcpio.client.pool import ServerPool
 
@@ -60,6 +62,7 @@ class OpenProject:
     registry: functions.Registry
     trust: trust.TrustStore
     pool: "LazyPool"
+    secrets: Secrets
     clock: SystemClock
     holder: str
     serves: bool
@@ -86,7 +89,7 @@ class OpenProject:
         return list_workflows(self.settings)
 
     def check_ready(self, definition: Definition) -> None:
-        """Raise RequestError if a run would meet a server that is not configured, or code that is not trusted.
+        """Raise RequestError if a run would meet a server that is not configured, code that is not trusted, or a secret without a value.
 
         Told before anything is started: in the middle of a run it would cost what was done until then.
         """
@@ -94,6 +97,7 @@ class OpenProject:
         for server in _servers_called(definition):
             may_start(self.servers.get(server))
         self._check_functions(definition)
+        self.secrets.check(definition.secrets)
 
     def performers(self) -> list[presence.Present]:
         """List the living processes that perform server steps of this project."""
@@ -150,9 +154,9 @@ class OpenProject:
 class LazyPool:
     """The pool of MCP servers, made at the first call: the SDK takes half a second to import."""
 
-    def __init__(self, settings: Settings, store: trust.TrustStore, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, store: trust.TrustStore, environ: Mapping[str, str], secrets: Secrets) -> None:
         """Start nothing."""
-        self._settings, self._store, self._environ = settings, store, environ
+        self._settings, self._store, self._environ, self._secrets = settings, store, environ, secrets
         self._pool: ServerPool | None = None
         self._making = asyncio.Lock()
 
@@ -186,7 +190,8 @@ class LazyPool:
             timeout_ms=has.mcp_timeout_ms, start_timeout_ms=has.mcp_start_timeout_ms, idle_stop_ms=has.mcp_idle_stop_ms,
             line_bytes_max=has.mcp_line_bytes_max, output_bytes_max=has.mcp_output_bytes_max,
         )  # fmt: skip
-        return ServerPool(has.servers(), settings, allow=trust.gate(self._store, has.project))
+        self._secrets.expect_in_logs()
+        return ServerPool(has.servers(), settings, allow=trust.gate(self._store, has.project), redactor=self._secrets.redactor)
 
 
 @contextlib.asynccontextmanager
@@ -201,6 +206,7 @@ async def open_project(
     """
     opened = _wire(settings, serve=serve, environ=environ or {}, what=what, create=create, accept_loss=accept_loss)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(log.scrubbed(opened.secrets.redactor.text))
         stack.push_async_callback(opened.engine.close)
         stack.push_async_callback(opened.pool.close)
         if not serve:
@@ -218,6 +224,17 @@ async def open_project(
 
 def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog | None = None) -> "Loaded":
     """Load a workflow without opening the project's store; see `OpenProject.load`."""
+    return load_workflows(settings, [name_or_path], servers)[0]
+
+
+def load_workflows(settings: Settings, wanted: Iterable[str | Path | bytes], servers: Catalog | None = None) -> "list[Loaded]":
+    """Load several workflows, each file of the project read once; bytes are a file's content that came from standard input."""
+    finder = workflow_finder(settings, servers)
+    return [finder.load_bytes(each, "<stdin>") if isinstance(each, bytes) else finder.load_named(each) for each in wanted]
+
+
+def workflow_finder(settings: Settings, servers: Catalog | None = None) -> "Finder":
+    """Give what finds, reads and checks the workflows of a project."""
     # The YAML reader and Jinja's parser: a run that goes on needs neither.
     from treadle.authoring import find
 
@@ -226,7 +243,7 @@ def load_workflow(settings: Settings, name_or_path: str | Path, servers: Catalog
         for spec in (servers or settings.servers()).specs.values()
         for tool, effect in spec.effects.items()
     }
-    return find.load(settings.project, name_or_path, paths=_paths(settings), user_home=Path.home(), tool_effects=effects)
+    return find.Finder(settings.project, _paths(settings), Path.home(), effects, settings.people)
 
 
 def list_workflows(settings: Settings) -> "list[Listed]":
@@ -234,7 +251,24 @@ def list_workflows(settings: Settings) -> "list[Listed]":
     # As above.
     from treadle.authoring import find
 
-    return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home())
+    return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home(), people=settings.people)
+
+
+def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Secrets:
+    """Give the project's secrets without opening its store; reads none of them."""
+    return Secrets(settings.project, settings.secrets, secret_sources.user_store(settings.project), environ)
+
+
+def secrets_used(settings: Settings) -> dict[str, list[str]]:
+    """Give the names of the secrets that workflows use, each with the workflows that do; executes nothing."""
+    found: dict[str, list[str]] = {}
+    for row in list_workflows(settings):
+        # As above.
+        from treadle.authoring.reads import secrets_read
+
+        for name in secrets_read(load_workflow(settings, row.path).tree):
+            found.setdefault(name, []).append(row.name)
+    return found
 
 
 def branch_of(root: Path) -> str:
@@ -256,14 +290,15 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     project, clock, holder = settings.project, SystemClock(), presence.new_holder(what)
     store = trust.user_store()
     registry = functions.Registry(functions.catalog(project), project, store)
-    pool = LazyPool(settings, store, environ)
+    secrets = secrets_of(settings, environ)
+    pool = LazyPool(settings, store, environ, secrets)
     path = project.store_dir / FILE
     storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
-    runner = Runner(pool) if serve else None
+    runner = Runner(pool, secrets) if serve else None
     engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
     return OpenProject(
         settings=settings, storage=storage, engine=engine, service=Service(engine, clock), registry=registry, trust=store,
-        pool=pool, clock=clock, holder=holder, serves=serve,
+        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve,
     )  # fmt: skip
 
 

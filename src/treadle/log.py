@@ -4,8 +4,10 @@ stdout belongs to protocols and to results. The core logs nothing; it gives note
 nothing to say does not pay for it. What a record carries in `extra` (`run_id`, `action_id`, `attempt`) becomes keys of the line.
 """
 
+import contextlib
 import logging
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -46,6 +48,31 @@ class _Dressed(logging.Formatter):
         return structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last], foreign_pre_chain=shared
         )
+
+
+class _Scrubbed(logging.Formatter):
+    """Writes what another formatter writes, without what `redact` takes out."""
+
+    def __init__(self, inner: logging.Formatter, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._inner, self._redact = inner, redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give a record as a line."""
+        return self._redact(self._inner.format(record))
+
+
+@contextlib.contextmanager
+def scrubbed(redact: Callable[[str], str]) -> Iterator[None]:
+    """Have every line of this process's log go through `redact` while the block runs: libraries log what they were sent."""
+    dressed = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
+    for handler, formatter in dressed:
+        handler.setFormatter(_Scrubbed(formatter or logging.Formatter(), redact))
+    try:
+        yield
+    finally:
+        for handler, formatter in dressed:
+            handler.setFormatter(formatter)
 
 
 def configure(level: str, form: Literal["json", "text"]) -> None:

@@ -147,7 +147,8 @@ def test_behaviour_12_needs_state_of_a_star_sees_everything_and_warns() -> None:
 def test_behaviour_13_a_dotted_entry_opens_no_other_key() -> None:
     text = """
         name: a
-        initial_state: {{user: {{name: x, email: y}}}}
+        inputs: {{user: {{type: object, required: true}}}}
+        initial_state: {{user: "{{{{ inputs.user }}}}"}}
         steps: [{{prompt: "{{{{ {read} }}}}", needs_state: [user.name]}}]
     """
     assert codes(text.format(read="state.user.name")) == []

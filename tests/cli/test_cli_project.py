@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from tests.cli.support import ASK, TREADLE, WORK
 from treadle import __version__
 from treadle.cli.commands import COMMANDS
-from treadle.cli.group import Root
+from treadle.cli.group import Group, Root
 
 
 def test_init_makes_a_project_by_additions_alone(make_project):
@@ -230,15 +230,17 @@ def test_a_bad_setting_is_told_with_its_line(project):
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_has_help_with_examples_first_and_its_json_keys(name):
-    done = CliRunner().invoke(Root(name="treadle"), [name, "--help"])
-    assert done.exit_code == 0
-    assert "Examples:\n  treadle " in done.output
-    if name == "server":
-        return
-    assert done.output.index("Examples:") < done.output.index("Options:")
-    if name != "mcp":
-        assert "--json" in done.output
-        assert "With --json:\n" in done.output
+    found = Root(name="treadle").get_command(None, name)
+    for path in [[name], *([name, below] for below in found.commands)] if isinstance(found, Group) else [[name]]:
+        done = CliRunner().invoke(Root(name="treadle"), [*path, "--help"])
+        assert done.exit_code == 0
+        assert "Examples:\n  treadle " in done.output
+        if path == [name] and isinstance(found, Group):
+            continue
+        assert done.output.index("Examples:") < done.output.index("Options:")
+        if name not in {"mcp", "server"}:
+            assert "--json" in done.output
+            assert "With --json:\n" in done.output
 
 
 def test_help_lists_every_command_and_the_exit_codes(project):

@@ -174,11 +174,10 @@ def test_answering_from_a_second_process_moves_the_first_on(project):
 def test_branches_are_shown_side_by_side_and_asked_one_by_one(make_project):
     project = make_project(work=WORK).with_ledger()
     terminal = project.terminal("run", "work")
-    shown = terminal.until("/cannot REASON")
-    assert "open beside it: each[1]/look, each[2]/look" in shown
     for number, thing in enumerate(("a", "b", "c")):
-        terminal.until(f"each[{number}]/look")
-        terminal.until("Look at " + ("one", "two", "three")[number])
+        terminal.until(f"to be done: each[{number}]/look")
+        shown = terminal.until("Look at " + ("one", "two", "three")[number])
+        assert "open beside it: each[1]/look, each[2]/look" in shown
         terminal.until("> ")
         terminal.type(json.dumps({"seen": thing}))
     assert terminal.end() == 0

@@ -77,22 +77,64 @@ def test_the_short_form_maps_patterns_to_answers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text,told",
+    "text,code,told",
     [
-        ("[]", "no list of answers"),
-        ("- answer: 1", "has no `match`"),
-        ("- {match: a}", "nothing beside `match`"),
-        ("- {match: a, answer: 1, approve: true}", "answer, approve"),
-        ("- {match: a, ansr: 1}", "ansr"),
-        ("- {match: a, answers: 1}", "no list"),
-        ("- {match: a, outcome: perhaps}", "none of done"),
-        ("- {match: a, cannot: 3}", "without a reason"),
-        ("- {match: a, answer: 1, value: 2}", "without an `outcome`"),
-        ("- {match: a, answer: [", "cannot be read"),
+        ("[]", "not_a_test", "no list of answers"),
+        ("- answer: 1", "missing_field", "needs `match`"),
+        ("- {match: a}", "missing_field", "nothing beside `match`"),
+        ("- {match: a, answer: 1, approve: true}", "bad_value", "`answer`, `approve`"),
+        ("- {match: a, anwser: 1}", "unknown_field", "did you mean `answer`?"),
+        ("- {match: a, answers: 1}", "wrong_type", "is a list"),
+        ("- {match: a, outcome: perhaps}", "bad_value", "cannot be the text 'perhaps'"),
+        ("- {match: a, cannot: 3}", "wrong_type", "a reason"),
+        ("- {match: a, answer: 1, value: 2}", "field_not_allowed", "no sense beside `answer`"),
+        ("- {match: a, approve: false}", "bad_value", "never `false`"),
+        ("- {match: a, hold: true, after: 1h}", "field_not_allowed", "`after` makes no sense"),
+        ("- {match: a, answer: 1, after: 3}", "bad_duration", "a duration with its unit"),
+        ("- {match: a, answer: [", "yaml_syntax", "not YAML"),
     ],
 )
-def test_a_script_of_another_form_is_refused_with_its_entry(tmp_path, text, told):
+def test_a_script_of_another_form_is_refused_with_its_entry(tmp_path, text, code, told):
     with pytest.raises(RequestError) as caught:
-        script(tmp_path, text)
+        script(tmp_path, f"# first line\n{text}\n")
+    assert caught.value.code == "bad_script"
+    problems = caught.value.details["problems"]
+    assert [problem["code"] for problem in problems] == [code]
+    assert problems[0]["line"] >= 2
     assert told in caught.value.message
-    assert caught.value.code in {"bad_script", "bad_file"}
+
+
+def test_a_script_tells_all_its_faults_at_once(tmp_path):
+    with pytest.raises(RequestError) as caught:
+        script(tmp_path, "- {match: a}\n- {match: b, ansr: 1}\n- {match: c, answer: 1, times: 0}\n")
+    assert [(p["code"], p["line"]) for p in caught.value.details["problems"]] == [
+        ("missing_field", 1), ("unknown_field", 2), ("out_of_range", 3),
+    ]  # fmt: skip
+
+
+TESTS = """\
+workflow: ask
+answers: [{match: gate, approve: true}]
+cases:
+  - {name: one, answers: [{match: question, answer: 1}]}
+  - {name: two, answers: [{match: question, answer: 2}, {match: question, advance: 1d}]}
+"""
+
+
+def test_a_case_of_a_test_file_is_a_script(tmp_path):
+    path = tmp_path / "ask.test.yaml"
+    path.write_text(TESTS)
+    read = read_script(f"{path}::two")
+    assert [read.entry(action("question")).answer(), read.entry(action("gate", "approve")).verb] == [2, "approve"]
+    # What is about a test's clock is no part of a real run, and so nothing that was forgotten.
+    assert read.unused() == ["gate"]
+
+
+@pytest.mark.parametrize("named,told", [("", "has 2 cases"), ("::three", "no case 'three'")])
+def test_of_several_cases_one_is_named(tmp_path, named, told):
+    path = tmp_path / "ask.test.yaml"
+    path.write_text(TESTS)
+    with pytest.raises(RequestError, match=told) as caught:
+        read_script(f"{path}{named}")
+    assert caught.value.code == "bad_script"
+    assert "one, two" in caught.value.hint

@@ -100,7 +100,7 @@ def test_an_unreadable_file_is_one_clear_error(tmp_path: Path, raw: bytes, line:
 
 def test_a_stray_variable_is_a_warning_with_the_nearest_name(tmp_path: Path):
     found = settings.load(project(tmp_path), environ={"TREADLE_LOG_LEVLE": "debug", "TREADLE_VENV": "x", "PATH": "y"})
-    assert found.warnings == ("the environment variable TREADLE_LOG_LEVLE is not known did you mean 'TREADLE_LOG_LEVEL'?",)
+    assert found.warnings == ("the environment variable TREADLE_LOG_LEVLE is not known; did you mean 'TREADLE_LOG_LEVEL'?",)
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://user:pw@x/", "http://x/?q=1", "x", "http://x y/"])

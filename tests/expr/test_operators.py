@@ -5,7 +5,7 @@ import uuid
 import pytest
 from jinja2 import nodes
 
-from tests.expr.support import NOW_MS, env, failure, problem, value, written
+from tests.expr.support import NOW_MS, env, failure, value, written
 from treadle.authoring.expression_apply import TEST_NAMES
 from treadle.authoring.expression_scan import ENVIRONMENT
 from treadle.authoring.expressions import compile_condition
@@ -196,10 +196,6 @@ def test_without_a_source_of_chance_there_is_an_error():
 
 def test_now_is_the_instant_of_the_event():
     assert value("{{ now() }}", now_ms=NOW_MS + 1) == "2025-11-20T09:00:00.124Z"
-
-
-def test_secrets_cannot_be_read_yet():
-    assert problem("{{ secrets.KEY }}").code == "not_yet"
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ async def test_a_description_says_who_does_what_with_which_effect(store: Shop) -
         described = await agent("describe_workflow", workflow="planning:interactive")
     by = {row["step"]: (row["type"], row["by"], row.get("effect")) for row in described["steps"]}
     assert by["gather-requirements"] == ("prompt", "the user, through the main agent", None)
-    assert by["research-phase each / read-sources"][1] == "the branch's sub-agent"
-    assert by["research-phase each / search-web"] == ("mcp_call", "treadle", "read")
+    assert by["research-phase[]/read-sources"][1] == "the branch's sub-agent"
+    assert by["research-phase[]/search-web"] == ("mcp_call", "treadle", "read")
     assert by["review-plan"][1] == "the agent code-standards-reviewer"
-    assert by["approval-check then / request-approval"][1] == "a person, never an agent"
+    assert by["approval-check.then/request-approval"][1] == "a person, never an agent"
     assert "save-to-memory" in described["effects"]["write"]
     assert described["inputs"]["task_description"]["required"] is True
 

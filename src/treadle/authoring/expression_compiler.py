@@ -13,6 +13,7 @@ from jinja2 import nodes
 from treadle.authoring.expression_apply import FILTER_NAMES, NULL, Applier, described_only
 from treadle.authoring.expression_names import FUNCTIONS_NOT_THERE, METHODS
 from treadle.authoring.expression_scan import SourceFault
+from treadle.authoring.expression_secrets import inside, no_name, secret_node
 from treadle.core.expr.table import FILTER_ALIASES, FUNCTIONS, Entry, Required
 from treadle.core.expr.tree import Call, Node, Scalar, Tree, preorder
 from treadle.core.nearest import nearest
@@ -53,6 +54,7 @@ class Compiler(Applier):
         self.known = None if known is None else frozenset(known)
         self.calls: list[Call] = []
         self.depth = 0
+        self.holds_secret = False
 
     def expr(self, node: nodes.Node | None, scope: Scope, *, soft: bool = False) -> Node:
         """Compile one expression; `soft` where a name that is not there is what is asked about."""
@@ -197,12 +199,7 @@ class Compiler(Applier):
 
     def _outer_name(self, name: str, scope: Scope, offset: int, *, soft: bool, made: bool = False) -> Node:
         if name == "secrets":
-            return self.fault(
-                "not_yet",
-                "`secrets` cannot be read yet",
-                offset,
-                "take the value from the environment of the server that needs it",
-            )
+            return no_name(self, offset)
         if self.known is not None and name not in self.known and not soft:
             if made:
                 return self.fault(
@@ -237,6 +234,9 @@ class Compiler(Applier):
             steps.append(base.attr if isinstance(base, nodes.Getattr) else self._key(base.arg, scope))
             base = base.node
         steps.reverse()
+        if isinstance(base, nodes.Name) and base.name == "secrets" and self.local("secrets", scope, soft=True, offset=0) is None:
+            self.holds_secret = True
+            return self.placed(secret_node(self, steps, base.lineno), base.lineno)
         if isinstance(base, nodes.Name) and base.name == "steps" and isinstance(steps[0], str):
             steps[0] = steps[0].replace("-", "_")  # ruling 9: the two ways to write an id are one
         root = self.expr(base, scope)
@@ -285,6 +285,9 @@ class Compiler(Applier):
         kwargs = tuple((pair.key, self.expr(pair.value, scope)) for pair in node.kwargs)
         if len({key for key, _ in kwargs}) < len(kwargs):
             return self.fault("bad_arguments", f"`{name}` gets an argument twice", offset)
+        secret = next((part for arg in (*args, *(arg for _, arg in kwargs)) for part in preorder(arg) if part[0] == "secret"), None)
+        if secret is not None:
+            return inside(self, secret, self.columns[id(secret)])
         if any(part[0] in {"local", "maybe"} for arg in (*args, *(arg for _, arg in kwargs)) for part in preorder(arg)):
             message = f"`{name}` is called with a name that is made inside the expression"
             hint = "registered functions are called before the expression; compute the list in a step of its own, or let the function take it whole"

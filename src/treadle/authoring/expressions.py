@@ -24,6 +24,7 @@ from treadle.authoring.expression_scan import (
     parser_tokens,
     scan,
 )
+from treadle.authoring.expression_secrets import check_secrets
 from treadle.core.expr import Expr, const
 from treadle.core.expr.tree import Node, Tree, const_node, nodes_of
 from treadle.core.values import Json
@@ -184,7 +185,10 @@ class _Text:
                 self._each_expression(raws)
                 return NULL
             template = _parsed(raws)
-            return self._single(template) if self.single else Blocks(self.compiler).text(template)
+            tree = self._single(template) if self.single else Blocks(self.compiler).text(template)
+            if self.compiler.holds_secret:
+                check_secrets(self.compiler, tree)
+            return tree
         except SourceFault as fault:
             self.compiler.faults.append(fault)
             if fault.code == "syntax":

@@ -15,12 +15,14 @@ from typing import Final, Literal
 
 from treadle.authoring.check import check
 from treadle.authoring.closure import Closure
-from treadle.authoring.freeze import freeze
+from treadle.authoring.freeze import Part, freeze
 from treadle.authoring.nodes import Document, Mapping, Scalar
 from treadle.authoring.parse import parse
+from treadle.authoring.people_check import check_people
 from treadle.authoring.problems import DefinitionError, Problem, did_you_mean, has_errors, listed, ordered
 from treadle.authoring.tree import FileTree, NotYet
-from treadle.authoring.yaml_reader import read_file, read_text
+from treadle.authoring.yaml_reader import read_bytes, read_file, read_text
+from treadle.config.people import People
 from treadle.config.project import Project
 from treadle.core.codec import digest_of
 from treadle.core.definition import Definition
@@ -29,8 +31,6 @@ from treadle.functions import Catalog, catalog
 
 Origin = Literal["project", "user", "library", "path"]
 LIBRARY_DIR: Final = Path(__file__).resolve().parent.parent / "library" / "workflows"
-# Warnings about what may still be written, and could never end well once it runs (ruling 26).
-NOT_STARTED: Final = frozenset({"impossible_gate"})
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _TOP_NAME = re.compile(r"^name:[ \t]*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s#\"'{\[][^\n#]*))", re.MULTILINE)
 
@@ -82,7 +82,8 @@ class Listed:
 class Loaded:
     """A workflow as loaded. `definition` and `digest` are there when it has no errors and uses nothing that is still to be built.
 
-    `sources` maps each file that has problems or tasks to its text, for `problems.render`.
+    `sources` maps each file that has problems or tasks to its text, for `problems.render`. `parts` are the main part and every task that it
+    leads to; `tool_effects` is what the configuration said when it was loaded.
     """
 
     name: str
@@ -97,12 +98,14 @@ class Loaded:
     source_digest: str
     tree: FileTree
     sources: Map[str, str]
+    impossible: tuple[Problem, ...] = ()
+    parts: tuple[Part, ...]
+    tool_effects: Map[str, str]
 
     def require(self) -> Definition:
         """Give the definition. Raises DefinitionError with every problem, RequestError `not_yet` or `impossible_gate`."""
-        impossible = [p for p in self.problems if p.code in NOT_STARTED]
-        if impossible:
-            raise RequestError(str(impossible[0]), code=impossible[0].code, hint=impossible[0].suggestion)
+        for problem in self.impossible:
+            raise RequestError(f"{problem.file}:{problem.line}: {problem.message}", code=problem.code, hint=problem.suggestion)
         if self.definition is not None:
             return self.definition
         if has_errors(self.problems):
@@ -143,9 +146,11 @@ def places(project: Project, paths: Sequence[Path] = (), user_home: Path | None 
     return list({place.directory.resolve(): place for place in reversed(found)}.values())[::-1]
 
 
-def list_workflows(project: Project, *, paths: Sequence[Path] = (), user_home: Path | None = None) -> list[Listed]:
+def list_workflows(
+    project: Project, *, paths: Sequence[Path] = (), user_home: Path | None = None, people: People | None = None
+) -> list[Listed]:
     """List every workflow file with its source; broken ones too, with the first thing that is wrong. Executes nothing."""
-    finder = Finder(project, paths, user_home)
+    finder = Finder(project, paths, user_home, people=people)
     first: dict[str, str] = {}
     found: list[Listed] = []
     for entry in finder.entries():
@@ -162,20 +167,20 @@ def list_workflows(project: Project, *, paths: Sequence[Path] = (), user_home: P
 
 def load(
     project: Project, name_or_path: str | Path, *, paths: Sequence[Path] = (), user_home: Path | None = None,
-    tool_effects: Map[str, str] | None = None,
+    tool_effects: Map[str, str] | None = None, people: People | None = None,
 ) -> Loaded:  # fmt: skip
     """Load a workflow by name or path: read, check, freeze. Raises RequestError `unknown_workflow`, `ambiguous_name`; never for its content.
 
     `tool_effects` says, by `server.tool`, what tools do as the configuration confirms it.
     """
-    finder = Finder(project, paths, user_home, tool_effects)
-    entry = finder.entry(name_or_path)
-    return finder.load(entry, finder.document(entry))
+    return Finder(project, paths, user_home, tool_effects, people).load_named(name_or_path)
 
 
-def load_text(project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None) -> Loaded:
+def load_text(
+    project: Project, text: str, shown: str, *, paths: Sequence[Path] = (), user_home: Path | None = None, people: People | None = None
+) -> Loaded:
     """Load a workflow from a text that is in no file yet, as an editor or a test has it."""
-    finder = Finder(project, paths, user_home)
+    finder = Finder(project, paths, user_home, people=people)
     entry = Entry(name="", path=project.root / shown, origin="path", shown=shown, place=project.root)
     return finder.load(entry, read_text(text, shown))
 
@@ -189,14 +194,17 @@ class Finder:
         paths: Sequence[Path] = (),
         user_home: Path | None = None,
         tool_effects: Map[str, str] | None = None,
+        people: People | None = None,
     ) -> None:
         """Look in the project's places."""
         self.project = project
         self.tool_effects = tool_effects or {}
+        self.people = people
         self.places = places(project, paths, user_home)
         self._entries: list[Entry] | None = None
         self._trees: dict[str, FileTree] = {}
         self._catalog: Catalog | None = None
+        self._impossible: dict[str, tuple[Problem, ...]] = {}
 
     def entries(self) -> list[Entry]:
         """Give every file, in the order of the places."""
@@ -279,6 +287,8 @@ class Finder:
         tree = parse(document, visible)
         if document.root is not None:
             check(tree, self.tool_effects)
+            gates = check_people(tree, self.people) if self.people is not None else ()
+            self._impossible[entry.shown] = gates or tuple(p for p in tree.problems if p.code == "impossible_gate")
         return tree
 
     def load(self, entry: Entry, document: Document) -> Loaded:
@@ -297,12 +307,24 @@ class Finder:
             source_path=entry.path, origin=entry.origin, shown=entry.shown, problems=problems, not_yet=tuple(not_yet),
             source_text=text, source_digest="sha256:" + hashlib.sha256(text.encode()).hexdigest(), tree=tree,
             sources={found.document.source.file: found.document.source.text for found in trees},
+            impossible=ordered(p for found in trees for p in self._impossible.get(found.document.source.file, ())),
+            parts=(main, *parts), tool_effects=self.tool_effects,
         )  # fmt: skip
+
+    def load_named(self, name_or_path: str | Path) -> Loaded:
+        """Find a file and load it; raises as `entry` does."""
+        entry = self.entry(name_or_path)
+        return self.load(entry, self.document(entry))
+
+    def load_bytes(self, data: bytes, shown: str) -> Loaded:
+        """Load the content of a file that is not where the others are."""
+        entry = Entry(name="", path=self.project.root / shown, origin="path", shown=shown, place=self.project.root)
+        return self.load(entry, read_bytes(data, shown))
 
     def listed(self, entry: Entry) -> Listed:
         """Describe a file for a list."""
         loaded = self.load(entry, self.document(entry))
-        error = next((p for p in loaded.problems if p.severity == "error"), None)
+        error = next((p for p in (*loaded.problems, *loaded.impossible) if p.severity == "error" or p in loaded.impossible), None)
         fields = loaded.tree.fields
         description = fields.get("description", "")
         version = fields.get("version", "0.0.0")
@@ -311,7 +333,7 @@ class Finder:
             version=version if isinstance(version, str) else "",
             description=description if isinstance(description, str) else "",
             origin=entry.origin, shown=entry.shown, path=entry.path,
-            status="broken" if error else "not_yet" if loaded.not_yet else "ready",
+            status="broken" if error or loaded.impossible else "not_yet" if loaded.not_yet else "ready",
             problem=str(error) if error else listed(row.feature for row in loaded.not_yet) if loaded.not_yet else "",
         )  # fmt: skip
 

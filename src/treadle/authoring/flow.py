@@ -1,52 +1,47 @@
 """Which fields are there when a step reads them: one pass over a scope's lists, along every path at once.
 
-A path's knowledge is what was surely written and which steps may have run before; None stands for a place that no path reaches. Where paths
-meet, what is sure is what was sure on each of them. Loops are walked once, as their first round is; a goto forward adds the path that
+A path's knowledge is what was surely written, which steps surely ran and which may have; None stands for a place that no path reaches. Where
+paths meet, what is sure is what was sure on each of them. Loops are walked once, as their first round is; a goto forward adds the path that
 skips, one backward adds nothing that the first visit did not know. What is wrong here is a warning: the value may be there after all.
 """
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 from treadle.authoring.nodes import Node
-from treadle.authoring.reads import Read, reads_of
+from treadle.authoring.reads import Read, asks_for, reads_of
+from treadle.authoring.reporter import Reporter
 from treadle.authoring.scopes import Scope
-from treadle.authoring.tree import StepTree, Use
+from treadle.authoring.tree import StepTree, Use, walk
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What holds at a place: fields that were written on every path to it, and steps that ran on some."""
+    """What holds at a place: fields that were written and steps that ran on every path to it, and steps that ran on some."""
 
     written: frozenset[str]
     ran: frozenset[str]
+    sure: frozenset[str] = frozenset()
 
-
-class Reporter(Protocol):
-    """Takes what is found."""
-
-    def place_of(self, read: Read, use: Use) -> Node:
-        """Find where a read stands."""
-        ...
-
-    def warning(self, code: str, node: Node, message: str, suggestion: str = "") -> None:
-        """Record a warning at a node."""
-        ...
-
-    def error(self, code: str, node: Node, message: str, suggestion: str = "") -> None:
-        """Record an error at a node."""
-        ...
+    def after(self, step: StepTree, written: frozenset[str] = frozenset()) -> "Known":
+        """Give what holds when a step has run, whatever became of it."""
+        name = frozenset({step.id.replace("-", "_")})
+        return Known(self.written | written, self.ran | name, self.sure | name)
 
 
 def check(scope: Scope, reporter: Reporter) -> None:
     """Warn of reads that may find nothing, steps that nothing reaches, and outputs that nobody reads."""
-    walk = _Walk(scope, reporter)
+    paths = _Walk(scope, reporter)
     start = Known(frozenset(scope.declared), frozenset())
-    end = walk.steps(scope.task.steps, start)
-    walk.steps(scope.task.finally_steps, Known(start.written, frozenset(scope.steps)))
+    end = paths.steps(scope.task.steps, start)
+    paths.steps(scope.task.finally_steps, Known(start.written, frozenset(scope.steps)))
+    if end is None and "output" in scope.task.fields and scope.task.steps:
+        message = "every path ends by `return` or `fail` before, so `output` is never evaluated"
+        reporter.warning("unreachable_output", key_of(scope), message, "delete it, or the `return` at the end")
     for use in scope.task.uses:
         if use.key == "output":
-            walk.reads(use, end or start, "the workflow's `output`")
+            paths.reads(
+                use, end or Known(frozenset(scope.written), frozenset(scope.steps), frozenset(scope.steps)), "the workflow's `output`"
+            )
     _unused(scope, reporter)
 
 
@@ -55,6 +50,8 @@ class _Walk:
     scope: Scope
     reporter: Reporter
     skips: dict[str, list[Known]] = field(default_factory=dict[str, list[Known]])
+    # The loops around the place that is looked at: what is in another loop is not visible, which is told with the name.
+    chain: tuple[str, ...] = ()
 
     def steps(self, steps: list[StepTree], known: Known | None) -> Known | None:
         told = False
@@ -71,7 +68,8 @@ class _Walk:
                     )
                 told = True
                 # It is followed all the same, so that one mistake hides no other.
-                self._step(step, Known(frozenset(self.scope.written), frozenset(self.scope.steps)))
+                everything = frozenset(self.scope.steps)
+                self._step(step, Known(frozenset(self.scope.written), everything, everything))
                 continue
             known = self._step(step, known)
         return known
@@ -80,30 +78,35 @@ class _Walk:
         own: frozenset[str] = frozenset()
         for use in step.uses:
             if use.key in {"updates", "let"} and own:
-                self.reads(use, Known(known.written | own, known.ran), f"`{step.id}`")
+                self.reads(use, replace(known, written=known.written | own), f"`{step.id}`")
             elif not (step.type in {"foreach", "repeat"} and use.key in {"output", "until"}):
                 self.reads(use, known, f"`{step.id}`")
             if use.key == "updates":
                 own |= {use.field.split(".", 1)[1]}
         done = self._body(step, known)
-        after = None if done is None else Known(done.written | _written_by(step), done.ran | {step.id.replace("-", "_")})
+        after = None if done is None else done.after(step, _written_by(step))
         after = self._policies(step, known, after)
         if "when" in step.places and not _is_true(step):
-            after = _meet(after, Known(known.written, known.ran | {step.id.replace("-", "_")}))
+            after = _meet(after, known.after(step))
         return after
 
     def _policies(self, step: StepTree, before: Known, after: Known | None) -> Known | None:
         """Add the paths on which the step failed or was rejected."""
-        failed = Known(before.written, before.ran | {step.id.replace("-", "_")})
+        failed = before.after(step)
+        # Of a block that failed, some steps may have run.
+        failed = replace(failed, ran=failed.ran | {below.id.replace("-", "_") for steps in step.lists.values() for below in walk(steps)})
+        completed = after or before.after(step, _written_by(step))
         if step.fields.get("on_error") == "continue":
             after = _meet(after, failed)
         if "on_error" in step.lists:
             after = _meet(after, self.steps(step.lists["on_error"], failed))
         if "on_reject" in step.lists:
             after = _meet(after, self.steps(step.lists["on_reject"], failed))
-        for name in ("finally", "undo", "read_back"):
+        for name in ("finally", "read_back"):
             if name in step.lists:
                 self.steps(step.lists[name], failed)
+        if "undo" in step.lists:
+            self.steps(step.lists["undo"], completed)
         return after
 
     def _body(self, step: StepTree, known: Known) -> Known | None:
@@ -131,44 +134,62 @@ class _Walk:
                 return known
 
     def _loop(self, step: StepTree, known: Known) -> Known:
+        self.chain = (*self.chain, step.id)
         end = self.steps(step.lists.get("do", []), known)
         for use in step.uses:
             if use.key in {"output", "until"} and step.type != "while":
                 self.reads(use, end or known, f"`{step.id}`")
-        ran = known.ran | (end.ran if end is not None else frozenset())
-        sure = end.written if end is not None and step.type == "repeat" else known.written
-        return Known(sure, ran)
+        self.chain = self.chain[:-1]
+        ran = known.ran | {below.id.replace("-", "_") for below in walk(step.lists.get("do", []))}
+        if end is not None and step.type == "repeat":
+            return Known(end.written, ran, end.sure)
+        return replace(known, ran=ran)
 
     def _parallel(self, step: StepTree, known: Known) -> Known:
         ends = [self.steps(below, known) for name, below in step.lists.items() if name.startswith("branches.")]
         there = [end for end in ends if end is not None]
         ran = known.ran.union(*(end.ran for end in there))
         joins_all = step.fields.get("join", "all") == "all"
-        return Known(known.written.union(*(end.written for end in there)) if joins_all else known.written, ran)
+        if not joins_all:
+            return replace(known, ran=ran)
+        return Known(known.written.union(*(end.written for end in there)), ran, known.sure.union(*(end.sure for end in there)))
 
     def reads(self, use: Use, known: Known, who: str) -> None:
         for read in reads_of(use):
-            if read.root == "state" and read.keys and read.keys[0] in self.scope.written and read.keys[0] not in known.written:
-                message = f"{who} reads `state.{read.keys[0]}`, which is not written yet on every path to it"
-                self._warn("maybe_unset", read, use, message, f"declare it in `initial_state`: `{read.keys[0]}: null`")
-            elif read.root == "steps" and read.keys:
-                name = read.keys[0].replace("-", "_")
-                if name in self.scope.steps and name not in known.ran and not self.scope.steps[name].step.implicit:
-                    self._warn(
-                        "step_not_yet",
-                        read,
-                        use,
-                        f"{who} reads the step `{read.keys[0]}`, which runs on no path before it",
-                    )
+            if not read.keys:
+                continue
+            name = read.keys[0]
+            if read.root == "state" and name in self.scope.written and name not in known.written:
+                if not asks_for(use, read):
+                    message = f"{who} reads `state.{name}`, which is not written yet on every path to it"
+                    self.reporter.read_warning("maybe_unset", read, use, message, f"declare it in `initial_state`: `{name}: null`")
+            elif read.root == "steps" and name in self.scope.steps and not self.scope.steps[name].step.implicit:
+                self._step_read(read, use, known, who)
 
-    def _warn(self, code: str, read: Read, use: Use, message: str, suggestion: str = "") -> None:
-        self.reporter.warning(code, self.reporter.place_of(read, use), message, suggestion)
+    def _step_read(self, read: Read, use: Use, known: Known, who: str) -> None:
+        found = self.scope.steps[read.keys[0]]
+        name = found.step.id
+        if found.chain != self.chain[: len(found.chain)]:
+            return
+        if read.keys[0] not in known.ran:
+            message = f"{who} reads the step `{name}`, which runs on no path before it"
+            self.reporter.read_warning("step_not_yet", read, use, message, "move one of them")
+        elif read.keys[0] not in known.sure and not asks_for(use, read):
+            message = f"{who} reads the step `{name}`, which does not run on every path to it"
+            self.reporter.read_warning(
+                "maybe_unset", read, use, message, f"read it where it has run, or ask `steps.{read.keys[0]} is defined` first"
+            )
 
 
 def _meet(a: Known | None, b: Known | None) -> Known | None:
     if a is None or b is None:
         return a or b
-    return Known(a.written & b.written, a.ran | b.ran)
+    return Known(a.written & b.written, a.ran | b.ran, a.sure & b.sure)
+
+
+def key_of(scope: Scope) -> Node:
+    """Give the place of the name `output` of a scope."""
+    return scope.task.node.keys.get("output", scope.task.node)
 
 
 def _written_by(step: StepTree) -> frozenset[str]:

@@ -73,6 +73,7 @@ def freeze(main: Part, tasks: list[Part], tool_effects: Map[str, str] | None = N
         semantics=SEMANTICS,
         tasks=frozen,
         functions=dict(sorted(functions_of([main, *tasks]).items())),
+        secrets=secrets_of([main, *tasks]),
     )
 
 
@@ -84,6 +85,12 @@ def functions_of(parts: list[Part]) -> dict[str, str]:
             for call in use.expr.calls:
                 found[call.function] = call.version
     return found
+
+
+def secrets_of(parts: list[Part]) -> tuple[str, ...]:
+    """Give the names of the secrets that steps are given, sorted."""
+    reads = (read for part in parts for step in _all_steps(part.task) for use in step.uses for read in use.expr.reads)
+    return tuple(sorted({read.removeprefix("secrets.") for read in reads if read.startswith("secrets.")}))
 
 
 def _all_steps(task: TaskTree) -> list[StepTree]:

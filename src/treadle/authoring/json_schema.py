@@ -28,6 +28,11 @@ def file_schema() -> dict[str, Json]:
     }
 
 
+def object_schema(fields: dict[str, k.Field]) -> dict[str, Json]:
+    """Give the JSON Schema of a map with known fields, for other files that are read by such a table."""
+    return _object(fields)
+
+
 def _step() -> dict[str, Json]:
     typed: list[Json] = [
         {

@@ -297,15 +297,17 @@ FILE: Final[dict[str, k.Field]] = {
         "max_items": _field(k.Whole(minimum=1), "items of a foreach"),
         "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression"),
     }), "own limits, below the engine's", later=True),
-    "secrets": _field(k.ListOf(kind=k.Text(what="the name of a secret", pattern=k.NAME)), "secrets that are used", later=True),
+    "secrets": _field(k.ListOf(kind=k.Text(what="the name of a secret", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)), "secrets that are used; where it stands it names all"),
     "trigger": _field(k.Anything(), "what starts it by itself", later=True),
 }
 # Names that other systems use for the same thing: what a newcomer may have meant.
 OTHER_NAMES: Final = {
     "conditional": "condition", "if": "condition", "user_input": "prompt", "user_message": "prompt", "user_prompt": "prompt",
-    "agent_prompt": "prompt", "ask": "prompt", "input": "prompt", "approval": "approve", "gate": "approve", "agent": "delegate",
-    "agent_task": "delegate", "task": "delegate", "mcp": "mcp_call", "tool": "mcp_call", "tool_call": "mcp_call", "shell_command": "shell",
-    "bash": "shell", "command": "shell", "request": "http", "fetch": "http", "state_update": "set_state", "assign": "set_state",
+    "ask": "prompt", "input": "prompt", "approval": "approve", "gate": "approve", "agent": "delegate",
+    "agent_task": "delegate", "agent_prompt": "delegate", "subagent": "delegate", "sub_agent": "delegate", "sub_agent_task": "delegate",
+    "subagent_task": "delegate", "task": "delegate", "mcp": "mcp_call", "tool": "mcp_call", "tool_call": "mcp_call", "shell_command": "shell",
+    "bash": "shell", "command": "shell", "request": "http", "fetch": "http", "state_update": "set_state",
+    "batch_state_update": "set_state", "set_variable": "set_state", "http_request": "http", "wait_step": "wait", "assign": "set_state",
     "set": "set_state", "while_loop": "while", "loop": "while", "for": "foreach", "map": "foreach", "parallel_foreach": "foreach",
     "sleep": "wait", "delay": "wait", "workflow": "run", "include_workflow": "run", "stop": "return", "end": "return", "error": "fail",
 }

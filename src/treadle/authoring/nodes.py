@@ -65,8 +65,15 @@ class Document:
         """Make an error at a node."""
         return Problem(
             code=code, severity="error", file=self.source.file, line=node.line, column=node.column, path=node.path,
-            message=message, suggestion=suggestion,
+            message=message, suggestion=suggestion, width=width_of(node),
         )  # fmt: skip
+
+
+def width_of(node: Node) -> int:
+    """Give how many characters a scalar takes that stands on one line; 0 for all else."""
+    if not isinstance(node, Scalar) or node.style in {"literal", "folded"}:
+        return 0
+    return node.end - node.start if "\n" not in node.text else 0
 
 
 def data_of(node: Node) -> Json:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from treadle.authoring import model
 from treadle.authoring.kinds import StepType
 from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence
+from treadle.authoring.old_names import field_meant
 from treadle.authoring.problems import did_you_mean, listed, nearest
 from treadle.authoring.reading import Owner, Reader
 from treadle.authoring.tree import FileTree, NotYet, StepTree, TaskTree
@@ -40,7 +41,9 @@ class _Parser(Reader):
     def file(self) -> FileTree:
         root = self.document.root
         main = TaskTree(name="", node=root if isinstance(root, Mapping) else Mapping(1, 1, 0))
-        tree = FileTree(document=self.document, name="", main=main, problems=self.problems, not_yet=self.not_yet)
+        tree = FileTree(
+            document=self.document, name="", main=main, problems=self.problems, not_yet=self.not_yet, visible=self.templates.infos
+        )
         if not isinstance(root, Mapping):
             if root is not None:
                 self.error("not_a_workflow", root, "a workflow file is a map with `name` and `steps`")
@@ -164,7 +167,10 @@ class _Parser(Reader):
         return written, ""
 
     def _two_types(self, node: Mapping, key: str, main: str) -> None:
-        hint = "to run a step only sometimes, write `when`" if key == "if" else "make two steps of it"
+        old = field_meant(key, main, model.TYPES[main].fields) if main in model.TYPES else ""
+        hint = f"did you mean `{old}`?" if old else "make two steps of it"
+        if key == "if" and not old:
+            hint = "to run a step only sometimes, write `when`"
         self.error("two_types", node.keys[key], f"`{key}` makes this step a second type beside `{main}`", hint)
 
     def _no_type(self, node: Mapping) -> None:

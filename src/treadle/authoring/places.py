@@ -34,6 +34,11 @@ class Source:
         line = bisect_right(starts, at)
         return line, at - starts[line - 1] + 1
 
+    def offset(self, line: int, column: int) -> int:
+        """Give the offset of a place, as `place` names it."""
+        starts = self._line_starts()
+        return min(starts[min(line, len(starts)) - 1] + column - 1, len(self.text))
+
     def line_around(self, at: int) -> tuple[int, str]:
         """Give the offset where the line of an offset begins, and the line."""
         starts = self._line_starts()

@@ -10,6 +10,7 @@ from treadle.authoring import kinds as k
 from treadle.authoring.blanks import has_invisible
 from treadle.authoring.expressions import has_template
 from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of
+from treadle.authoring.old_names import field_meant
 from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.templates import Templates, is_single
 from treadle.authoring.tree import NotYet, StepTree, TaskTree, Use
@@ -72,7 +73,7 @@ class Reader:
             spec = table.get(name)
             if spec is None:
                 if name not in also:
-                    self._unknown(name, node, table, what)
+                    self._unknown(name, node, table, what, owner)
                     self._break(owner)
                 continue
             owner.places[name] = child
@@ -92,8 +93,9 @@ class Reader:
         if isinstance(owner, StepTree):
             owner.broken = True
 
-    def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str) -> None:
-        hint = did_you_mean(name, table) or f"fields: {listed(table, most=60)}"
+    def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str, owner: Owner) -> None:
+        meant = field_meant(name, owner.type if isinstance(owner, StepTree) else "", table)
+        hint = f"did you mean `{meant}`?" if meant else did_you_mean(name, table) or f"fields: {listed(table, most=60)}"
         self.error("unknown_field", node.keys[name], f"{what} has no field `{name}`", hint)
 
     def value(self, kind: k.Kind, node: Node, owner: Owner, name: str) -> object:
@@ -253,9 +255,7 @@ class Reader:
     def _flag(self, node: Scalar, name: str) -> bool:
         if isinstance(node.value, bool):
             return node.value
-        meant = _OTHER_FLAGS.get(node.text.lower(), node.text.lower() if node.text.lower() in {"true", "false"} else "")
-        hint = f"write `{meant}`, without quotes" if meant else ""
-        raise self.unread("wrong_type", node, f"`{name}` is `true` or `false`, not {k.form_of(node.value)}", hint)
+        raise self.unread("wrong_type", node, f"`{name}` is `true` or `false`, not {k.form_of(node.value)}", _flag_hint(node))
 
     def _whole(self, kind: k.Whole, node: Scalar, name: str) -> int:
         if not isinstance(node.value, int) or isinstance(node.value, bool):
@@ -412,7 +412,8 @@ class Reader:
             )
         required = data.get("required")
         if required is not None and not isinstance(required, bool | list):
-            raise self.unread("wrong_type", node.entries["required"], f"`required` of `{name}` is `true` or `false`")
+            written = node.entries["required"]
+            raise self.unread("wrong_type", written, f"`required` of `{name}` is `true` or `false`", _flag_hint(written))
         plain = {key: value for key, value in data.items() if key != "default" and not (key == "required" and isinstance(value, bool))}
         for key in plain:
             if key in _OLD_RULES:
@@ -479,6 +480,12 @@ def _wanted(kind: k.Text | k.Words | k.Duration | k.Flag | k.Whole | k.Amount) -
             return "a whole number"
         case k.Amount():
             return "an amount"
+
+
+def _flag_hint(node: Node) -> str:
+    text = node.text.lower() if isinstance(node, Scalar) else ""
+    meant = _OTHER_FLAGS.get(text, text if text in {"true", "false"} else "")
+    return f"write `{meant}`, without quotes" if meant else ""
 
 
 def _name_hint(text: str, kind: k.Text) -> str:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from treadle.authoring.nodes import Node, Scalar, scalars
 from treadle.authoring.places import Source
-from treadle.authoring.templates import SECRETS_STAND_IN
-from treadle.authoring.tree import Use
+from treadle.authoring.tree import FileTree, Use, walk
+from treadle.core.expr.tree import preorder
 
 
 class Read(NamedTuple):
@@ -31,7 +31,34 @@ def reads_of(use: Use) -> Iterator[Read]:
     for text in use.expr.reads:
         is_open = text.endswith("[*]")
         root, *keys = text.removesuffix("[*]").split(".")
-        yield Read("secrets" if root == SECRETS_STAND_IN else root, tuple(keys), is_open)
+        yield Read(root, tuple(keys), is_open)
+
+
+def secrets_read(tree: FileTree) -> list[str]:
+    """Give the names of the secrets that the steps of a file are given, sorted."""
+    uses = (use for scope in tree.scopes() for steps in (scope.steps, scope.finally_steps) for step in walk(steps) for use in step.uses)
+    return sorted({read.keys[0] for use in uses for read in reads_of(use) if read.root == "secrets" and read.keys})
+
+
+def asks_for(use: Use, read: Read) -> bool:
+    """Tell whether an expression asks if what it reads is there: `is defined`, or `default` wherever it reads it."""
+    wanted = (read.root, read.keys[0])
+    tested = any(node[0] == "defined" and _begins(node[1], wanted, exactly=True) for node in preorder(use.expr.tree))
+    return tested or not _reads_hard(use.expr.tree, wanted)
+
+
+def _reads_hard(node: object, wanted: tuple[str, str]) -> bool:
+    if not isinstance(node, tuple) or not node:
+        return False
+    if node[0] == "default" and _begins(node[1], wanted, exactly=True):
+        return any(_reads_hard(part, wanted) for part in node[2:])
+    return _begins(node, wanted) or any(_reads_hard(part, wanted) for part in node[1:])
+
+
+def _begins(node: object, wanted: tuple[str, str], *, exactly: bool = False) -> bool:
+    if not isinstance(node, tuple) or node[:1] != ("path",) or node[1] != ("name", wanted[0]):
+        return False
+    return node[2:3] == wanted[1:] and (len(node) == 3 or not exactly)
 
 
 def place_of(read: Read, use: Use, source: Source) -> Node:

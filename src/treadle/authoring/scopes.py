@@ -19,15 +19,18 @@ _ROUND: Final = frozenset({"item", "loop"})
 class Site:
     """The place of a step. `chain` are the ids of the loops around it, `targets` where a goto may lead from here.
 
-    `parallel_loop` names the loop whose rounds run at once; `parallel_inside` tells of a `parallel` between step and innermost loop.
+    `loop` is the innermost loop that `break` could leave, `parallel_loop` the one whose rounds run at once; `parallel_inside` tells of a
+    `parallel` between step and innermost loop. `after` names the list around it that runs when all else is over (`finally`, `undo`, `read_back`).
     """
 
     step: StepTree | None
     chain: tuple[str, ...]
     names: frozenset[str]
     targets: tuple[str, ...] = ()
+    loop: str = ""
     parallel_loop: str = ""
     parallel_inside: bool = False
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,8 @@ class Scope:
     def __init__(self, task: TaskTree, *, is_main: bool, file: FileTree) -> None:
         """Walk the scope once."""
         self.task, self.is_main, self.file = task, is_main, file
-        self.lists = [task.steps, task.finally_steps]
-        self.sites = [site for steps in self.lists for site in _sites(steps, Site(step=None, chain=(), names=BASE))]
+        main, over = Site(step=None, chain=(), names=BASE), Site(step=None, chain=(), names=BASE | {"error"}, after="finally")
+        self.sites = [*_sites(task.steps, main), *_sites(task.finally_steps, over)]
         self.has_initial_state = "initial_state" in task.node.entries
         self.declared = _keys(task.node, "initial_state")
         schema = task.fields.get("state_schema")
@@ -120,7 +123,7 @@ def _inside(site: Site, step: StepTree, name: str) -> Site:
         names = site.names | (_round_names(step) if step.type == "foreach" else {"loop"})
         at_once = step.type == "foreach" and step.fields.get("sequential") is not True
         return replace(
-            site, chain=(*site.chain, step.id), names=names, targets=(), parallel_inside=False,
+            site, chain=(*site.chain, step.id), names=names, targets=(), parallel_inside=False, loop=step.id,
             parallel_loop=step.id if at_once else site.parallel_loop,
         )  # fmt: skip
     if name.startswith("branches."):
@@ -128,7 +131,7 @@ def _inside(site: Site, step: StepTree, name: str) -> Site:
     if name in {"on_error", "on_reject"}:
         return replace(site, names=site.names | {"error"} if name == "on_error" else site.names)
     if name in {"finally", "undo", "read_back"}:
-        return replace(site, targets=(), names=site.names | {"error"} if name == "finally" else site.names)
+        return replace(site, targets=(), loop="", after=name, names=site.names | {"error"} if name == "finally" else site.names)
     return site
 
 

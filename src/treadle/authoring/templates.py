@@ -1,6 +1,5 @@
 """Compiling what stands between braces, and putting its faults at their line and column."""
 
-import re
 from collections.abc import Mapping as Map
 
 from treadle.authoring.expressions import (
@@ -9,19 +8,12 @@ from treadle.authoring.expressions import (
     compile_condition,
     compile_data,
     compile_text,
-    has_template,
 )  # fmt: skip
 from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence, data_of
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
 from treadle.core.expr import Expr
-from treadle.core.values import Json
 from treadle.functions import FunctionInfo
-
-# The compiler refuses `secrets`, because nothing carries them out yet; here they must be read to say where they may stand. Under another
-# name of the same length they compile, at the same places, into expressions that are checked and never frozen (ruling 62).
-SECRETS_STAND_IN = "SECRETS"
-_SECRETS = re.compile(r"(?<![\w.'\"])secrets(?=\s*[.\[])")
 
 
 def is_single(text: str) -> bool:
@@ -36,6 +28,7 @@ class Templates:
     def __init__(self, source: Source, functions: Map[str, FunctionInfo], problems: list[Problem]) -> None:
         """Report into `problems`."""
         self.source = source
+        self.infos = functions
         self.functions = {name: (info.version, info.pure) for name, info in functions.items()}
         self.problems = problems
         # Files repeat themselves: the same field is read again and again. Faults are not kept, each is told where it stands.
@@ -46,7 +39,7 @@ class Templates:
         found = self.compiled.get(node.text)
         if found is None:
             try:
-                found = compile_text(_readable(node.text), functions=self.functions)
+                found = compile_text(node.text, functions=self.functions)
             except ExpressionProblemsError as error:
                 return self._report(error, node)
             self.compiled[node.text] = found
@@ -55,7 +48,7 @@ class Templates:
     def condition(self, node: Scalar) -> Expr | None:
         """Compile exactly one `{{ }}`; None after reporting why not."""
         try:
-            return compile_condition(_readable(node.text), functions=self.functions)
+            return compile_condition(node.text, functions=self.functions)
         except ExpressionProblemsError as error:
             return self._report(error, node)
 
@@ -64,7 +57,7 @@ class Templates:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return self.text(node)
         try:
-            return compile_data(_readable_data(data_of(node)), functions=self.functions)
+            return compile_data(data_of(node), functions=self.functions)
         except ExpressionProblemsError as error:
             return self._report(error, node)
 
@@ -80,18 +73,6 @@ class Templates:
             code=problem.code, severity="error", file=self.source.file, line=line, column=column, path=node.path,
             message=problem.message, suggestion=problem.suggestion,
         )  # fmt: skip
-
-
-def _readable(text: str) -> str:
-    return _SECRETS.sub(SECRETS_STAND_IN, text) if "secrets" in text and has_template(text) else text
-
-
-def _readable_data(value: Json) -> Json:
-    if isinstance(value, str):
-        return _readable(value)
-    if isinstance(value, list):
-        return [_readable_data(item) for item in value]
-    return {key: _readable_data(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _followed(node: Node, path: tuple[str | int, ...]) -> Node:

@@ -4,11 +4,13 @@ Unlike a Definition it can hold every step type, also those that nothing carries
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 
 from treadle.authoring.nodes import Document, Mapping, Node
 from treadle.authoring.problems import Problem
 from treadle.core.expr import Expr
+from treadle.functions import FunctionInfo
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class TaskTree:
         return found if isinstance(found, list) else []
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotYet:
     """A feature that this file uses and nothing carries out yet (ruling 62)."""
 
@@ -86,7 +88,7 @@ class NotYet:
 
 @dataclass(slots=True, kw_only=True)
 class FileTree:
-    """A whole file. `functions` maps the registered functions it calls to their versions."""
+    """A whole file. `functions` maps the registered functions it calls to their versions, `visible` are those that it could call."""
 
     document: Document
     name: str
@@ -95,6 +97,7 @@ class FileTree:
     fields: dict[str, object] = field(default_factory=dict[str, object])
     places: dict[str, Node] = field(default_factory=dict[str, Node])
     functions: dict[str, str] = field(default_factory=dict[str, str])
+    visible: Map[str, FunctionInfo] = field(default_factory=dict[str, FunctionInfo])
     problems: list[Problem] = field(default_factory=list[Problem])
     not_yet: list[NotYet] = field(default_factory=list[NotYet])
 

@@ -105,7 +105,7 @@ def _choose(view: RunView, action: str | None, value: str | None) -> tuple[Actio
 
 
 async def _give(opened: OpenProject, view: RunView, action: ActionView, given: Given) -> Offer | None:
-    service, who, run_id = opened.service, person(), view.run_id
+    service, who, run_id = opened.service, person(opened.settings.people), view.run_id
     if action.waits_for == "outcome":
         return await _resolve(opened, view, action, given)
     if given.outcome is not None:
@@ -151,7 +151,7 @@ async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given
         view.run_id,
         action.id,
         action.attempt,
-        person(),
+        person(opened.settings.people),
         kind,
         value=said.value,
         note=said.text,
@@ -159,7 +159,9 @@ async def _resolve(opened: OpenProject, view: RunView, action: ActionView, given
 
 
 async def _take(opened: OpenProject, view: RunView, action: ActionView, *, take_over: bool) -> ActionView:
-    offer = await opened.service.next_step(view.run_id, person(), token=action.channel, action=action.id, take_over=take_over)
+    offer = await opened.service.next_step(
+        view.run_id, person(opened.settings.people), token=action.channel, action=action.id, take_over=take_over
+    )
     if offer.action is None:
         refusal = offer.refusal
         if refusal is None:
@@ -200,7 +202,7 @@ async def _asked(opened: OpenProject, view: RunView, action: ActionView) -> Said
     try:
         return await Asker(Keyboard()).ask(action)
     except (LeftError, asyncio.CancelledError) as left:
-        await let_go(opened, view.run_id, action, person().name)
+        await let_go(opened, view.run_id, action, person(opened.settings.people).name)
         if isinstance(left, LeftError):
             raise RequestError("left without an answer", code="no_answer", hint=f"treadle answer {view.run_id} {action.id}") from None
         raise

@@ -9,7 +9,7 @@ from treadle.cli import screen
 from treadle.cli.answer import tell_next
 from treadle.cli.asking import Asker, LeftError, shown_thing
 from treadle.cli.exits import PARKED, WAITING
-from treadle.cli.frame import Frame, command, find_run, person, refused
+from treadle.cli.frame import Frame, command, decider, find_run, person, refused
 from treadle.cli.keyboard import Keyboard
 from treadle.compose import OpenProject
 from treadle.core.errors import RequestError
@@ -51,13 +51,14 @@ async def approve(frame: Frame, named: str, action: str | None, *, yes: bool, re
         except LeftError:
             return WAITING
         if said.kind == "park":
-            await opened.service.park(view.run_id, person(), said.text)
+            await opened.service.park(view.run_id, person(opened.settings.people), said.text)
             return PARKED
         return await _decide(frame, opened, view, gate, approved=said.kind == "approve", note=note or said.text)
 
 
 async def _decide(frame: Frame, opened: OpenProject, view: RunView, gate: ActionView, *, approved: bool, note: str) -> int:
-    offer = await opened.service.decide(view.run_id, gate.id, gate.digest or "", person(), approved=approved, note=note)
+    who = decider(opened.settings.people)
+    offer = await opened.service.decide(view.run_id, gate.id, gate.digest or "", who, approved=approved, note=note)
     if offer.refusal is not None:
         raise refused(offer.refusal)
     await tell_next(frame, opened, offer, gate)

@@ -21,6 +21,7 @@ from treadle.cli import screen, values
 from treadle.cli.keyboard import Keyboard, LineTooLongError
 from treadle.cli.values import NotFittingError
 from treadle.core.errors import RequestError
+from treadle.core.schema_example import skeleton
 from treadle.core.values import Json, Value
 from treadle.core.view import ActionView
 
@@ -235,7 +236,7 @@ class Asker:
     async def _edited(self, action: ActionView) -> str | None:
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
         takes_text = values.takes_text(action.expected)
-        begin = "" if takes_text else orjson.dumps(values.skeleton(action.expected), option=orjson.OPT_INDENT_2).decode() + "\n"
+        begin = "" if takes_text else orjson.dumps(skeleton(action.expected), option=orjson.OPT_INDENT_2).decode() + "\n"
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / ("answer.md" if takes_text else "answer.json")
             path.write_text(begin, encoding="utf-8")
@@ -338,7 +339,7 @@ def _hint(action: ActionView) -> str:
             return "Enter sends; a backslash at the end goes on in a new line; /edit opens your editor; /? shows more."
         case _ if values.takes_text(action.expected):
             return "Do it, and write what came of it. /edit opens your editor, /cannot REASON says it cannot be done, /? shows more."
-    shape = orjson.dumps(values.skeleton(action.expected)).decode()
+    shape = orjson.dumps(skeleton(action.expected)).decode()
     return f"Expected: JSON like {shape}\n/edit fills it in in your editor, /cannot REASON says it cannot be done, /? shows more."
 
 

@@ -21,7 +21,7 @@ from rich.text import Text
 from treadle import presence
 from treadle.cli import screen
 from treadle.cli.frame import Frame, command
-from treadle.compose import OpenProject, list_workflows
+from treadle.compose import OpenProject, list_workflows, secrets_used
 from treadle.config.servers import ServerSpec
 from treadle.config.settings import Settings
 from treadle.core.errors import TreadleError
@@ -36,6 +36,8 @@ DISK_OUT_BYTES = 64 << 20
 SLOW_SYNC_MS = 50
 CLOCK_BACK_MS = 2_000
 PAGE: Final = 200
+# Others may have read it already.
+_SECRET_AT_RISK: Final = frozenset({"secret_file_open", "secret_in_repository"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Finding:
 @click.option("--deep", is_flag=True, help="Read every value that was set aside, and check its digest.")
 @click.option("--accept-loss", is_flag=True, help="Go on with a file that lacks acknowledged commits (history_truncated).")
 async def doctor(frame: Frame, *, deep: bool, accept_loss: bool) -> int:
-    """Check this project for real: versions, file, locks, a write, histories, values, servers, clock, disk, trust, workflows."""
+    """Check this project for real: versions, file, locks, a write, histories, values, servers, clock, disk, trust, workflows, secrets."""
     findings: list[Finding] = []
     async for finding in _examine(frame, deep=deep, accept_loss=accept_loss):
         findings.append(finding)
@@ -100,7 +102,7 @@ async def _opened(opened: OpenProject, *, deep: bool) -> AsyncIterator[Finding]:
     if isinstance(opened.storage, EmbeddedStorage):
         async for finding in _store(opened, opened.storage, deep=deep):
             yield finding
-    for finding in (*_processes(opened), *_workflows(opened.settings)):
+    for finding in (*_processes(opened), *_workflows(opened.settings), *_secrets(opened)):
         yield finding
     async for finding in _servers(opened):
         yield finding
@@ -262,6 +264,21 @@ def _workflows(settings: Settings) -> Iterator[Finding]:
             )
     ready = sum(row.status == "ready" for row in rows)
     yield Finding(check="workflows", state="ok", message=f"{ready} of {len(rows)} can be run")
+
+
+def _secrets(opened: OpenProject) -> Iterator[Finding]:
+    """Read every secret that is set or used, as a step would; nothing of a value is told."""
+    used, there = secrets_used(opened.settings), 0
+    for name in sorted({*opened.secrets.names(), *used}):
+        try:
+            opened.secrets.get(name)
+            there += 1
+        except TreadleError as error:
+            state: State = "failed" if error.code in _SECRET_AT_RISK else "warning"
+            users = f" (used by {', '.join(used[name])})" if name in used else ""
+            yield Finding(check="secrets", state=state, code=error.code, message=f"{name}: {error.message}{users}", hint=error.hint)
+    if there or not used:
+        yield Finding(check="secrets", state="ok", message=f"{there} can be read" if there else "none is set, and no workflow uses one")
 
 
 async def _servers(opened: OpenProject) -> AsyncIterator[Finding]:

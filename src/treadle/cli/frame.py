@@ -17,6 +17,7 @@ import orjson
 from treadle import log
 from treadle.cli.group import Command
 from treadle.compose import OpenProject, locate, open_project
+from treadle.config.people import People
 from treadle.config.settings import Settings
 from treadle.core.errors import Refusal, RequestError
 from treadle.core.events import Caller
@@ -96,9 +97,25 @@ def command(
     return decorate
 
 
-def person() -> Caller:
-    """Say who sits at this terminal: the account that the operating system names, whatever the environment claims."""
-    return Caller(kind="human", name=user_name(), assurance="local")
+def person(people: People) -> Caller:
+    """Say who sits at this terminal, by the account that the operating system names, whatever the environment claims.
+
+    An account that is nobody's, where people are configured, gives no assurance: no gate takes its word.
+    """
+    account = user_name()
+    known = people.of_account(account) is not None
+    return Caller(kind="human", name=people.caller_name(account), assurance="local" if known else "none")
+
+
+def decider(people: People) -> Caller:
+    """Say the same of who is about to decide. Raises RequestError `not_a_person`."""
+    who = person(people)
+    if who.assurance == "none":
+        raise RequestError(
+            f"the account {user_name()!r} is nobody's in [people] of treadle.toml, and only those people approve",
+            code="not_a_person", hint=f'add `user = "{user_name()}"` to one of them, or a table of its own; `treadle people list` shows them',
+        )  # fmt: skip
+    return who
 
 
 def user_name() -> str:

@@ -27,7 +27,7 @@ async def park(frame: Frame, named: str, *, reason: str) -> None:
     """Set RUN aside. Nothing is completed and nothing is lost by it; `treadle resume` takes it up again."""
     async with frame.open(what="park") as opened:
         row = await find_run(opened.service, named)
-        await _tell(frame, opened, await opened.service.park(row.id, person(), reason))
+        await _tell(frame, opened, await opened.service.park(row.id, person(opened.settings.people), reason))
 
 
 @command(
@@ -68,7 +68,7 @@ async def cancel(frame: Frame, named: str, *, reason: str, yes: bool, detach: bo
         row = await find_run(opened.service, named)
         if not yes and screen.is_terminal() and not await confirm(f"End {row.id} ({row.meta.workflow}, {row.status})?", default=False):
             return
-        offer = await opened.service.cancel(row.id, person(), reason)
+        offer = await opened.service.cancel(row.id, person(opened.settings.people), reason)
         if offer.refusal is None and not detach:
             watch = Watch(opened, row.id, Show(None, quiet=frame.json))
             await watch.skip()

@@ -120,7 +120,7 @@ async def run(
 
 async def go_on(frame: Frame, opened: OpenProject, run_id: str, how: How, *, detach: bool) -> int:
     """Go on with a run that was started before: what is kept is said, then it is carried on."""
-    service, who = opened.service, person()
+    service, who = opened.service, person(opened.settings.people)
     view = await service.look(run_id)
     if view.parked is not None:
         offer = await service.resume(run_id, who)
@@ -141,9 +141,9 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
     acks = Acks(how.record)
     performer: Performer
     if how.script is not None:
-        performer = ScriptPerformer(opened, run_id, how.script, person(), acks)
+        performer = ScriptPerformer(opened, run_id, how.script, person(opened.settings.people), acks)
     elif screen.is_terminal() and not how.json:
-        performer = Person(watch, Asker(Keyboard(), how.offered), person(), acks)
+        performer = Person(watch, Asker(Keyboard(), how.offered), person(opened.settings.people), acks)
     else:
         performer = Nobody(opened, run_id)
     try:
@@ -201,7 +201,7 @@ def _definition(opened: OpenProject, workflow: str) -> Definition:
 
 
 async def _start(opened: OpenProject, definition: Definition, given: Mapping[str, Json], title: str, how: How) -> str:
-    project, who = opened.settings.project, person()
+    project, who = opened.settings.project, person(opened.settings.people)
     called = title or next((value for value in given.values() if isinstance(value, str)), "")
     meta = RunMeta(
         workflow=definition.name, title=screen.short(called, TITLE_CHARS), directory=str(project.root), branch=branch_of(project.root),

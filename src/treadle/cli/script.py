@@ -1,80 +1,47 @@
-"""The script performer: answers that were written down before, given to the actions that they were written for, and to no others.
+"""The script performer: gives answers that were written down before to the actions that they were written for, and to no others.
 
-A script is a list of entries. `match` is an action's id, a pattern of ids (`*` stands for anything within a segment, `**` for anything), or a kind
-of action (`prompt`, `approve`, `delegate`, `mcp_call`). Beside it stands one of:
+The form of a script is that of a test's `answers` (`treadle.testing.script`); a `*.test.yaml` file is a script too. Here the run is real: Treadle
+calls tools itself, time is the clock's, and whatever a person says is said in the name of whoever gave the script.
 
-    answer: VALUE        answers: [VALUE, ...]     the value of the action; a list gives one for each time
-    approve: true|NOTE   reject: true|NOTE         the decision at a gate
-    cannot: REASON                                 the performer says that it cannot be done
-    outcome: done|not_done|failed  (value: VALUE)  what became of an action whose performer was lost
-    hold: true                                     take it and keep it, as a performer that is still at work
-
-The first entry that matches is used. Each branch of a fan-out is worked by a performer of its own, with its own holder and token, at the same
-time. An action that no entry matches stops the script with a message that names it: nothing is ever answered by guess.
+Each branch of a fan-out is worked by a performer of its own, with its own holder and token, at the same time. An action that no entry matches
+stops the script with a message that names it: nothing is ever answered by guess.
 """
 
 import asyncio
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
+from treadle.authoring.problems import Problem, has_errors, render
 from treadle.cli import values
 from treadle.cli.asking import Said
 from treadle.cli.frame import refused
 from treadle.cli.performing import LOOK_AGAIN_MS, Acks, PassedBy, asks_somebody, is_over, let_go
 from treadle.compose import OpenProject
-from treadle.core.errors import Failure, RequestError
+from treadle.core.errors import RequestError
 from treadle.core.events import Caller
 from treadle.core.values import Json
 from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
+from treadle.testing.script import Entry, failure_of, mends
 
 FORM: Final = """\
 A script
-A YAML or JSON list, the first entry that matches is used. `match` is an action's id, a pattern
+A YAML or JSON list, the first entry that matches is used; or a test file (FILE.test.yaml, with
+several cases FILE.test.yaml::CASE), whose answers are given. `match` is an action's id, a pattern
 (* within a segment, ** anything), or a kind: prompt, approve, delegate, mcp_call.
   - {match: requirements, answer: "by Friday"}
   - {match: "research[*]/read", answers: [{n: 1}, {n: 2}]}     one for each time
   - {match: approve, approve: true}                            or a note; reject: a note
   - {match: deploy, cannot: "no network here"}
+  - {match: deploy, fail: {class: timeout}, times: 1}          then the next entry that matches
   - {match: save, outcome: not_done}                           whose performer was lost
   - {match: slow, hold: true}                                  take it and keep it
-What no entry matches is not answered: the script stops there."""
-_VERBS: Final = ("answer", "answers", "approve", "reject", "cannot", "outcome", "hold")
-_KINDS: Final = frozenset({"prompt", "approve", "delegate", "mcp_call"})
-_OUTCOMES: Final = ("done", "not_done", "failed")
-
-
-@dataclass(slots=True, kw_only=True)
-class Entry:
-    """One entry of a script; `used` counts how often it was."""
-
-    match: str
-    verb: str
-    given: Json
-    value: Json = None
-    used: int = 0
-    pattern: re.Pattern[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Compile the pattern."""
-        self.pattern = re.compile(_regex(self.match))
-
-    def fits(self, action: ActionView) -> bool:
-        """Tell whether this entry is for an action, and has an answer left."""
-        if not (self.match == action.kind if self.match in _KINDS else self.pattern.fullmatch(action.id)):
-            return False
-        if (self.verb == "outcome") != (action.waits_for == "outcome"):
-            return False
-        if action.waits_for != "outcome" and (self.verb in {"approve", "reject"}) != (action.kind == "approve"):
-            return False
-        return self.verb != "answers" or self.used < len(cast(list[Json], self.given))
-
-    def answer(self) -> Json:
-        """Give the next answer."""
-        self.used += 1
-        return cast(list[Json], self.given)[self.used - 1] if self.verb == "answers" else self.given
+  - {match: slow, cancel: "enough"}                            end the run there
+What no entry matches is not answered: the script stops there. Times (after, advance) belong to
+tests: here an answer comes at once."""
+# A person's word is given in the name of whoever gave the script; a file cannot speak for somebody else.
+_TEST_ONLY: Final = frozenset({"advance", "lost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +53,7 @@ class Script:
 
     def entry(self, action: ActionView) -> Entry:
         """Give the entry for an action. Raises RequestError `script_has_no_answer`."""
-        found = next((entry for entry in self.entries if entry.fits(action)), None)
+        found = next((entry for entry in self.entries if entry.verb not in _TEST_ONLY and entry.fits(action)), None)
         if found is None:
             state = ", whose outcome is unknown" if action.waits_for == "outcome" else ""
             raise RequestError(
@@ -94,6 +61,11 @@ class Script:
                 code="script_has_no_answer", hint="add an entry whose `match` names it, or answer it yourself: `treadle resume RUN`",
             )  # fmt: skip
         return found
+
+    def mends(self, entry: Entry, action: ActionView, code: str) -> bool:
+        """Tell whether another answer follows one that was refused; the same again would be refused again."""
+        found = next((each for each in self.entries if each.verb not in _TEST_ONLY and each.fits(action)), None)
+        return mends(entry, found, code)
 
     def said(self, action: ActionView) -> Said:
         """Give the answer to an action, for a person who takes it over from the script. Raises RequestError."""
@@ -107,61 +79,54 @@ class Script:
                 return Said(kind=str(given), value=entry.value, text=note)
             case "cannot":
                 return Said(kind="cannot", text=str(given))
-            case "hold":
-                raise RequestError(f"the script holds `{action.id}` and does not answer it", code="script_has_no_answer")
+            case "hold" | "cancel" | "fail":
+                raise RequestError(f"the script has no answer to `{action.id}`: it says `{entry.verb}`", code="script_has_no_answer")
             case _:
                 return Said(kind="value", value=given)
 
     def unused(self) -> list[str]:
-        """Name the entries that nothing matched."""
-        return [entry.match for entry in self.entries if not entry.used]
+        """Name the entries of which nothing was used."""
+        return [entry.match for entry in self.entries if not entry.used and not entry.optional and entry.verb not in _TEST_ONLY]
 
 
 def read_script(file: str) -> Script:
-    """Read a script. Raises RequestError `bad_script` that names the entry."""
-    data = values.read_file(file)
-    rows = data.get("answers") if isinstance(data, dict) else data
-    if isinstance(rows, dict):
-        # The short form: answers by action id or pattern.
-        rows = [{"match": match, "answer": answer} for match, answer in rows.items()]
-    if not isinstance(rows, list) or not rows:
+    """Read a script, or the answers of a test file. Raises RequestError `bad_script` with every fault."""
+    # The YAML reader: only where a script is given.
+    from treadle.authoring.yaml_reader import read_bytes
+    from treadle.testing.reading import SUFFIXES, read_answers
+
+    path, _, case = file.partition("::")
+    if path.endswith(SUFFIXES):
+        return _of_tests(path, case)
+    document = read_bytes(values.read_bytes_of(file), "standard input" if file == "-" else file)
+    script, problems = read_answers(document, file)
+    _check(file, problems, document.source.text)
+    return Script(name=file, entries=script.entries)
+
+
+def _of_tests(path: str, name: str) -> Script:
+    # As above.
+    from treadle.testing.reading import read_tests
+
+    # So that what cannot be opened is told as for any other file.
+    values.read_bytes_of(path)
+    found = read_tests(Path(path), path)
+    _check(path, found.problems, found.document.source.text)
+    cases = [case for case in found.cases if not name or case.name == name]
+    if len(cases) != 1:
+        names = ", ".join(case.name for case in found.cases)
+        message = f"{path} has no case {name!r}" if name else f"{path} has {len(cases)} cases"
+        raise RequestError(message, code="bad_script", hint=f"name one: {path}::{found.cases[0].name}; there are: {names}")
+    return Script(name=path, entries=cases[0].script.entries)
+
+
+def _check(file: str, problems: tuple[Problem, ...], text: str) -> None:
+    if has_errors(problems):
+        shown = render(problems, {problem.file: text for problem in problems})
         raise RequestError(
-            f"{file} holds no list of answers",
-            code="bad_script",
-            hint="`treadle run --help` shows the form of a script",
-        )
-    return Script(name=file, entries=tuple(_entry(file, number, row) for number, row in enumerate(rows, 1)))
-
-
-def _entry(file: str, number: int, row: Json) -> Entry:
-    def bad(what: str) -> RequestError:
-        return RequestError(
-            f"entry {number} of {file} {what}",
-            code="bad_script",
-            hint=f"an entry has `match` and one of {', '.join(_VERBS)}",
-        )
-
-    if not isinstance(row, dict) or not isinstance(row.get("match"), str):
-        raise bad("has no `match`")
-    verbs = [verb for verb in _VERBS if verb in row]
-    known = {"match", "value", *_VERBS}
-    if len(verbs) != 1 or not known.issuperset(row):
-        raise bad(f"has {', '.join(sorted(set(row) - {'match'})) or 'nothing'} beside `match`")
-    verb, given = verbs[0], row[verbs[0]]
-    if verb == "answers" and not isinstance(given, list):
-        raise bad("has `answers` that are no list")
-    if verb == "outcome" and given not in _OUTCOMES:
-        raise bad(f"has an `outcome` that is none of {', '.join(_OUTCOMES)}")
-    if verb == "cannot" and not isinstance(given, str):
-        raise bad("has a `cannot` without a reason")
-    if "value" in row and verb != "outcome":
-        raise bad("has a `value` without an `outcome`")
-    return Entry(match=str(row["match"]), verb=verb, given=given, value=row.get("value"))
-
-
-def _regex(match: str) -> str:
-    """Translate a pattern: `*` stays within a segment, brackets are brackets."""
-    return "".join({"**": ".*", "*": "[^/]*"}.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*)", match))
+            f"{file} is no script:\n\n{shown}", code="bad_script", hint="`treadle run --help` shows the form of a script",
+            details={"problems": [problem.to_json() for problem in problems]},
+        )  # fmt: skip
 
 
 class ScriptPerformer:
@@ -235,41 +200,70 @@ class ScriptPerformer:
 
     async def _perform_one(self, action: ActionView, by: Caller) -> None:
         service, run_id = self._opened.service, self._run_id
-        if action.waits_for == "outcome":
-            entry = self._script.entry(action)
-            word = cast(Literal["done", "not_done", "failed"], entry.answer())
-            offer = await service.resolve(run_id, action.id, action.attempt, by, word, value=entry.value, note=self._note(""))
-            self._received("outcome", offer, action)
-        elif action.kind == "approve":
-            entry = self._script.entry(action)
-            said = entry.answer()
-            note = self._note(said if isinstance(said, str) else "")
-            offer = await service.decide(run_id, action.id, action.digest or "", by, approved=entry.verb == "approve", note=note)
-            self._received(entry.verb, offer, action)
-        else:
+        if action.waits_for != "outcome" and action.kind != "approve":
             offer = await service.next_step(run_id, by, action=action.id)
             if offer.action is None:
                 self._passed_by.note(action, offer.run)
             else:
                 await self._answer(offer.action, by, "")
+            return
+        entry = self._entry(action)
+        if entry.verb == "cancel":
+            await self._cancel(entry)
+        elif entry.verb == "hold":
+            self._passed_by.note(action, await service.look(run_id))
+        elif action.waits_for == "outcome":
+            word = cast(Literal["done", "not_done", "failed"], entry.answer())
+            offer = await service.resolve(run_id, action.id, action.attempt, by, word, value=entry.value, note=self._note(""))
+            self._received("outcome", offer, action)
+        else:
+            said = entry.answer()
+            note = self._note(said if isinstance(said, str) else "")
+            offer = await service.decide(run_id, action.id, action.digest or "", by, approved=entry.verb == "approve", note=note)
+            self._received(entry.verb, offer, action)
 
     async def _answer(self, action: ActionView, by: Caller, token: str) -> None:
         service = self._opened.service
         try:
-            entry = self._script.entry(action)
+            entry = self._entry(action)
         except RequestError:
             await let_go(self._opened, self._run_id, action, by.name)
             raise
+        if entry.verb == "cancel":
+            await let_go(self._opened, self._run_id, action, by.name)
+            await self._cancel(entry)
+            return
         given = entry.answer()
         if entry.verb == "hold":
             await self._hold(action, by)
             return
-        failure = Failure(error_class="failed", message=str(given), step=action.id) if entry.verb == "cannot" else None
+        failure = failure_of(entry.verb, given, action.id)
         value = None if failure is not None else values.clean_value(given)
         offer = await service.submit(
             self._run_id, action.id, action.attempt, by, value=value, failure=failure, token=token, then_next=False
         )
+        if offer.refusal is not None and self._script.mends(entry, action, offer.refusal.code):
+            again = await service.next_step(self._run_id, by, token=token, action=action.id)
+            if again.action is not None:
+                await self._answer(again.action, by, token)
+                return
         self._received("answer", offer, action, value)
+
+    def _entry(self, action: ActionView) -> Entry:
+        """Give the entry for an action. Raises RequestError, also where it speaks for somebody who is not here."""
+        entry = self._script.entry(action)
+        if entry.by and entry.by != self._who.name:
+            raise RequestError(
+                f"the script's entry for `{action.id}` speaks for {entry.by}, and you are {self._who.name}; it was not answered",
+                code="script_has_no_answer", hint="in a real run a script answers in your name: delete `by`, or have them decide",
+            )  # fmt: skip
+        return entry
+
+    async def _cancel(self, entry: Entry) -> None:
+        """End the run, as the script says."""
+        offer = await self._opened.service.cancel(self._run_id, self._who, str(entry.answer()))
+        if offer.refusal is not None:
+            raise refused(offer.refusal)
 
     async def _hold(self, action: ActionView, by: Caller) -> None:
         """Keep an action, as a performer that is still at work, for as long as nobody takes it away."""

@@ -157,29 +157,3 @@ def clean_value(value: object) -> Json:
         return cast(Json, normalise(value))
     except ValueProblem as problem:
         raise RequestError(problem.message, code=problem.code) from problem
-
-
-def skeleton(schema: Mapping[str, Json]) -> Json:
-    """Give an example of the right shape, to be filled in."""
-    options = schema.get("enum")
-    if isinstance(options, list) and options:
-        return options[0]
-    match schema.get("type"):
-        case "object":
-            properties = schema.get("properties")
-            return (
-                {name: skeleton(part) for name, part in properties.items() if isinstance(part, dict)}
-                if isinstance(properties, dict)
-                else {}
-            )
-        case "array":
-            items = schema.get("items")
-            return [skeleton(items)] if isinstance(items, dict) else []
-        case "string":
-            return ""
-        case "integer" | "number":
-            return 0
-        case "boolean":
-            return False
-        case _:
-            return None

@@ -8,16 +8,16 @@ last moment. What is wrong with one server is kept beside the list and reported 
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from treadle.config import forms
 from treadle.config.origin import Problem, did_you_mean
-from treadle.config.quantities import duration_ms, size_bytes
 from treadle.config.secret import Secret
-from treadle.config.toml_lines import line_of
-from treadle.core.definition import EFFECTS, Effect
+from treadle.config.tables import TableKey, TableKind, table_key
+from treadle.core.definition import Effect
 from treadle.core.errors import RequestError
 
 MCP_FILE = ".mcp.json"
@@ -44,7 +44,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
-    """One server as it is written. Times and sizes of None mean the project's general ones."""
+    """One server as it is written. Times and sizes of None mean the project's general ones.
+
+    `places` says where a field was written, if elsewhere than at `file` and `line`.
+    """
 
     name: str
     file: str
@@ -64,6 +67,7 @@ class ServerSpec:
     effects: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
     annotations_confirmed: bool = False
     idempotency_key: Mapping[str, str] = field(default_factory=dict[str, str])
+    places: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -123,113 +127,38 @@ class Catalog:
 # ---- treadle.toml
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError(f"must be text, not {value!r}")
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and "\0" not in item for item in value):
-        raise ValueError(f"must be a list of texts, not {value!r}")
-    return tuple(value)
-
-
-def _boolean(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {value!r}")  # noqa: TRY004 - one error family for authors
-    return value
-
-
-def _env(value: object) -> dict[str, Secret]:
-    if not isinstance(value, dict) or not all(isinstance(item, str | int | float | bool) for item in value.values()):
-        raise ValueError("must be a table of texts")
-    return {name: Secret(item if isinstance(item, str) else json.dumps(item)) for name, item in value.items()}
-
-
-def _performer(value: object) -> str:
-    if value not in {"server", "agent"}:
-        raise ValueError(f"must be 'server' or 'agent', not {value!r}")
-    return str(value)
-
-
-def _effects(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise ValueError("must be a table of tool = effect")  # noqa: TRY004 - as above
-    for tool, effect in value.items():
-        if effect not in EFFECTS:
-            raise ValueError(f"{tool} = {effect!r}: an effect is one of {', '.join(EFFECTS)}")
-    return dict(value)
-
-
-def _fields(value: object) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(item, str) and item for item in value.values()):
-        raise ValueError("must be a table of tool = the name of the argument that takes the key")
-    return dict(value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableKey:
-    """One key of a `[servers.NAME]` table: the field it sets, how it is read, what it means."""
-
-    field: str
-    read: Callable[[object], object]
-    doc: str
-
-
 TABLE_KEYS: dict[str, TableKey] = {
-    "command": TableKey(field="command", read=_text, doc="program to start; without it the entry of .mcp.json is configured"),
-    "args": TableKey(field="args", read=_texts, doc="its arguments"),
-    "env": TableKey(field="env", read=_env, doc="further environment variables; ${VAR} and ${VAR:-default} are expanded"),
-    "cwd": TableKey(field="cwd", read=_text, doc="directory it starts in, relative to the project"),
-    "enabled": TableKey(field="enabled", read=_boolean, doc="false: never started"),
-    "timeout": TableKey(field="timeout_ms", read=duration_ms, doc="longest call of a step that names no time-out"),
-    "start_timeout": TableKey(field="start_timeout_ms", read=duration_ms, doc="longest wait for its first answer"),
-    "max_line": TableKey(field="line_bytes_max", read=size_bytes, doc="longest message that is read"),
-    "max_output": TableKey(field="output_bytes_max", read=size_bytes, doc="largest result of a call"),
-    "performer": TableKey(field="performer", read=_performer, doc="who makes the calls by default: server, or agent"),
-    "effects": TableKey(field="effects", read=_effects, doc="what each tool may do to the world; the others count as write"),
-    "trust_annotations": TableKey(
-        field="annotations_confirmed", read=_boolean, doc="true: believe what the server says about its tools' effects"
-    ),
-    "idempotency_key": TableKey(field="idempotency_key", read=_fields, doc="per tool, the argument that takes the idempotency key"),
-}
+    "command": table_key("command", forms.WORD, "program to start; without it the entry of `.mcp.json` is configured", '"npx"'),
+    "args": table_key("args", forms.TEXTS, "its arguments", '["-y", "some-server"]'),
+    "env": table_key("env", forms.VARIABLES, "further environment variables; `${VAR}` and `${VAR:-default}` are expanded", '{ TOKEN = "${TOKEN}" }'),
+    "cwd": table_key("cwd", forms.WORD, "directory it starts in, relative to the project", '"tools"'),
+    "enabled": table_key("enabled", forms.FLAG, "false: never started", "false"),
+    "timeout": table_key("timeout_ms", forms.DURATION, "longest call of a step that names no time-out", '"90s"'),
+    "start_timeout": table_key("start_timeout_ms", forms.DURATION, "longest wait for its first answer", '"1m"'),
+    "max_line": table_key("line_bytes_max", forms.SIZE, "longest message that is read", '"8 MiB"'),
+    "max_output": table_key("output_bytes_max", forms.SIZE, "largest result of a call", '"20 MiB"'),
+    "performer": table_key("performer", forms.choice("server", "agent"), "who makes the calls by default", '"agent"'),
+    "effects": table_key("effects", forms.TOOL_EFFECTS, "what each tool may do to the world; the others count as `write`", '{ search = "read" }'),
+    "trust_annotations": table_key("annotations_confirmed", forms.FLAG, "true: believe what the server says about its tools' effects", "true"),
+    "idempotency_key": table_key("idempotency_key", forms.TOOL_ARGUMENTS, "per tool, the argument that takes the idempotency key", '{ pay = "request_id" }'),
+}  # fmt: skip
 
 
-def read_tables(
-    tables: Mapping[str, Any], file: str, lines: Mapping[tuple[str, ...], int]
-) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
-    """Check the `[servers.*]` tables; give the values by server and field, and every fault."""
-    read: dict[str, dict[str, Any]] = {}
-    problems: list[Problem] = []
-    for name, table in tables.items():
-        here = ("servers", name)
-
-        def fault(code: str, message: str, key: str = "", suggestion: str = "", here: tuple[str, ...] = here) -> None:
-            line = line_of(dict(lines), (*here, key) if key else here)
-            problems.append(Problem(code=code, message=message, file=file, line=line, suggestion=suggestion))
-
-        if not isinstance(table, dict) or not _NAME.fullmatch(name):
-            fault("bad_server", f"[servers.{name}] must be a table, its name of letters, digits, `_` and `-` (at most 64)")
-            continue
-        values: dict[str, Any] = {"line": line_of(dict(lines), here)}
-        for key, value in table.items():
-            if key not in TABLE_KEYS:
-                fault("unknown_key", f"[servers.{name}] has no key {key!r}", key, did_you_mean(key, TABLE_KEYS))
-                continue
-            try:
-                values[TABLE_KEYS[key].field] = TABLE_KEYS[key].read(value)
-            except ValueError as error:
-                fault("bad_value", f"servers.{name}.{key} {error}", key)
-        read[name] = values
-    return read, problems
+TABLES: Final = TableKind(
+    name="servers",
+    doc="an MCP server, or more about an entry of `.mcp.json`",
+    keys=TABLE_KEYS,
+    code="bad_server",
+    names=_NAME,
+    names_are="the name of a server has letters, digits, `_` and `-` (at most 64)",
+)
 
 
 # ---- .mcp.json
 
 
 def load(root: Path, tables: Mapping[str, Mapping[str, Any]], toml_file: str = "treadle.toml") -> Catalog:
-    """List the servers of a project from its `.mcp.json` and the tables that `read_tables` gave. Starts and executes nothing."""
+    """List the servers of a project from its `.mcp.json` and the tables that `tables.read` gave. Starts and executes nothing."""
     specs, problems = _from_json(root / MCP_FILE)
     for name, values in tables.items():
         if name in specs and "command" in values:
@@ -293,7 +222,7 @@ def _entry(name: str, entry: object, line: int) -> ServerSpec:
             file=MCP_FILE,
             line=line,
             transport="http",
-            url=_text(entry.get("url")),
+            url=forms.WORD.read(entry.get("url")),
             enabled=enabled,
             timeout_ms=timeout,
         )
@@ -305,10 +234,10 @@ def _entry(name: str, entry: object, line: int) -> ServerSpec:
         name=name,
         file=MCP_FILE,
         line=line,
-        command=_text(entry["command"]),
-        args=_texts(entry.get("args", [])),
-        env=_env(entry.get("env", {})),
-        cwd=_text(entry.get("cwd", ".")),
+        command=forms.WORD.read(entry["command"]),
+        args=forms.TEXTS.read(entry.get("args", [])),
+        env=forms.VARIABLES.read(entry.get("env", {})),
+        cwd=forms.WORD.read(entry.get("cwd", ".")),
         enabled=enabled,
         timeout_ms=timeout,
     )

@@ -5,7 +5,6 @@ is an error with its line and the nearest name. An unknown `TREADLE_…` variabl
 programs and other versions.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -13,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from treadle.config import servers
+from treadle.config import forms, people, secrets, servers, tables
+from treadle.config.forms import Form
 from treadle.config.origin import ConfigError, Origin, Problem, did_you_mean
+from treadle.config.people import People
 from treadle.config.project import Project
-from treadle.config.quantities import duration_ms, size_bytes
+from treadle.config.tables import TableKind
 from treadle.config.toml_lines import key_lines, line_of
 
 FILE_BYTES_MAX: Final = 1 << 20
@@ -24,98 +25,45 @@ FILE_BYTES_MAX: Final = 1 << 20
 _OTHER_VARIABLES: Final = frozenset({"TREADLE_VENV", "TREADLE_PYTHON", "TREADLE_TEMPORAL_CLI", "TREADLE_PROJECT", servers.STARTED_BY})
 
 
-def _choice(*words: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if not isinstance(value, str) or value.lower() not in words:
-            raise ValueError(f"must be one of {', '.join(words)}, not {value!r}")
-        return value.lower()
-
-    return read
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be text, not {value!r}")  # noqa: TRY004 - one error family for authors
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [part for part in value.split(os.pathsep) if part]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"must be a list of texts, not {value!r}")
-    return tuple(value)
-
-
-def _url(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
-        raise ValueError(f"must be an http(s) address without user, query or fragment, not {value!r}")
-    return value.rstrip("/")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One setting: its name in the file, field of `Settings`, default, reader, variables (the first set one wins), and what it means."""
+    """One setting: its name in the file, field of `Settings`, default, form, variables (the first set one wins), meaning, an example."""
 
     name: str
     field: str
     default: Any
-    read: Callable[[object], Any]
+    form: Form
     doc: str
+    example: str
     variables: tuple[str, ...] = ()
 
 
-def _key(name: str, default: Any, read: Callable[[object], Any], doc: str, *aliases: str, field_name: str = "") -> Key:
+def _key(name: str, default: Any, form: Form, doc: str, example: str, *aliases: str, field: str = "") -> Key:
     flat = name.replace(".", "_")
-    return Key(
-        name=name,
-        field=field_name or flat,
-        default=default,
-        read=read,
-        doc=doc,
-        variables=(f"TREADLE_{flat.upper()}", *aliases),
-    )
+    variables = (f"TREADLE_{flat.upper()}", *aliases)
+    return Key(name=name, field=field or flat, default=default, form=form, doc=doc, example=example, variables=variables)
 
 
+# One row per setting reads better than one line per argument.
+# fmt: off
 KEYS: Final[tuple[Key, ...]] = (
-    _key("workflows.paths", (), _texts, "further directories with workflows", "WORKFLOW_DEFINITIONS_PATH"),
-    _key("files.root", ".", _text, "directory that file checks are held to; relative to the project", "MCP_FILE_ROOT"),
-    _key(
-        "log.level",
-        "info",
-        _choice("debug", "info", "warning", "error"),
-        "least severe line that is logged",
-        "LOG_LEVEL",
-    ),
-    _key("log.format", "json", _choice("json", "text"), "one JSON object a line, or text for people", "LOG_FORMAT"),
-    _key(
-        "mcp.timeout",
-        60_000,
-        duration_ms,
-        "longest tool call where neither step nor server names one",
-        field_name="mcp_timeout_ms",
-    ),
-    _key(
-        "mcp.start_timeout",
-        30_000,
-        duration_ms,
-        "longest wait for a server's first answer",
-        field_name="mcp_start_timeout_ms",
-    ),
-    _key("mcp.idle_stop", 600_000, duration_ms, "a server unused for so long is stopped", field_name="mcp_idle_stop_ms"),
-    _key(
-        "mcp.max_line",
-        4 << 20,
-        size_bytes,
-        "longest message that is read from a server",
-        field_name="mcp_line_bytes_max",
-    ),
-    _key("mcp.max_output", 10 << 20, size_bytes, "largest result of a tool call", field_name="mcp_output_bytes_max"),
-    _key("web_search.provider", "", _choice("", "searxng", "files"), "who answers `treadle server web`: searxng or files"),
-    _key("web_search.url", "", _url, "address of the SearXNG instance"),
-    _key("web_search.folder", "", _text, "folder that the provider `files` searches; relative to the project"),
-    _key("web_search.site", "", _url, "address under which that folder is published; without it results name files"),
+    _key("workflows.paths", (), forms.PATHS, "further directories with workflows", '["../shared/workflows"]', "WORKFLOW_DEFINITIONS_PATH"),
+    _key("files.root", ".", forms.TEXT, "directory that file checks are held to; relative to the project", '"src"', "MCP_FILE_ROOT"),
+    _key("log.level", "info", forms.choice("debug", "info", "warning", "error"), "least severe line that is logged", '"debug"', "LOG_LEVEL"),
+    _key("log.format", "json", forms.choice("json", "text"), "one JSON object a line, or text for people", '"text"', "LOG_FORMAT"),
+    _key("mcp.timeout", 60_000, forms.DURATION, "longest tool call where neither step nor server names one", '"2m"', field="mcp_timeout_ms"),
+    _key("mcp.start_timeout", 30_000, forms.DURATION, "longest wait for a server's first answer", '"1m"', field="mcp_start_timeout_ms"),
+    _key("mcp.idle_stop", 600_000, forms.DURATION, "a server unused for so long is stopped", '"1h"', field="mcp_idle_stop_ms"),
+    _key("mcp.max_line", 4 << 20, forms.SIZE, "longest message that is read from a server", '"8 MiB"', field="mcp_line_bytes_max"),
+    _key("mcp.max_output", 10 << 20, forms.SIZE, "largest result of a tool call", '"20 MiB"', field="mcp_output_bytes_max"),
+    _key("web_search.provider", "", forms.choice("", "searxng", "files"), "who answers `treadle server web`", '"files"'),
+    _key("web_search.url", "", forms.URL, "address of the SearXNG instance", '"http://localhost:8080"'),
+    _key("web_search.folder", "", forms.TEXT, "folder that the provider `files` searches; relative to the project", '"docs"'),
+    _key("web_search.site", "", forms.URL, "address under which that folder is published; without it results name files", '"https://docs.example.org"'),
 )
+# fmt: on
+# Tables of a kind, one per name.
+TABLE_KINDS: Final[dict[str, TableKind]] = {kind.name: kind for kind in (servers.TABLES, people.TABLES, secrets.TABLES)}
 _BY_NAME: Final = {key.name: key for key in KEYS}
 _TABLES: Final = tuple(dict.fromkeys(key.name.split(".")[0] for key in KEYS))
 
@@ -139,6 +87,8 @@ class Settings:
     web_search_folder: str
     web_search_site: str
     server_tables: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    people: People
+    secrets: Mapping[str, secrets.Source]
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...] = ()
 
@@ -151,8 +101,8 @@ class Settings:
         return servers.load(self.project.root, self.server_tables)
 
     def shown(self) -> list[tuple[str, object, Origin]]:
-        """Give name, value and origin of every setting, as `treadle config show` prints them."""
-        return [(key.name, getattr(self, key.field), self.origins[key.name]) for key in KEYS]
+        """Give name, value as it would be written, and origin of every setting, as `treadle config show` prints them."""
+        return [(key.name, key.form.write(getattr(self, key.field)), self.origins[key.name]) for key in KEYS]
 
 
 def load(project: Project, *, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
@@ -163,21 +113,16 @@ def load(project: Project, *, environ: Mapping[str, str], flags: Mapping[str, ob
 
     def take(key: Key, value: object, origin: Origin, file: str, line: int = 0) -> None:
         try:
-            values[key.field] = key.read(value)
+            values[key.field] = key.form.read(value)
             origins[key.name] = origin
         except ValueError as error:
             problems.append(Problem(code="bad_value", message=f"{key.name} {error}", file=file, line=line))
 
-    tables: dict[str, dict[str, Any]] = {}
-    if project.config_file.is_file():
-        text, data = _read_file(project.config_file)
-        lines = key_lines(text)
-        name = project.config_file.name
-        for path, value in _leaves(data, lines, name, problems):
-            line = line_of(lines, path)
-            take(_BY_NAME[".".join(path)], value, Origin(kind="file", where=f"{name}:{line}"), name, line)
-        tables, faults = servers.read_tables(_table(data.get("servers", {})), name, lines)
-        problems += faults
+    named = _from_file(project, take, problems)
+    everybody, faults = people.read(named["people"], project.config_file.name)
+    problems += faults
+    in_file, faults = secrets.declared(named["secrets"], project.config_file.name, problems)
+    problems += faults
     for key in KEYS:
         variable = next((name for name in key.variables if environ.get(name)), None)
         if variable is not None:
@@ -188,7 +133,29 @@ def load(project: Project, *, environ: Mapping[str, str], flags: Mapping[str, ob
             take(_BY_NAME[name], value, Origin(kind="flag", where=flag), flag)
     if problems:
         raise ConfigError(problems)
-    return Settings(project=project, server_tables=tables, origins=origins, warnings=_strays(environ), **values)
+    return Settings(
+        project=project, server_tables=named["servers"], people=everybody, secrets=in_file, origins=origins,
+        warnings=_strays(environ), **values,
+    )  # fmt: skip
+
+
+def _from_file(
+    project: Project, take: Callable[[Key, object, Origin, str, int], None], problems: list[Problem]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Hand over every setting of the file, and give the tables of each kind by name."""
+    named: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in TABLE_KINDS}
+    if not project.config_file.is_file():
+        return named
+    name = project.config_file.name
+    text, data = _read_file(project.config_file)
+    lines = key_lines(text)
+    for path, value in _leaves(data, lines, name, problems):
+        line = line_of(lines, path)
+        take(_BY_NAME[".".join(path)], value, Origin(kind="file", where=f"{name}:{line}"), name, line)
+    for kind in TABLE_KINDS.values():
+        named[kind.name], faults = tables.read(kind, _table(data.get(kind.name, {})), name, lines)
+        problems += faults
+    return named
 
 
 def _read_file(path: Path) -> tuple[str, dict[str, Any]]:
@@ -213,14 +180,15 @@ def _leaves(
 ) -> list[tuple[tuple[str, ...], Any]]:
     """Give the known settings of the file; report unknown tables and keys."""
     found: list[tuple[tuple[str, ...], Any]] = []
-    known = (*_TABLES, "servers")
+    known = (*_TABLES, *TABLE_KINDS)
     for table, content in data.items():
         line = line_of(lines, (table,))
         if table not in known or not isinstance(content, dict):
             message = f"there is no table [{table}]" if table not in known else f"{table} must be a table"
-            problems.append(Problem(code="unknown_key", message=message, file=file, line=line, suggestion=did_you_mean(table, known)))
+            hint = "" if table in known else did_you_mean(table, known) or f"tables: {', '.join(known)}"
+            problems.append(Problem(code="unknown_key", message=message, file=file, line=line, suggestion=hint))
             continue
-        for key, value in content.items() if table != "servers" else ():
+        for key, value in content.items() if table not in TABLE_KINDS else ():
             if f"{table}.{key}" in _BY_NAME:
                 found.append(((table, key), value))
                 continue
@@ -232,7 +200,7 @@ def _leaves(
                     message=f"[{table}] has no key {key!r}",
                     file=file,
                     line=at,
-                    suggestion=did_you_mean(key, siblings),
+                    suggestion=did_you_mean(key, siblings) or f"keys: {', '.join(siblings)}",
                 )
             )
     return found
@@ -245,4 +213,4 @@ def _table(value: object) -> dict[str, Any]:
 def _strays(environ: Mapping[str, str]) -> tuple[str, ...]:
     known = {name for key in KEYS for name in key.variables} | _OTHER_VARIABLES
     strays = sorted(name for name in environ if name.startswith("TREADLE_") and name not in known)
-    return tuple(f"the environment variable {name} is not known {did_you_mean(name, known)}".rstrip() for name in strays)
+    return tuple(f"the environment variable {name} is not known; {did_you_mean(name, known)}".rstrip("; ") for name in strays)

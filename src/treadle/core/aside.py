@@ -5,13 +5,13 @@ is never less than the encoded size. Only when it passes the limit is the state 
 values are set aside until a quarter is free again. Measuring costs as much as the state is large, once per quarter of a mebibyte written.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from treadle.core import limits
 from treadle.core.codec import dumps
 from treadle.core.state import Fan, Frame, RunState, StepNode
-from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, Value, as_text, encode, spill
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, SecretRef, Value, as_text, encode, spill
 
 Shrink = Callable[[Value], Value]
 # What the core itself looks into stays.
@@ -29,7 +29,7 @@ def size_of(value: Value) -> int:
 
 
 def fill(value: Value, read: Callable[[str], Value]) -> Value:
-    """Give a value with everything in it that was set aside, for whoever needs the whole."""
+    """Give a value with everything in it that was set aside, for whoever needs the whole. Secrets stay references."""
     match value:
         case BlobRef():
             return fill(read(value.digest), read)
@@ -37,12 +37,36 @@ def fill(value: Value, read: Callable[[str], Value]) -> Value:
             parts = [fill(part if isinstance(part, BlobRef) else list(part), read) for part in value.parts]
             return [item for part in parts if isinstance(part, list) for item in part]
         case Holed():
-            filled = [part if isinstance(part, str) else fill(part, read) for part in value.parts]
-            return "".join(part if isinstance(part, str) else as_text(part) for part in filled)
+            return _joined(part if isinstance(part, str) else fill(part, read) for part in value.parts)
         case list():
             return [fill(item, read) for item in value]
         case dict():
             return {key: fill(item, read) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _joined(parts: Iterable[Value]) -> Value:
+    """Write parts as one text, which keeps holes where secrets belong."""
+    flat = [inner for part in parts for inner in (part.parts if isinstance(part, Holed) else (part,))]
+    out: list[str | SecretRef] = [part if isinstance(part, SecretRef) else as_text(part) for part in flat]
+    texts = [part for part in out if isinstance(part, str)]
+    return "".join(texts) if len(texts) == len(out) else Holed(parts=tuple(out))
+
+
+def named(value: Value) -> Value:
+    """Give a whole value as it may be shown: of a secret its name, in text as `***NAME***`."""
+    match value:
+        case SecretRef():
+            return {"$treadle.secret": value.name}
+        case Holed():
+            return "".join(
+                f"***{part.name}***" if isinstance(part, SecretRef) else part for part in value.parts if not isinstance(part, BlobRef)
+            )
+        case list():
+            return [named(item) for item in value]
+        case dict():
+            return {key: named(item) for key, item in value.items()}
         case _:
             return value
 

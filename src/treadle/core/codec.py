@@ -16,13 +16,13 @@ from treadle.core import expr as expr_module
 from treadle.core.definition import Definition
 from treadle.core.errors import HistoryMismatchError
 from treadle.core.expr import Expr
-from treadle.core.values import BlobRef, Chunks, Holed, Json, Value, decode, digest, tagged
+from treadle.core.values import BlobRef, Chunks, Holed, Json, SecretRef, Value, decode, digest, tagged
 
 T = TypeVar("T")
 Reader = Callable[[object], object]
 # Members of unions carry their name; values are leaves, which their own codec has read already.
 _TAGGED: frozenset[type] = frozenset((*get_args(definition.Spec), *events.EVENT_TYPES, *get_args(state.Node)))
-_VALUES: frozenset[object] = frozenset((BlobRef, Chunks, Holed))
+_VALUES: frozenset[object] = frozenset((BlobRef, Chunks, Holed, SecretRef))
 _NAMES = {"Json": Json, "Value": Value, "Index": object}
 
 

@@ -367,6 +367,7 @@ class Definition:
     """A frozen workflow with the closure of its tasks and child workflows, by key.
 
     `functions` pins name to version; `semantics` is in `semantics.py`; `undo_on` are the ends after which `undo` runs by itself.
+    `secrets` are the names of those that some step is given, sorted.
     """
 
     name: str
@@ -381,6 +382,7 @@ class Definition:
     final_steps: tuple[Step, ...] = ()
     undo_on: tuple[str, ...] = ("failed", "cancelled")
     limits: Limits = Limits()
+    secrets: tuple[str, ...] = ()
     index: "Index" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
-"""Values: JSON data plus three kinds of leaf that stand for data set aside (rulings 8, 10, 11).
+"""Values: JSON data plus four kinds of leaf that stand for data kept elsewhere (rulings 8, 10, 11).
 
 What comes from outside passes `normalise` once; behind it every value is finite, bounded and free of surprises, and is never changed in
 place. A `BlobRef` is opaque: it may be assigned, passed on and compared. `Chunks` is a list whose pieces may be blobs. `Holed` is text with
-blobs still to be filled in, at dispatch. All three live in stored JSON as objects with one reserved key, which no outside data may use.
+blobs still to be filled in, at dispatch. `SecretRef` names a secret: whoever performs fills it in, and nothing stored ever holds more than the
+name. All live in stored JSON as objects with one reserved key, which no outside data may use.
 """
 
 import hashlib
@@ -40,13 +41,20 @@ class Chunks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRef:
+    """A secret, by name. It can be passed on and stand in text; nothing can look inside."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holed:
-    """Text with holes: a blob's text (a list's or object's JSON text) belongs where its reference stands."""
+    """Text with holes: a blob's text (a list's or object's JSON text), or a secret, belongs where its reference stands."""
 
-    parts: tuple[str | BlobRef, ...]
+    parts: tuple[str | BlobRef | SecretRef, ...]
 
 
-Value: TypeAlias = Json | list["Value"] | dict[str, "Value"] | BlobRef | Chunks | Holed
+Value: TypeAlias = Json | list["Value"] | dict[str, "Value"] | BlobRef | Chunks | Holed | SecretRef
 
 
 class _BlobBody(TypedDict):
@@ -73,7 +81,7 @@ class ValueProblem(Exception):  # noqa: N818 - it tells of outside data, not of 
 
 
 def tagged(value: object) -> dict[str, object]:
-    """Give the stored form of a blob reference, chunks or holed text; the `default` hook of JSON encoders."""
+    """Give the stored form of a blob reference, a secret, chunks or holed text; the `default` hook of JSON encoders."""
     if type(value) is BlobRef:
         body = {"digest": value.digest, "size_bytes": value.size_bytes, "kind": value.kind, "length": value.length}
         return {"$treadle.blob": body}
@@ -81,6 +89,8 @@ def tagged(value: object) -> dict[str, object]:
         return {"$treadle.chunks": {"length": value.length, "parts": value.parts}}
     if type(value) is Holed:
         return {"$treadle.holed": value.parts}
+    if type(value) is SecretRef:
+        return {"$treadle.secret": value.name}
     raise ValueProblem("not_json", f"{type(value).__name__} is no JSON value")
 
 
@@ -97,7 +107,9 @@ def untagged(data: dict[str, object]) -> object:
         parts = tuple(part if isinstance(part, BlobRef) else tuple(part) for part in chunks["parts"])
         return Chunks(parts=parts, length=chunks["length"])
     if key == "$treadle.holed":
-        return Holed(parts=tuple(cast("list[str | BlobRef]", body)))
+        return Holed(parts=tuple(cast("list[str | BlobRef | SecretRef]", body)))
+    if key == "$treadle.secret":
+        return SecretRef(name=cast(str, body))
     return data
 
 
@@ -181,7 +193,7 @@ def normalise(value: object, *, report: Callable[[str], None] | None = None, ref
     """Make outside data ours (ruling 8); the same object comes back where nothing had to change. Raises ValueProblem.
 
     Integral floats below 2**53 become integers, tuples lists, lone surrogates U+FFFD: `report` then gets the offending text as it reads now.
-    `refs` lets blob references, chunks and holed text pass, for values that were computed here.
+    `refs` lets references, chunks and holed text pass, for values that were computed here.
     """
     return _normalise(value, 0, _Rules(report, refs))
 
@@ -210,7 +222,7 @@ def _normalise(value: object, depth: int, rules: _Rules) -> Value:
         if kind is dict:
             return _object(cast(dict[object, object], value), depth + 1, rules)
         return _items(cast("list[object] | tuple[object, ...]", value), depth + 1, rules)
-    if rules.refs and kind in {BlobRef, Chunks, Holed}:
+    if rules.refs and kind in {BlobRef, Chunks, Holed, SecretRef}:
         return cast(Value, value)
     raise ValueProblem("not_json", f"{kind.__name__} is no JSON value")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from treadle.core.aside import fill
+from treadle.core.aside import fill, named
 from treadle.core.codec import dumps
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal, RequestError
@@ -204,7 +204,7 @@ class Service:
         return hmac.compare_digest(branch_token(snapshot.state.seed, path).encode(), token.encode())
 
     async def filled(self, value: Value) -> Value:
-        """Give a value whole, with what was set aside."""
+        """Give a value whole, with what was set aside, and of secrets the names."""
         blobs: dict[str, Value] = {}
         while True:
             missing: list[str] = []
@@ -216,7 +216,7 @@ class Service:
 
             whole = fill(value, read)
             if not missing:
-                return whole
+                return named(whole)
             for name in missing:
                 blobs[name] = await self.engine.blob(name)
 

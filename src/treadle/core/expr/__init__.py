@@ -8,7 +8,7 @@ duplicate_key, reserved_key, bad_json, bad_base64, bad_date, bad_regex, no_rando
 """
 
 from treadle.core.expr.evaluation import Env, ExprError, NeedBlobs, draw_bits, drawing
-from treadle.core.expr.program import evaluate, evaluate_call_args, evaluate_condition
+from treadle.core.expr.program import evaluate, evaluate_call_args, evaluate_condition, evaluate_counted
 from treadle.core.expr.tree import Call, Expr, Node, Tree, const, from_json, to_json
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "evaluate",
     "evaluate_call_args",
     "evaluate_condition",
+    "evaluate_counted",
     "from_json",
     "to_json",
 ]

@@ -86,12 +86,6 @@ def _cut_chunks(ev: Evaluation, value: Chunks, where: slice) -> V:
 
 def missing_name(name: str, known: Iterable[str]) -> ExprError:
     """Make the error for a name that stands for nothing here."""
-    if name == "secrets":
-        return ExprError(
-            "not_yet",
-            "`secrets` cannot be read yet",
-            suggestion="take the value from the environment of the server that needs it",
-        )
     names = sorted(known)
     meant = nearest(name, names)
     message = f"there is no name `{name}` here; there is {_listed(names)}"

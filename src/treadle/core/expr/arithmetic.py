@@ -19,7 +19,7 @@ from typing import Final
 
 from treadle.core.expr.evaluation import Evaluation, ExprError, V
 from treadle.core.expr.look import MOVE_BITS, kind_of, opened, shown
-from treadle.core.values import INT_MAX, INT_MIN, BlobRef, Chunks, Holed
+from treadle.core.values import INT_MAX, INT_MIN, BlobRef, Chunks, Holed, SecretRef
 
 DIGITS_MAX: Final = 50
 _TRAPS: Final[list[type[DecimalException]]] = [InvalidOperation, DivisionByZero, Overflow]
@@ -201,7 +201,7 @@ def plus(_ev: Evaluation, a: V) -> V:
 
 
 def _opened(ev: Evaluation, value: V) -> V:
-    return opened(ev, value) if isinstance(value, BlobRef | Chunks | Holed) else value
+    return opened(ev, value) if isinstance(value, BlobRef | Chunks | Holed | SecretRef) else value
 
 
 OPERATORS: Final[dict[str, Operator]] = {

@@ -16,7 +16,7 @@ from treadle.core.expr.checks import COMPARE
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, V
 from treadle.core.expr.look import opened, truth
 from treadle.core.expr.tree import Node, Tree, preorder
-from treadle.core.values import decode
+from treadle.core.values import SecretRef, decode
 
 Run: TypeAlias = Callable[[Evaluation], V]
 Soft: TypeAlias = Callable[[Evaluation], "V | Missing"]
@@ -127,6 +127,11 @@ def _name(b: Builder, node: Node) -> Run:
 def _soft_name(_b: Builder, node: Node) -> Soft:
     name = cast(str, node[1])
     return lambda ev: cast("V | Missing", ev.names.get(name, MISSING))
+
+
+def _secret(_b: Builder, node: Node) -> Run:
+    reference = SecretRef(name=cast(str, node[1]))
+    return lambda _ev: reference
 
 
 def _local(b: Builder, node: Node) -> Run:
@@ -349,6 +354,7 @@ def _unary(b: Builder, node: Node) -> Run:
 MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {
     "const": _const, "json": _json, "list": _list, "dict": _dict, "name": _name, "local": _local, "maybe": _maybe, "path": _path,
     "and": _and, "or": _or, "not": _not, "if": _if, "cmp": _cmp, "arith": _arith, "neg": _unary, "pos": _unary,
+    "secret": _secret,
 }  # fmt: skip
 SOFT_MAKERS: Final[dict[str, Callable[[Builder, Node], Soft]]] = {
     "name": _soft_name, "maybe": _soft_maybe, "path": _soft_path, "if": _soft_if,

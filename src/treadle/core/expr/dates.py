@@ -20,6 +20,7 @@ _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturda
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+DIRECTIVES: Final = "%Y %m %d %H %M %S %f %j %y %I %p %a %A %b %B %e %u %w %V %G %F %T %s %Z %z %%, and %-d without the zero"
 
 
 class DateError(ValueError):
@@ -106,7 +107,7 @@ def add_days(ev: Evaluation, value: V, days: V) -> V:
 
 
 def strftime(ev: Evaluation, value: V, pattern: V) -> V:
-    """Write a date or instant by a pattern, in UTC and English: %Y %m %d %H %M %S …"""
+    """Write a date or instant by a pattern, in UTC and English."""
     read = _read(ev, "strftime", value)
     at = read if isinstance(read, datetime) else datetime(read.year, read.month, read.day, tzinfo=UTC)
     first, *others = text_given(ev, "strftime", pattern).split("%")
@@ -159,5 +160,4 @@ def _directive(at: datetime, code: str) -> str:
 
 
 def _no_directive(code: str) -> str:
-    hint = "there are %Y %m %d %H %M %S %f %j %y %I %p %a %A %b %B %e %u %w %V %G %F %T %s %Z %z %%, and %-d without the zero"
-    raise ExprError("types", f"`strftime` has no directive `%{code[:5]}`", suggestion=hint)
+    raise ExprError("types", f"`strftime` has no directive `%{code[:5]}`", suggestion=f"there are {DIRECTIVES}")

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from treadle.core.values import BlobRef, Chunks, Holed, Value
+from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value
 
 MOVES_DEFAULT: Final = 200_000
 OUTPUT_BYTES_DEFAULT: Final = 1 << 20
 
 # A value while it is worked on. A decimal leaves the evaluator as text.
-V: TypeAlias = bool | int | float | str | Decimal | list["V"] | dict[str, "V"] | BlobRef | Chunks | Holed | None
+V: TypeAlias = bool | int | float | str | Decimal | list["V"] | dict[str, "V"] | BlobRef | Chunks | Holed | SecretRef | None
 
 
 class ExprError(Exception):

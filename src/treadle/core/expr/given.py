@@ -5,12 +5,12 @@ from typing import cast
 from treadle.core.expr.access import step_into
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, V
 from treadle.core.expr.look import MOVE_BITS, kind_of, opened, shown, text_of_scalar, wrong_kind
-from treadle.core.values import BlobRef, Chunks, Holed
+from treadle.core.values import BlobRef, Chunks, Holed, SecretRef
 
 
 def text_given(ev: Evaluation, who: str, value: V) -> str:
     """Pass text; a number or boolean is taken as it is written. Charges for reading it."""
-    value = opened(ev, value) if isinstance(value, BlobRef | Chunks | Holed) else value
+    value = opened(ev, value) if isinstance(value, BlobRef | Chunks | Holed | SecretRef) else value
     if isinstance(value, str):
         ev.charge(1 + (len(value) >> MOVE_BITS))
         return value

@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Final, cast
 
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, NeedBlobs, V
-from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, Value, as_text
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, SecretRef, Value, as_text
 
 # What one of these costs is counted by its size in moves of 64 bytes.
 MOVE_BITS: Final = 6
 _SHOWN_MAX: Final = 40
+_SET_ASIDE: Final = (BlobRef, Chunks, Holed, SecretRef)
 
 
 def kind_of(value: V | Missing) -> str:
@@ -33,6 +34,8 @@ def kind_of(value: V | Missing) -> str:
             return "a list"
         case dict() | BlobRef():
             return "an object"
+        case SecretRef():
+            return "a secret"
         case Missing():
             return "nothing"
 
@@ -71,8 +74,16 @@ def opened(ev: Evaluation, value: V) -> V:
             return chunk_items(ev, value)
         elif isinstance(value, Holed):
             return _filled(ev, value)
+        elif isinstance(value, SecretRef):
+            raise secret_inside(value.name)
         else:
             return value
+
+
+def secret_inside(name: str) -> ExprError:
+    """Make the error for whatever needs to know a secret: its value is nowhere but where it is used."""
+    hint = "pass it on as it is, or put it into text: `Bearer {{ secrets.NAME }}`"
+    return ExprError("secret_inside", f"`secrets.{name}` cannot be looked into, tested or changed", suggestion=hint)
 
 
 def _require(ev: Evaluation, refs: list[BlobRef]) -> None:
@@ -83,7 +94,7 @@ def _require(ev: Evaluation, refs: list[BlobRef]) -> None:
 
 def _filled(ev: Evaluation, value: Holed) -> str:
     _require(ev, [part for part in value.parts if isinstance(part, BlobRef)])
-    text = "".join(part if isinstance(part, str) else text_of(ev, open_blob(ev, part)) for part in value.parts)
+    text = "".join(part if isinstance(part, str) else text_of(ev, opened(ev, part)) for part in value.parts)
     ev.charge(len(text) >> MOVE_BITS)
     return text
 
@@ -125,6 +136,8 @@ def truth(ev: Evaluation, value: V) -> bool:
             return value.length > 0
         case Holed():
             return any(truth(ev, part) for part in value.parts)
+        case SecretRef():
+            raise secret_inside(value.name)
         case _:
             return bool(value)
 
@@ -140,7 +153,7 @@ def equal(ev: Evaluation, a: V, b: V) -> bool:
             return a == b
         if a is None or isinstance(a, bool | int | float | Decimal):
             return a == b
-    if isinstance(a, BlobRef | Chunks | Holed) or isinstance(b, BlobRef | Chunks | Holed):
+    if isinstance(a, _SET_ASIDE) or isinstance(b, _SET_ASIDE):
         return _equal_set_aside(ev, a, b)
     if isinstance(a, Decimal) or isinstance(b, Decimal):
         return _equal_decimals(a, b)
@@ -151,6 +164,9 @@ def equal(ev: Evaluation, a: V, b: V) -> bool:
 
 def _equal_set_aside(ev: Evaluation, a: V, b: V) -> bool:
     """Compare by kind, digest and length before anything is read: whether a large text is null needs no look inside."""
+    secret = next((side for side in (a, b) if isinstance(side, SecretRef)), None)
+    if secret is not None:
+        raise secret_inside(secret.name)
     if a is b:
         return True
     if isinstance(a, BlobRef) and isinstance(b, BlobRef):
@@ -230,7 +246,7 @@ def text_of_scalar(value: bool | float | Decimal | None) -> str:  # noqa: FBT001
 
 def text_of(ev: Evaluation, value: V) -> str:
     """Write a value as in text: text as it is, all else as JSON text (language.md §4)."""
-    if isinstance(value, BlobRef | Chunks | Holed):
+    if isinstance(value, _SET_ASIDE):
         value = opened(ev, value)
     if isinstance(value, str):
         return value

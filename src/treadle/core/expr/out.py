@@ -1,10 +1,10 @@
-"""Text being written: counted as it is written, with a hole where a reference to a blob stands (ruling 11)."""
+"""Text being written: counted as it is written, with a hole where a reference to a blob, or a secret, stands (ruling 11)."""
 
 from typing import cast
 
 from treadle.core.expr.evaluation import Evaluation, V
 from treadle.core.expr.look import MOVE_BITS, text_of
-from treadle.core.values import BlobRef, Holed
+from treadle.core.values import BlobRef, Holed, SecretRef
 
 
 class Out:
@@ -14,7 +14,7 @@ class Out:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.parts: list[str | BlobRef] = []
+        self.parts: list[str | BlobRef | SecretRef] = []
         self.size = 0
 
     def text(self, ev: Evaluation, text: str) -> None:
@@ -26,7 +26,7 @@ class Out:
 
     def value(self, ev: Evaluation, value: V) -> None:
         """Write a value as in text; a reference leaves a hole."""
-        if isinstance(value, BlobRef):
+        if isinstance(value, BlobRef | SecretRef):
             ev.charge(1)
             self.parts.append(value)
         elif isinstance(value, Holed):
@@ -39,7 +39,7 @@ class Out:
         """Give what was written: text, or text with holes."""
         if all(isinstance(part, str) for part in self.parts):
             return "".join(cast("list[str]", self.parts))
-        merged: list[str | BlobRef] = []
+        merged: list[str | BlobRef | SecretRef] = []
         for part in self.parts:
             if isinstance(part, str) and merged and isinstance(merged[-1], str):
                 merged[-1] += part

@@ -75,9 +75,14 @@ def _holds_float(value: Value | Tree) -> bool:
 
 def evaluate(expr: Expr, env: Env) -> Value:
     """Evaluate an expression. Raises ExprError and NeedBlobs; asking again with the same `env` gives the same."""
+    return evaluate_counted(expr, env)[0]
+
+
+def evaluate_counted(expr: Expr, env: Env) -> tuple[Value, int]:
+    """Evaluate as `evaluate` does; gives also the moves that it took."""
     program = program_of(expr)
     ev = Evaluation(env, program.slots)
-    return _run(program.run, ev, program)
+    return _run(program.run, ev, program), env.moves_max - ev.left
 
 
 def evaluate_call_args(expr: Expr, index: int, env: Env) -> tuple[tuple[Value, ...], dict[str, Value]]:

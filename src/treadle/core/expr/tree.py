@@ -9,7 +9,7 @@ exactly what is read from outside, which is where `reads` comes from.
     local i            maybe i n               path n step…         slice N N N (a step) and n… · or n… · not n
     if n n N           cmp n (op n)…           arith n (op n)…      neg n · pos n        cat n…
     filter s n N…      test s n N…             fn s N…              defined n            default n n n
-    call i             let i n n               map i n n            keep i n n b         object i n n n
+    call i             let i n n               map i n n            keep i n n b         object i n n n      secret s
     text part…         branch (n text)… N      for target I n N text N target      set target n         capture i text
 
 `n` is a node, capitals may be null (an argument that is null was not given). `local i` is a slot, `maybe i n` a slot that a skipped `{% set %}` may have left empty. `map`, `keep` and
@@ -37,7 +37,7 @@ SHAPES: Final[dict[str, str]] = {
     "const": "v", "json": "s", "list": "n*", "dict": "n*", "name": "s", "local": "i", "maybe": "in", "path": "np*", "slice": "NNN",
     "and": "n*", "or": "n*", "not": "n", "if": "nnN", "cmp": "na*", "arith": "na*", "neg": "n", "pos": "n", "cat": "n*",
     "filter": "snN*", "test": "snN*", "fn": "sN*", "defined": "n", "default": "nnn", "call": "i", "let": "inn",
-    "map": "inn", "keep": "innb", "object": "innn",
+    "map": "inn", "keep": "innb", "object": "innn", "secret": "s",
     "text": "o*", "branch": "B*", "for": "tInNxXT", "set": "tn", "capture": "ix",
 }  # fmt: skip
 STATEMENTS: Final = frozenset({"branch", "for", "set", "capture"})
@@ -259,6 +259,9 @@ def _collect(node: Node, found: set[str]) -> None:
     if op == "name":
         name = cast(str, node[1])
         found.add(f"{name}[*]" if name in CONTAINERS else name)
+        return
+    if op == "secret":
+        found.add(f"secrets.{node[1]}")
         return
     if op == "path" and cast(Node, node[1])[0] == "name":
         found.add(_dotted(node))

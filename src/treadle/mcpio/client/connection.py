@@ -161,7 +161,7 @@ class ServerConnection:
         except (ValidationError, RuntimeError) as error:
             return self._unusable(tool, _said(error))
         try:
-            return read_result(result, structured_null=not self.is_legacy)
+            return read_result(result, structured_null=not self.is_legacy, redacted=self._log.redacted)
         except ValueProblem as problem:
             return self._unusable(tool, f"{problem.message}, at {problem.path or 'its top'}")
 
@@ -232,13 +232,13 @@ class ServerConnection:
         if self._transport.ended.is_set():
             message = f"the MCP server {self._spec.name!r} was lost during {tool}: {self._transport.end_reason}"
             return failed("unavailable", "server_lost", self._with_log(message), lost=True)
-        said = f"{self._spec.name}.{tool}: {error.error.message or 'no message'} (code {error.error.code})"
+        said = f"{self._spec.name}.{tool}: {self._log.redacted(error.error.message) or 'no message'} (code {error.error.code})"
         if error.error.code == mcp_types.INVALID_PARAMS:
             return failed("refused", "arguments_refused", said)
         return failed("failed", "protocol_error", said)
 
     def _unusable(self, tool: str, reason: str) -> ToolOutcome:
-        return failed("bad_output", "bad_answer", f"the answer of {self._spec.name}.{tool} cannot be used: {reason}", lost=True)
+        return failed("bad_output", "bad_answer", f"the answer of {self._spec.name}.{tool} cannot be used: {self._log.redacted(reason)}", lost=True)
 
     def _start_failure(self, error: Exception) -> ServerUnavailableError:
         command = self._spec.command

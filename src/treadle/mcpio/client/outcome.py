@@ -1,5 +1,6 @@
 """What a tool call gives: a value, or a failure with its class (language.md §2, §9). Plain data; the SDK's types end here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -63,11 +64,13 @@ def refused(error: TreadleError) -> ToolOutcome:
     return failed("refused", error.code, error.message, hint=error.hint)
 
 
-def read_result(result: mcp_types.CallToolResult | mcp_types.InputRequiredResult, *, structured_null: bool) -> ToolOutcome:
+def read_result(
+    result: mcp_types.CallToolResult | mcp_types.InputRequiredResult, *, structured_null: bool, redacted: Callable[[str], str] = str
+) -> ToolOutcome:
     """Turn an answer into an outcome: structured content; else the text; else the list of content blocks.
 
     `structured_null` tells whether a written `null` is a value (it is since revision 2026-07-28). Raises ValueProblem for data that
-    may not enter (ruling 8).
+    may not enter (ruling 8). `redacted` takes secrets out of a message before it is cut short.
     """
     if isinstance(result, mcp_types.InputRequiredResult):
         return failed(
@@ -90,7 +93,7 @@ def read_result(result: mcp_types.CallToolResult | mcp_types.InputRequiredResult
     failure = ToolFailure(
         error_class="failed",
         code="tool_error",
-        message=_short(message),
+        message=_short(redacted(message)),
         result=outcome.value if structured else None,
         has_result=structured,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from treadle.config.origin import did_you_mean
+from treadle.config.redact import Redactor
 from treadle.config.servers import Catalog, Launch, ServerSpec
 from treadle.config.settings import Settings
 from treadle.core.errors import RequestError, TreadleError
@@ -98,8 +99,13 @@ class ServerPool:
         *,
         allow: Callable[[ServerSpec], None],
         clock: Callable[[], float] = time.monotonic,
+        redactor: Redactor | None = None,
     ) -> None:
-        """Start nothing yet. `allow` raises RequestError for a server that may not be started (`treadle.trust.gate`)."""
+        """Start nothing yet. `allow` raises RequestError for a server that may not be started (`treadle.trust.gate`).
+
+        `redactor` knows the secrets that servers are given, so that their logs and messages do not tell them.
+        """
+        self._redactor = redactor or Redactor()
         self._catalog = catalog
         self._settings = settings
         self._allow = allow
@@ -175,7 +181,7 @@ class ServerPool:
         if server not in self._slots:
             spec = self._catalog.get(server)
             file = self._settings.log_dir / f"{server}.log" if self._settings.log_dir else None
-            self._slots[server] = _Slot(spec=spec, log=ServerLog(file, self._clock))
+            self._slots[server] = _Slot(spec=spec, log=ServerLog(file, self._clock, self._redactor))
         return self._slots[server]
 
     def _state(self, name: str) -> ServerState:

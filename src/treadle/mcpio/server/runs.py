@@ -12,7 +12,7 @@ from treadle.core.definition import Approve, Delegate, Foreach, Prompt, Step
 from treadle.core.index import walk
 from treadle.core.render import instant
 from treadle.core.state import Frame
-from treadle.core.values import BlobRef, Chunks, Holed, Value
+from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value
 from treadle.core.view import ActionView, RunView, StepView, view
 from treadle.engine.why import Wait, why
 from treadle.mcpio.server.offers import Channel, waiting_on
@@ -142,7 +142,9 @@ def plain(value: Value) -> Any:
         case Chunks():
             return f"(list of {value.length:,}, set aside)"
         case Holed():
-            return "".join(part if isinstance(part, str) else plain(part) for part in value.parts)
+            return "".join(part if isinstance(part, str) else str(plain(part)) for part in value.parts)
+        case SecretRef():
+            return f"***{value.name}***"
         case list():
             return [plain(item) for item in value]
         case dict():
