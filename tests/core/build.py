@@ -22,7 +22,7 @@ from treadle.core.definition import (
     Budget,
     By,
     Cache,
-    CallFunction,
+    Function,
     Check,
     Condition,
     Continue,
@@ -41,7 +41,7 @@ from treadle.core.definition import (
     Requires,
     Retry,
     Return,
-    RunWorkflow,
+    Run,
     SetState,
     Shell,
     Step,
@@ -219,11 +219,11 @@ def shell(step_id: str, command: object = "true", **fields) -> Step:
 
 
 def function(step_id: str, name: str, parameters: object = None, **fields) -> Step:
-    return step(step_id, CallFunction(function=name, version="1", parameters=x(parameters or {})), **fields)
+    return step(step_id, Function(function=name, version="1", parameters=x(parameters or {})), **fields)
 
 
 def run(step_id: str, child: str, inputs: Mapping[str, object] | None = None, *, close_policy="cancel", detach=False, **fields) -> Step:
-    spec = RunWorkflow(workflow=child, inputs=_named(inputs or {}), close_policy=close_policy, detach=detach)
+    spec = Run(workflow=child, inputs=_named(inputs or {}), close_policy=close_policy, detach=detach)
     return step(step_id, spec, **{"effect": "write", "repeatable": True, **fields})
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from treadle.core import limits
 from treadle.core.commands import StopAction
-from treadle.core.definition import EFFECTS, RunWorkflow
+from treadle.core.definition import EFFECTS, Run
 from treadle.core.draft import Draft
 from treadle.core.ids import is_under
 from treadle.core.state import ActionState, Node, Outcome, StepNode
@@ -50,7 +50,7 @@ def stop_action(draft: Draft, action: ActionState) -> None:
 
 def _close_policy(draft: Draft, action: ActionState) -> str:
     spec = draft.step_at(action.at).spec
-    return spec.close_policy if isinstance(spec, RunWorkflow) and action.kind == "run" else "cancel"
+    return spec.close_policy if isinstance(spec, Run) and action.kind == "run" else "cancel"
 
 
 def may_be_underway(action: ActionState) -> bool:

@@ -105,7 +105,7 @@ class Shell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallFunction:
+class Function:
     """Call a registered function as a step of its own."""
 
     function: str
@@ -114,7 +114,7 @@ class CallFunction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunWorkflow:
+class Run:
     """Start a run of another workflow, named by its key among the definition's children."""
 
     workflow: str
@@ -241,7 +241,7 @@ class Fail:
 
 
 Spec = (
-    Prompt | Approve | Delegate | McpCall | Http | Shell | CallFunction | RunWorkflow | SetState | Condition | Switch | Foreach | Parallel
+    Prompt | Approve | Delegate | McpCall | Http | Shell | Function | Run | SetState | Condition | Switch | Foreach | Parallel
     | While | Repeat | Break | Continue | Goto | Wait | Return | Fail
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from treadle.core.budget import own
 from treadle.core.definition import (
     Approve,
     Break,
-    CallFunction,
+    Function,
     Condition,
     Continue,
     Delegate,
@@ -28,7 +28,7 @@ from treadle.core.definition import (
     Prompt,
     Repeat,
     Return,
-    RunWorkflow,
+    Run,
     SetState,
     Shell,
     Step,
@@ -197,7 +197,7 @@ def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple
     spec = step.spec
     if isinstance(spec, Prompt):
         return "prompt", _prompt_params(node, spec, render)
-    if isinstance(spec, RunWorkflow):
+    if isinstance(spec, Run):
         return "run", _run_params(draft, node, spec, render)
     kind, fields = _KINDS[type(spec)], _FIELDS[type(spec)]
     params: dict[str, Value] = {}
@@ -211,18 +211,18 @@ def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple
 
 
 _KINDS: Final[dict[type, str]] = {
-    Prompt: "prompt", Delegate: "delegate", McpCall: "mcp_call", Http: "http", Shell: "shell", CallFunction: "function", RunWorkflow: "run",
+    Prompt: "prompt", Delegate: "delegate", McpCall: "mcp_call", Http: "http", Shell: "shell", Function: "function", Run: "run",
 }  # fmt: skip
 _FIELDS: Final[dict[type, tuple[str, ...]]] = {
     Delegate: ("instructions", "agent", "output"),
     McpCall: ("tool", "parameters"),
     Http: ("method", "url", "headers", "query", "json", "body", "ok_status"),
     Shell: ("command", "env", "working_dir", "ok_exit", "parse"),
-    CallFunction: ("function", "version", "parameters"),
+    Function: ("function", "version", "parameters"),
 }
 
 
-def _run_params(draft: Draft, node: StepNode, spec: RunWorkflow, render: Renderer) -> dict[str, Value]:
+def _run_params(draft: Draft, node: StepNode, spec: Run, render: Renderer) -> dict[str, Value]:
     inputs: Value = {name: render.value(expr, f"inputs.{name}") for name, expr in spec.inputs}
     run_id = child_run_id(draft.base.run_id, node.path)
     return {"workflow": spec.workflow, "run_id": run_id, "inputs": inputs, "detach": spec.detach, "depth": draft.base.depth + 1}
