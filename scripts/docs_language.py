@@ -116,7 +116,7 @@ def _later_fields(prefix: str, fields: dict[str, k.Field]) -> Iterator[str]:
 
 
 def _step_type(name: str, spec: k.StepType) -> str:
-    parts = [f"### `{name}`{_later(spec)}\n", f"{spec.doc}\n"]
+    parts = [f"### `{name}`\n", f"{spec.doc}{_later(spec)}\n"]
     if spec.fields:
         parts += [HEAD + "".join(row for key, field in spec.fields.items() for row in _rows(key, field, main=spec.main)) + "\n"]
     parts += [f"**Result:** {RESULTS[name]}\n"]

@@ -1,7 +1,6 @@
 """The table of the language agrees with the core, with the JSON Schema made from it, and with the list of codes."""
 
 import ast
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -9,16 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-import jsonschema
-import pytest
-
-from tests.authoring.support import Case, corpus, load, unmarked
+from tests.authoring.support import Case, corpus, load
 from tests.authoring.test_faults_of_reading import CASES as READING
 from treadle.authoring import model
 from treadle.authoring.codes import CODES
-from treadle.authoring.json_schema import file_schema
-from treadle.authoring.nodes import data_of
-from treadle.authoring.yaml_reader import read_text
 from treadle.core import definition
 from treadle.core.durations import parse_duration_ms
 
@@ -33,6 +26,8 @@ ELSEWHERE = {
     "too_many_values",
     "ambiguous_name",
     "broken_task",
+    "unknown_person",
+    "unknown_role",
 }
 
 
@@ -87,44 +82,6 @@ def test_the_defaults_of_the_table_are_those_of_the_core() -> None:
     assert parse_duration_ms(record["backoff"].default) == retry.backoff_ms
     assert parse_duration_ms(record["max_backoff"].default) == retry.max_backoff_ms
     assert tuple(record["on"].default) == retry.on
-
-
-@pytest.fixture(scope="module")
-def validator() -> jsonschema.Draft202012Validator:
-    schema = json.loads(json.dumps(file_schema()))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
-
-
-def test_the_json_schema_takes_every_file_that_is_right(validator: jsonschema.Draft202012Validator) -> None:
-    for case in CASES:
-        root = read_text(unmarked(case.near + "«")[0], "f").root
-        assert root is not None
-        errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(data_of(root))]
-        assert errors == [], case.near
-
-
-# What goes together, and what depends on other parts of the file, is not a matter of form.
-FORM = {
-    "unknown_field",
-    "unknown_step_type",
-    "missing_type",
-    "wrong_type",
-    "bad_value",
-    "out_of_range",
-    "bad_name",
-    "bad_duration",
-}
-OF_FORM = [
-    case for case in FIELDS if case.code in FORM and not any(words in case.bad for words in ("min_length", "inputs:", "set_state: {«"))
-]
-
-
-@pytest.mark.parametrize("case", OF_FORM, ids=lambda case: case.code)
-def test_the_json_schema_refuses_what_has_a_wrong_form(case: Case, validator: jsonschema.Draft202012Validator) -> None:
-    root = read_text(unmarked(case.bad)[0], "f").root
-    assert root is not None
-    assert not validator.is_valid(data_of(root))
 
 
 def test_a_file_of_300_steps_is_checked_in_well_under_100_ms() -> None:

@@ -18,7 +18,7 @@ STEPS = {
     "continue": "{foreach: [1], do: [{type: continue}]}",
     "goto": "{goto: start, max_visits: 2}",
     "wait": "{wait: 5s}",
-    "run": "{run: other, version: 1.0.0, inputs: {x: 1}, close_policy: wait}",
+    "run": "{run: planning:interactive, version: 1.0.0, inputs: {task_description: x}, close_policy: wait}",
     "merge": "{delegate: x, id: own, isolation: worktree}\n  - {merge: own}",
     "fail": "{fail: no, class: mine, status: goal_not_met}",
     "flow": "{flow: browser:login}",

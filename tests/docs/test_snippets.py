@@ -1,7 +1,8 @@
 """Every snippet in the documentation is run or checked (house style §2.3).
 
 A fenced block of `sh` is run line by line in one fresh project per page and must succeed; one of `yaml` that holds a workflow must be free of
-problems. A block that cannot be run here is preceded by `<!-- not run: REASON -->`.
+problems. A block that cannot be run here is preceded by `<!-- not run: REASON -->`. Each line of a `text` block after `<!-- shown -->` must be printed by
+the page's commands; `…` stands for what differs from time to time.
 """
 
 import os
@@ -21,6 +22,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(?P<skip><!-- not run: [^>]+ -->\n)?```(?P<kind>sh|yaml)\n(?P<body>.*?)```", re.DOTALL)
 
 
+SHOWN = re.compile(r"<!-- shown -->\n```text\n(.*?)```", re.DOTALL)
+
+
+def shown_lines(page: Path) -> list[str]:
+    return [line for block in SHOWN.findall(page.read_text(encoding="utf-8")) for line in block.splitlines() if line.strip()]
+
+
 def blocks(kind: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for page in PAGES:
@@ -34,7 +42,14 @@ def blocks(kind: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("name, script", blocks("sh"), ids=lambda value: value if len(value) < 60 else "")
+# Many processes, one after the other: run in CI.
+SLOW = {"docs/tutorial.md"}
+
+
+@pytest.mark.parametrize(
+    "name, script",
+    [pytest.param(name, script, id=name, marks=[pytest.mark.slow] if name in SLOW else []) for name, script in blocks("sh")],
+)
 def test_commands_of_a_page_succeed(name: str, script: str, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     environment = os.environ | {
@@ -50,6 +65,10 @@ def test_commands_of_a_page_succeed(name: str, script: str, tmp_path: Path) -> N
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, f"{name}: {done.stdout}\n{done.stderr}"
+    printed = " ".join((done.stdout + done.stderr).split())
+    for line in shown_lines(ROOT / name):
+        wanted = ".{1,80}?".join(re.escape(" ".join(part.split())) for part in line.split("…"))
+        assert re.search(wanted, printed), f"{name} shows what is not printed: {line}\n{printed}"
 
 
 @pytest.mark.parametrize("name, text", blocks("yaml"), ids=lambda value: value if len(value) < 60 else "")

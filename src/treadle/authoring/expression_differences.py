@@ -77,6 +77,7 @@ DIFFERENCES: Final = (
     Difference("state.nope is string", "False", "error undefined", _ABSENT),
     Difference("[state.nope] | length", "1", "error undefined", _ABSENT),
     Difference("state.rows | map(attribute='nope') | list | length", "2", "error undefined", _ABSENT),
+    Difference("('a' if false) ~ '!'", "'!'", "error undefined", "an `if` without `else` gives nothing, and using that is an error"),
     # Keys
     Difference("state.user.items", "<built-in method items of dict object>", "error undefined", _KEYS),
     Difference("{'items': 3}.items", "<built-in method items of dict object>", "3", _KEYS),

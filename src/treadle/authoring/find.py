@@ -269,6 +269,10 @@ class Finder:
         """Give the declared name of every file."""
         return dict.fromkeys(entry.name for entry in self.entries() if not entry.foreign)
 
+    def is_own(self, shown: str) -> bool:
+        """Tell whether a file belongs to the project, not to the user's home or the library."""
+        return all(entry.origin not in {"user", "library"} for entry in self.entries() if entry.shown == shown)
+
     def document(self, entry: Entry) -> Document:
         """Read a file's text."""
         return read_file(entry.path, entry.shown)

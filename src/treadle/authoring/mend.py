@@ -163,9 +163,13 @@ def _holds(before: Ground, proposals: list[_Proposal], after: Ground) -> bool:
     """Tell whether what was to be mended is gone, and nothing is wrong that was not wrong, or hidden, before."""
     old, new = Counter(map(_key, before.problems)), Counter(map(_key, after.problems))
     mended = Counter(_key(p.problem) for p in proposals)
-    if any(new[key] > old[key] - count for key, count in mended.items()):
-        return False
     readable = before.root is not None
+    if readable and any(new[key] > old[key] - count for key, count in mended.items()):
+        return False
+    # Where reading stopped at the first, the next of its kind is a new one.
+    places = {(p.problem.code, before.at(p.problem)) for p in proposals}
+    if any((problem.code, back(after.at(problem), _edits(proposals))) in places for problem in after.problems):
+        return False
     if readable and after.root is None:
         return False
     if not readable and after.root is None and not _is_further(before, proposals, after):
@@ -207,7 +211,7 @@ def _is_uncovered(problem: Problem, before: Ground, proposals: list[_Proposal], 
             if allowed is None or problem.code in allowed:
                 return True
     if not readable:
-        return not touched
+        return not touched or problem.severity == "warning"
     # What a value is becomes known to those who read it.
     return problem.severity == "warning" or (problem.code in _OF_SHAPES and any(p.mend.uncovers is None for p in proposals))
 

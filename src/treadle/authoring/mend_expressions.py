@@ -23,8 +23,7 @@ _METHODS: Final = {
 }  # fmt: skip
 _METHODS_WITH_ARGUMENTS: Final = {"split": "split", "replace": "replace", "strftime": "strftime"}
 _DROPPED_METHODS: Final = frozenset({"isoformat", "copy"})
-_OPERAND: Final = r"(?:[A-Za-z_][A-Za-z0-9_]*(?:\(\))?|\((?:[^(){}]*)\))(?:\.[A-Za-z_][A-Za-z0-9_]*(?!\s*\()|\[[^\[\]{}]*\])*"
-_METHOD_CALL = re.compile(rf"(?P<owner>{_OPERAND})\.(?P<name>[A-Za-z]+)\((?P<given>[^(){{}}]*)\)")
+_OPERAND: Final = r"(?:[A-Za-z_][A-Za-z0-9_]*(?:\(\))?|\((?:[^(){}]*)\))(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\([^(){}]*\))?|\[[^\[\]{}]*\])*"
 _FUNCTION_CALL = re.compile(r"(?P<name>[a-z]+)\((?P<given>[^(){},]*)\)")
 _OLD_RESULT_KEYS: Final = frozenset({"input", "response", "selected"})
 _ALONE_BEFORE = re.compile(r"(?:\{\{-?|[(,\[~=<>]|\b(?:if|and|or|in|else|elif))\s*\Z")
@@ -52,10 +51,11 @@ def method_call(ground: Ground, problem: Problem) -> Mend | None:
     name = re.search(r"\.(\w+)\(\)`", f"{problem.message}`")
     if span is None or name is None:
         return None
-    for call in _METHOD_CALL.finditer(ground.text, *span):
-        new = _as_filter(call) if call["name"] == name[1] else None
+    pattern = re.compile(rf"(?P<owner>{_OPERAND})\.(?P<name>{name[1]})\((?P<given>[^(){{}}]*)\)")
+    for call in pattern.finditer(ground.text, *span):
+        new = _as_filter(call)
         if new is not None and call.start() <= ground.at(problem) < call.end():
-            return Mend(edits=(Edit(*call.span(), _in_place(ground, call, new)),), uncovers=OF_NAMES | {"method_call"})
+            return Mend(edits=(Edit(*call.span(), _in_place(ground, call, new)),), uncovers=None)
     return None
 
 
@@ -89,12 +89,12 @@ def unknown_filter(ground: Ground, problem: Problem) -> Mend | None:
     known = _FILTER.match(FILTERS_NOT_THERE.get(name[1], ""))
     new = known[1] if known else meant(problem)
     if name[1] in {"equalto", "greaterthan", "lessthan"}:
-        return _all(ground, [span], rf"\s*\|\s*{name[1]}(?=\s*\()", f" is {name[1]}", NOTHING)
+        return _all(ground, [span], rf"\s*\|\s*{name[1]}(?=\s*\()", f" is {name[1]}", OF_NAMES)
     if name[1] == "safe":
-        return _all(ground, [span], r"\s*\|\s*safe\b(?!\s*\()", "", NOTHING)
+        return _all(ground, [span], r"\s*\|\s*safe\b(?!\s*\()", "", OF_NAMES)
     if not new or not (known or is_slip(name[1], new)):
         return None
-    return _all(ground, [span], rf"(?<=\|)(\s*){name[1]}\b", rf"\g<1>{new}", NOTHING)
+    return _all(ground, [span], rf"(?<=\|)(\s*){name[1]}\b", rf"\g<1>{new}", OF_NAMES)
 
 
 def unknown_test(ground: Ground, problem: Problem) -> Mend | None:
@@ -103,7 +103,7 @@ def unknown_test(ground: Ground, problem: Problem) -> Mend | None:
     span = _expression_at(ground, ground.at(problem))
     if name is None or span is None or not new or not is_slip(name[1], new):
         return None
-    return _all(ground, [span], rf"(\bis\s+(?:not\s+)?){name[1]}\b", rf"\g<1>{new}", NOTHING)
+    return _all(ground, [span], rf"(\bis\s+(?:not\s+)?){name[1]}\b", rf"\g<1>{new}", OF_NAMES)
 
 
 def unknown_function(ground: Ground, problem: Problem) -> Mend | None:
@@ -136,16 +136,16 @@ def syntax(ground: Ground, problem: Problem) -> Mend | None:
     for wrong, right in (("===", "=="), ("!==", "!=")):
         start = ground.text.find(wrong, max(at - 2, 0), at + 3)
         if wrong in around and start >= 0:
-            return Mend(edits=(Edit(start, start + 3, right),), uncovers=OF_NAMES | {"syntax"})
+            return Mend(edits=(Edit(start, start + 3, right),), uncovers=None)
     if problem.suggestion == "compare with `==`" and re.match(r"(?<![=!<>])=(?!=)", ground.text[at:]):
-        return Mend(edits=(Edit(at, at + 1, "=="),), uncovers=OF_NAMES | {"syntax"})
+        return Mend(edits=(Edit(at, at + 1, "=="),), uncovers=None)
     return None
 
 
 def _operator(ground: Ground, start: int, end: int, word: str) -> Mend:
     before = "" if ground.text[start - 1].isspace() else " "
     after = "" if ground.text[end : end + 1].isspace() else " "
-    return Mend(edits=(Edit(start, end, f"{before}{word}{after}"),), uncovers=OF_NAMES | {"syntax", "step_id_dash", "method_call"})
+    return Mend(edits=(Edit(start, end, f"{before}{word}{after}"),), uncovers=None)
 
 
 # Names that are read

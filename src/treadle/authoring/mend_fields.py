@@ -43,7 +43,8 @@ def is_slip(word: str, other: str) -> bool:
     if "".join(ours) == "".join(theirs):
         return True
     if len(ours) != len(theirs):
-        return len(min(word, other, key=len)) >= 4
+        joined = sorted(("".join(ours), "".join(theirs)), key=len)
+        return len(joined[0]) >= 6 and len(joined[1]) - len(joined[0]) <= 1
     pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
     return len(pairs) == 1 and min(map(len, pairs[0])) >= 3 and not any(c.isdigit() for part in pairs[0] for c in part)
 
@@ -110,7 +111,7 @@ def _in_list(ground: Ground, problem: Problem, node: Scalar) -> Mend | None:
     written = ground.written(node)
     if problem.suggestion != "write `[…]`" or not written or "\n" in written or (node.style == "plain" and set(written) & set(",[]{}")):
         return None
-    return Mend(edits=(Edit(node.start, node.end, f"[{written}]"),), uncovers=OF_NAMES | {"needs_all_state"})
+    return Mend(edits=(Edit(node.start, node.end, f"[{written}]"),), uncovers=OF_NAMES | {"needs_all_state", "bad_name"})
 
 
 def _input_type(ground: Ground, problem: Problem, node: Scalar) -> Mend | None:

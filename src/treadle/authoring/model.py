@@ -69,7 +69,7 @@ _CHECK = k.Record(fields={
         "changed": _field(k.Flag(), "must have changed since the step opened"),
         "sha256": _field(k.Text(pattern="[0-9a-f]{64}", what="a SHA-256 in hex"), "its digest"),
     }))), alone=True),)), "files that must be there"),
-    "schema": _field(k.Schema(), "JSON k.Schema that the answer must fit"),
+    "schema": _field(k.Schema(), "JSON Schema that the answer must fit"),
     "expression": _field(k.Condition(), "condition that must hold"),
 }, one_of=True)
 
@@ -150,7 +150,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "instructions": _field(k.Template(), "what is to be done", required=True),
         "agent": _field(_AGENT, "who does it; `@task` is a fresh general sub-agent, without one the agent that drives the run"),
         "skill": _field(k.Text(what="the name of a skill"), "skill that it follows", later=True),
-        "output": _field(k.Schema(), "JSON k.Schema of the answer"),
+        "output": _field(k.Schema(), "JSON Schema of the answer"),
         "reads": _field(_TEXTS, "files that it reads", later=True),
         "writes": _field(_TEXTS, "files that it may write", later=True),
         "repair": _field(k.Whole(maximum=20), "refused answers that may be mended", default=2),
@@ -237,7 +237,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "duration": _field(k.Duration(), "how long"),
         "until": _field(k.Template(), "an instant with its zone"),
         "signal": _field(k.Text(what="the name of a signal", pattern=k.ID), "which signal"),
-        "payload": _field(k.Schema(), "JSON k.Schema of what the signal carries"),
+        "payload": _field(k.Schema(), "JSON Schema of what the signal carries"),
     }, _WAITING, later=True),
     "run": _type("Run another workflow.", "workflow", {
         "workflow": _field(_WORKFLOW, "which one", required=True),
@@ -276,7 +276,7 @@ TASK: Final[dict[str, k.Field]] = {
     "description": _field(k.Text(braces=True), "what it is for"),
     "inputs": _field(k.Entries(), "typed inputs"),
     "initial_state": _field(k.Exprs(), "state at the start, evaluated once, in order"),
-    "state_schema": _field(k.Schema(), "JSON k.Schema of the state, checked on every write"),
+    "state_schema": _field(k.Schema(), "JSON Schema of the state, checked on every write"),
     "budget": _field(_BUDGET, "what it may cost", later=True),
     "steps": _field(k.Steps(), "what is done, in order", required=True),
     "output": _field(k.Value(shape="map"), "result where there is no `return`"),

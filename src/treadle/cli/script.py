@@ -93,6 +93,8 @@ def read_script(file: str) -> Script:
     """Read a script, or the answers of a test file. Raises RequestError `bad_script` with every fault."""
     # The YAML reader: only where a script is given.
     from treadle.authoring.yaml_reader import read_bytes
+
+    # As above.
     from treadle.testing.reading import SUFFIXES, read_answers
 
     path, _, case = file.partition("::")

@@ -3,13 +3,14 @@
 The second line of defence: the first is that only the process that performs ever has a value. A value is known here from the moment it is given
 out, in the forms in which programs usually write it: as it is, escaped for JSON (once and twice), Python, HTML and URLs, as hexadecimal, as
 base64 at each of the three places where it can begin in what was encoded. Each form reads `***NAME***` afterwards. Text that was cut short
-may end in the beginning of a form: in messages that is taken out as well. A server that means to hide a value (in pieces, encrypted, reversed)
+may hold the beginning or the end of a form beside the sign of the cut: in messages that is taken out as well. A server that means to hide a value (in pieces, encrypted, reversed)
 can; it has been given the secret anyway.
 """
 
 import base64
 import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -17,11 +18,11 @@ from urllib.parse import quote, quote_plus
 from treadle.config.secret import Secret
 from treadle.core.values import Json, encode
 
-# Before the sign of a cut so many characters of a value count as its beginning; at a text's end, where nothing says that it was cut, more.
-BEGINNING_CHARS: Final = 4
-BEGINNING_AT_END_CHARS: Final = 8
+# Beside the sign of a cut so many characters of a value count as a piece of it; at a text's end, where nothing says that it was cut, more.
+PIECE_CHARS: Final = 4
+PIECE_AT_END_CHARS: Final = 8
 _LINE_CHARS_MIN: Final = 6
-_CUT: Final = "…"
+_CUT: Final = re.compile(r"(…|\.\.\.)")
 
 
 class Redactor:
@@ -55,13 +56,17 @@ class Redactor:
         return text
 
     def text(self, text: str) -> str:
-        """Take whole forms out of a message, and the beginning of one where it was cut short."""
+        """Take whole forms out of a message, and what is left of one where it was cut short."""
         if not self._forms:
             return text
-        *cut, last = self.exact(text).split(_CUT)
-        return _CUT.join(
-            [*(self._without_beginning(piece, BEGINNING_CHARS) for piece in cut), self._without_beginning(last, BEGINNING_AT_END_CHARS)]
-        )
+        *parts, last = _CUT.split(self.exact(text))
+        if not parts:
+            return self._without_beginning(last, PIECE_AT_END_CHARS)
+        pieces, signs = [*parts[::2], last], parts[1::2]
+        out = [self._without_beginning(pieces[0], PIECE_CHARS)]
+        for sign, piece in zip(signs, pieces[1:], strict=True):
+            out += [sign, self._without_beginning(self._without_ending(piece), PIECE_CHARS)]
+        return "".join(out)
 
     def value(self, value: Json) -> Json:
         """Take whole forms out of every text in a value, keys too; the same object where there is none."""
@@ -82,12 +87,23 @@ class Redactor:
         return value if name is None else _mark(name)
 
     def _without_beginning(self, text: str, least: int) -> str:
+        """Take the beginning of a form out of a text's end."""
         for form, name in self._forms:
             at = text.find(form[:least], max(0, len(text) - len(form) + 1))
             while at >= 0 and len(form) > least:
                 if form.startswith(text[at:]):
                     return text[:at] + _mark(name)
                 at = text.find(form[:least], at + 1)
+        return text
+
+    def _without_ending(self, text: str) -> str:
+        """Take the end of a form out of a text's beginning."""
+        for form, name in self._forms:
+            at = text.rfind(form[-PIECE_CHARS:], 0, len(form) - 1)
+            while at >= 0:
+                if form.endswith(text[: at + PIECE_CHARS]):
+                    return _mark(name) + text[at + PIECE_CHARS :]
+                at = text.rfind(form[-PIECE_CHARS:], 0, at + PIECE_CHARS - 1)
         return text
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from treadle.authoring import kinds as k
-from treadle.authoring.json_schema import DIALECT, object_schema
+from treadle.authoring.json_schema import document_schema
 from treadle.core.values import Json
 
 KINDS: Final = ("prompt", "approve", "delegate", "mcp_call", "http", "shell", "function", "wait", "run")
@@ -106,7 +106,7 @@ LATER: Final = frozenset({"signals"})
 
 def test_file_schema() -> dict[str, Json]:
     """Give the JSON Schema of a test file, draft 2020-12, for editors."""
-    return {"$schema": DIALECT, "title": "Treadle test", **object_schema(FILE)}
+    return document_schema("Treadle test", "Cases of a workflow: what is given, what is answered, and what must come of it.", FILE)
 
 
 def tables() -> Iterator[tuple[str, str, dict[str, k.Field]]]:

@@ -110,9 +110,11 @@ class _Judge:
         )
 
     def _values(self) -> Iterator[Miss]:
-        for name in ("result", "result_includes"):
-            if name in self.fields:
-                yield from self._compared(name, "result", self.fields[name], self.played.result, partly=name != "result")
+        came = self.played.result
+        if "result" in self.fields:
+            yield from self._told("result", "result", differences(cast(Value, self.fields["result"]), came))
+        if "result_includes" in self.fields:
+            yield from self._told("result_includes", "result", differences(cast(Value, self.fields["result_includes"]), came, partly=True))
 
     def _state(self) -> Iterator[Miss]:
         wanted = self.fields.get("state")
@@ -124,13 +126,11 @@ class _Judge:
             found = differences(cast(Value, wanted), cast(Value, whole))
             yield from self._told("state", "state", [each for each in found if each.expected])
 
-    def _compared(self, name: str, what: str, wanted: object, came: Value, *, partly: bool) -> Iterator[Miss]:
-        yield from self._told(name, what, differences(cast(Value, wanted), came, partly=partly))
-
-    def _told(self, name: str, what: str, found: Sequence[Difference]) -> Iterator[Miss]:
+    def _told(self, code: str, what: str, found: Sequence[Difference]) -> Iterator[Miss]:
+        """Tell of values that differ; the code is also the field that expects them."""
         if found:
-            place = self._place(name, found[0].path)
-            yield self._miss(name, f"the {what} differs", place, *(_under(what, each) for each in found))
+            place = self._place(code, found[0].path)
+            yield self._miss(code, f"the {what} differs", place, *(_under(what, each) for each in found))
 
     def _order(self) -> Iterator[Miss]:
         wanted = self.fields.get("order")

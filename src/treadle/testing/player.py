@@ -12,7 +12,7 @@ to the core for a tool call (claim, answer, loss) is sent here, from the script.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -34,13 +34,14 @@ from treadle.core.events import (
     RunStarted,
     Woken,
 )  # fmt: skip
+from treadle.core.ids import idempotency_key
 from treadle.core.settle import needs_claim
 from treadle.core.state import RunState
 from treadle.core.values import RESERVED, Json, Value, ValueProblem, normalise
 from treadle.core.view import ActionView, RunView, action_view, view
 from treadle.engine.local import LocalEngine
 from treadle.engine.memory import MemoryStorage
-from treadle.ports import Functions, Reply, RunMeta
+from treadle.ports import ActionCall, Functions, Reply, RunMeta
 from treadle.testing.script import Entry, Place, Script, failure_of, matches, mends
 
 RUN_ID: Final = "run_test"
@@ -99,6 +100,7 @@ class Played:
     moments: list[Moment] = field(default_factory=list[Moment])
     handed: list[Handed] = field(default_factory=list[Handed])
     said: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    given: dict[tuple[str, int], tuple[Entry, Json]] = field(default_factory=dict[tuple[str, int], tuple[Entry, Json]])
 
     def order(self) -> list[Handed]:
         """Give each action once, in the order in which they were begun."""
@@ -120,11 +122,16 @@ class _Due:
     given: Json = field(compare=False)
 
 
+Otherwise = Callable[[ActionCall], Awaitable[Entry | None]]
+"""Gives an entry for an action that the script has none for, as a dry run does by calling what only reads."""
+
+
 async def play(
     definition: Definition, script: Script, inputs: Mapping[str, Json], *, functions: Functions, user: str = "tester", clock_ms: int,
+    otherwise: Otherwise | None = None,
 ) -> Played:  # fmt: skip
     """Start a run and carry it on by a script until it has ended or nothing moves it any more. `script` counts what was used."""
-    player = _Player(definition, script, functions, user, clock_ms)
+    player = _Player(definition, script, functions, user, clock_ms, otherwise)
     try:
         await player.start(inputs)
         await player.carry_on()
@@ -138,8 +145,10 @@ class _Stuck(Exception):  # noqa: N818 - control flow within this module
 
 
 class _Player:
-    def __init__(self, definition: Definition, script: Script, functions: Functions, user: str, clock_ms: int) -> None:
-        self.definition, self.script, self.user = definition, script, user
+    def __init__(
+        self, definition: Definition, script: Script, functions: Functions, user: str, clock_ms: int, otherwise: Otherwise | None
+    ) -> None:  # fmt: skip
+        self.definition, self.script, self.user, self.otherwise = definition, script, user, otherwise
         self.clock = FakeClock(clock_ms)
         self.storage = MemoryStorage()
         self.engine = LocalEngine(self.storage, functions=functions, clock=self.clock, holder="test", lease_ms=LEASE_MS)
@@ -209,7 +218,7 @@ class _Player:
 
     async def _look(self, action: ActionView) -> None:
         """Ask the script about an action, and do what it says."""
-        entry = self.script.find(action)
+        entry = self.script.find(action) or await self._other(action)
         if entry is None:
             raise self._stuck("no_answer", f"`{action.id}` ({_about(action)}) has no answer", action)
         given = entry.answer()
@@ -221,6 +230,15 @@ class _Player:
             if entry.verb != "hold":
                 # Also what comes at once comes in its turn: what is due at this instant was asked for earlier.
                 self._later(action, entry, given, entry.after_ms)
+
+    async def _other(self, action: ActionView) -> Entry | None:
+        if self.otherwise is None or action.status == "unknown":
+            return None
+        state = cast(RunState, self.state).actions[action.id]
+        params = {name: fill(value, self.storage.blob) for name, value in state.params.items()}
+        timeout_ms = self.definition.index.steps[state.at].timeout_ms
+        key = idempotency_key(RUN_ID, action.id)
+        return await self.otherwise(ActionCall(run_id=RUN_ID, action=state, params=params, key=key, timeout_ms=timeout_ms))
 
     async def _claim(self, action: ActionView) -> None:
         if action.kind == "approve" or action.status != "open":
@@ -264,6 +282,7 @@ class _Player:
 
     async def _answer(self, action: ActionView, entry: Entry, given: Json) -> None:
         self.played.said[action.id, action.attempt] = entry.verb
+        self.played.given[action.id, action.attempt] = (entry, given)
         reply = await self._send(self._event(action, entry, given))
         if reply.refusal is None or reply.refusal.code == "stopped":
             return

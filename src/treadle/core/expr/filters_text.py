@@ -13,6 +13,7 @@ from treadle.core.values import BlobRef, Holed
 
 # Ours, on one line or word at a time; patterns that an author writes never run on `re`.
 _WORD_BEGINNING: Final = re.compile(r"([-\s({\[<]+)")
+_BLANKS: Final = re.compile(r"([\t\n\x0b\x0c\r ]+)")
 _WORD: Final = re.compile(r"\w+")
 _SHELL_SAFE: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
 _CHARACTERS_PER_TOKEN: Final = 4
@@ -124,24 +125,30 @@ def wordwrap(ev: Evaluation, value: V, width: V = 79, break_long_words: V = True
 
 
 def _wrapped(ev: Evaluation, line: str, width: int, *, cut: bool) -> list[str]:
+    """Break one line as Python's `textwrap` does: white space goes where a line is broken, but not at the beginning of the first."""
     lines: list[str] = []
-    current = ""
-    pieces = re.split(r"(\s+)", line)
+    pieces = [piece for piece in _BLANKS.split(line) if piece][::-1]
     ev.charge(len(pieces))
-    for original in pieces:
-        piece = original
-        if len(current) + len(piece) > width and current.strip():
-            lines.append(current.rstrip())
-            current = ""
-        if not current and not piece.strip() and lines:
-            continue  # white space where a line was broken
-        while cut and len(current) + len(piece) > width and piece.strip():
-            ev.charge(2)
-            taken = width - len(current)
-            lines.append(current + piece[:taken])
-            current, piece = "", piece[taken:]
-        current += piece
-    return [*lines, current.rstrip()] if current.strip() else lines
+    while pieces:
+        current: list[str] = []
+        room = width
+        ev.charge(2)
+        if lines and pieces[-1].isspace():
+            pieces.pop()
+        while pieces and len(pieces[-1]) <= room:
+            current.append(pieces.pop())
+            room -= len(current[-1])
+        if pieces and len(pieces[-1]) > width:
+            if cut:
+                current.append(pieces[-1][:room])
+                pieces[-1] = pieces[-1][room:]
+            elif not current:
+                current.append(pieces.pop())
+        if current and not current[-1].strip():
+            current.pop()
+        if current:
+            lines.append("".join(current))
+    return lines
 
 
 def split(ev: Evaluation, value: V, sep: V = None, maxsplit: V = -1) -> V:
