@@ -133,10 +133,10 @@ def test_every_field_that_is_carried_out_reaches_the_definition() -> None:
     assert (rounds.spec.item_name, rounds.spec.sequential, rounds.spec.task) == ("number", True, None)
     assert isinstance(rounds.spec.do[0].spec, SetState)
     assert isinstance(write.spec, Delegate)
-    assert (write.spec.agent, write.spec.repair, write.within_ms, write.performer) == ("writer", 1, 7_200_000, "agent")
+    assert (write.spec.agent, write.repair, write.within_ms, write.performer) == ("writer", 1, 7_200_000, "agent")
     assert (write.effect, write.repeatable) == ("write", True)
     assert isinstance(gate.spec, Approve)
-    assert (gate.spec.users, gate.spec.never, gate.spec.on_reject) == (("anna", "ben"), ("starter",), "do")
+    assert (gate.spec.by.users, gate.spec.by.never, gate.spec.on_reject) == (("anna", "ben"), ("starter",), "do")
     assert gate.spec.reject_steps[0].id == "rework"
     assert isinstance(choose.spec, Condition)
     assert (choose.spec.then[0].id, choose.spec.otherwise[0].id) == ("set_state_1", "prompt_0")
