@@ -31,6 +31,11 @@ def corpus(name: str) -> list[Case]:
     return [_case(bad, near) for bad, near in zip(parts[::2], parts[1::2], strict=True)]
 
 
+def corpora() -> list[Case]:
+    """Read the cases of every `faulty/*.txt`."""
+    return [case for path in sorted((Path(__file__).parent / "faulty").glob("*.txt")) for case in corpus(path.stem)]
+
+
 def _case(bad: str, near: str) -> Case:
     head, _, text = bad.partition("\n\n")
     first, _, says = head.partition("\nsays: ")
@@ -65,7 +70,8 @@ def assert_case(case: Case, project: Project = NOWHERE) -> None:
     assert found(loaded) == [(case.code, line, column)], "\n".join(map(str, loaded.problems))
     problem = loaded.problems[0]
     assert problem.severity == case.severity
-    assert case.says in f"{problem.message} {problem.suggestion}"
+    said = f"{problem.message} {problem.suggestion}"
+    assert case.says in said, said
     assert loaded.definition is None or case.severity == "warning"
     near = load(case.near, project)
     assert found(near) == [], "\n".join(map(str, near.problems))

@@ -2,14 +2,9 @@
 
 import pytest
 
-from tests.authoring.support import Case, assert_case, corpus
+from tests.authoring.support import Case, assert_case, corpora
 
 
-@pytest.mark.parametrize("case", corpus("fields"), ids=lambda case: case.code)
-def test_a_faulty_field_is_told_at_its_place_and_its_near_miss_is_silent(case: Case) -> None:
-    assert_case(case)
-
-
-@pytest.mark.parametrize("case", corpus("meaning"), ids=lambda case: case.code)
-def test_a_fault_of_meaning_is_told_at_its_place_and_its_near_miss_is_silent(case: Case) -> None:
+@pytest.mark.parametrize("case", corpora(), ids=lambda case: case.code)
+def test_a_faulty_file_is_told_at_its_place_and_its_near_miss_is_silent(case: Case) -> None:
     assert_case(case)

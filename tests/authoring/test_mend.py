@@ -15,6 +15,14 @@ FIXED = """
   - if: state.count > 3 → - if: "{{ state.count > 3 }}"
     then: [{return: 1}]
 --
+  - if: state.count && inputs.what → - if: "{{ state.count and inputs.what }}"
+    then: [{return: 1}]
+--
+  - if: | # of two lines
+      state.count > 3 or → {{ state.count > 3 or
+      state.count == 1 → state.count == 1 }}
+    then: [{return: 1}]
+--
   - if: 'inputs.what == "a"' → - if: '{{ inputs.what == "a" }}'
     then: [{return: 1}]
 --
@@ -99,7 +107,9 @@ FIXED = """
 --
   - return: "{{ plan }} state.palns {{ state.paln }} 'state.paln'" → - return: "{{ state.plan }} state.palns {{ state.plan }} 'state.paln'"
 --
-  - user_message: hi → - prompt: hi
+  - {type: user_message, message: hi} → - {type: prompt, format: info, message: hi}
+--
+  - agent_task: hi → - delegate: hi
 --
   - delegate: hi
     if: state.count == 1 → when: "{{ state.count == 1 }}"
@@ -128,6 +138,8 @@ LEFT = [
     '  - return: "{{ inputs.what | escape }}"\n',
     "  - id: my step\n    delegate: hi\n",
     "  - type: task\n    instructions: hi\n",
+    "  - user_message: hi\n",
+    "  - {type: user_message, message: hi, format: markdown}\n",
     "  - set_state: {plan.title: 1}\n",
     "  - switch: '{{ state.plan }}'\n    cases: {~: [{return: 1}]}\n",
     "  - delegate: a\n    description: one\n    description: two\n",
@@ -150,7 +162,7 @@ def _cases() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("before", "after"), _cases())
+@pytest.mark.parametrize("before, after", _cases())
 def test_what_has_one_remedy_is_mended_in_place(before: str, after: str) -> None:
     assert fixed_text(HEAD + before) == HEAD + after
 
@@ -174,8 +186,8 @@ def test_everything_else_stays_to_the_byte(ends: str) -> None:
 
 def test_a_fix_that_would_make_something_else_wrong_is_not_kept() -> None:
     # `timeout` would become a second `within`; the name would be taken twice.
-    text = HEAD + "  - condition: '{{ state.plan }}'\n    timeout: 1s\n    within: 2s\n    then: []\n"
-    assert mended(text).text == text.replace("condition", "if") or mended(text).text == text
+    text = HEAD + "  - if: '{{ state.plan }}'\n    timeout: 1s\n    within: 2s\n    then: []\n"
+    assert mended(text).text == text
     text = HEAD + "  - set_state: {state.plan: 1, plan: 2}\n"
     assert mended(text).text == text
 

@@ -5,14 +5,14 @@ import re
 
 import pytest
 
-from tests.authoring.support import corpus, load, unmarked
+from tests.authoring.support import corpora, load, unmarked
 from tests.authoring.test_freeze import GOLDEN
 from tests.authoring.test_not_yet import STEPS, workflow
 from treadle.authoring import find
 from treadle.authoring.problems import has_errors, render
 
 TEXTS = [
-    *(unmarked(case.near + "«")[0] for name in ("fields", "meaning") for case in corpus(name)),
+    *(unmarked(case.near + "«")[0] for case in corpora()),
     *(path.read_text(encoding="utf-8") for path in sorted(find.LIBRARY_DIR.glob("*.yaml"))),
     *(workflow(step) for step in STEPS.values()),
     *[GOLDEN] * 20,

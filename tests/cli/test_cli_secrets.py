@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.cli.support import Project
+from tests.core.clauses import clause
 from tests.mcpclient.peers import HOSTILE
 
 TOKEN = 'sk-"live"/Ω+?&%~ 9f8e7d6c5b4a'
@@ -115,6 +116,7 @@ def test_a_secret_of_several_lines_is_taken_out_line_by_line(make_project):
     assert_nowhere(project, "MIIEvQIBADANBgkqhk", done.out, done.err)
 
 
+@clause("S76")
 def test_a_run_is_not_started_without_its_secret(make_project):
     project = telling(make_project(), "echo")
     done = project.treadle("run", "tell", "--json")
@@ -126,21 +128,20 @@ def test_a_run_is_not_started_without_its_secret(make_project):
     assert not record(project).exists()
 
 
-def test_a_secret_that_is_gone_at_dispatch_fails_the_step_and_sends_nothing(make_project):
+@clause("S76")
+def test_a_run_is_not_taken_up_again_without_its_secret(make_project):
     project = telling(make_project(), "echo")
-    project.write(
-        "workflows/tell.yaml", (project.folder / "workflows/tell.yaml").read_text().replace("steps:\n", "steps:\n  - prompt: Go on?\n", 1)
-    )
+    text = (project.folder / "workflows/tell.yaml").read_text()
+    project.write("workflows/tell.yaml", text.replace("steps:\n", "steps:\n  - prompt: Go on?\n", 1))
     set_token(project)
     assert project.treadle("run", "tell").code == 3
-    assert project.treadle("secrets", "remove", "API_TOKEN").code == 0
-    assert project.treadle("answer", "last", "yes").code in {0, 3, 4}
-    resumed = project.treadle("resume", "last")
-    assert "secret_missing" in resumed.err  # told before anything goes on
-    set_token(project)
-    removing = project.treadle("secrets", "set", "API_TOKEN", "--from", "env:NOT_THERE")
-    assert "no value yet" in removing.out
+    assert project.treadle("secrets", "set", "API_TOKEN", "--from", "env:NOT_THERE").out.count("no value yet") == 1
+    assert project.treadle("answer", "last", "yes").code == 0
+    resumed = project.treadle("resume", "last", "--json")
+    assert (resumed.code, resumed.error["code"]) == (2, "secret_missing")
     assert not record(project).exists()
+    assert project.treadle("resume", "last", NOT_THERE="given-in-the-variable").code == 0
+    assert json.loads(record(project).read_text())["token"] == "given-in-the-variable"
 
 
 def test_doctor_tells_of_secrets_that_are_missing_and_of_files_that_are_open(make_project):

@@ -11,7 +11,7 @@ def kinds(play, *wanted):
     return [(note.kind, note.path) for note in play.every_note if note.kind in wanted]
 
 
-@clause("S82")
+@clause("S92")
 def test_a_finally_runs_after_a_success_and_after_a_failure_that_was_handled():
     play = Play(workflow(delegate("d", final=[prompt("tidy")]), ret("end", "{{ steps.d.status }}")))
     play.done("d", 1)
@@ -23,7 +23,7 @@ def test_a_finally_runs_after_a_success_and_after_a_failure_that_was_handled():
     assert play.done("d.finally/tidy", "x").ended_properly().status == "completed"
 
 
-@clause("S82")
+@clause("S92")
 def test_a_finally_runs_after_a_failure_which_then_goes_on_upwards_and_can_be_read_in_it():
     play = Play(workflow(delegate("d", final=[prompt("tidy", "{{ error.class }}")])))
     play.claim("d").answer("d", fails="denied")
@@ -31,7 +31,7 @@ def test_a_finally_runs_after_a_failure_which_then_goes_on_upwards_and_can_be_re
     assert play.done("d.finally/tidy", "x").ended_properly().state.failure.error_class == "denied"
 
 
-@clause("S82")
+@clause("S92")
 def test_the_failure_of_a_finally_is_the_steps_unless_that_had_failed_before():
     play = Play(workflow(delegate("d", final=[fail("f", "no", "mine")])))
     assert play.done("d").ended_properly().state.failure.error_class == "mine"
@@ -40,12 +40,12 @@ def test_the_failure_of_a_finally_is_the_steps_unless_that_had_failed_before():
     assert play.ended_properly().state.failure.error_class == "denied"
 
 
-@clause("S82")
+@clause("S92")
 def test_a_skipped_step_has_nothing_to_tidy_up():
     assert Play(workflow(delegate("d", when="{{ false }}", final=[prompt("tidy")]), ret("e", 1))).ended_properly().result == 1
 
 
-@clause("S83")
+@clause("S93")
 def test_cancelling_runs_each_finally_from_the_inside_out():
     inner = foreach("f", [1], do=[delegate("d", final=[prompt("first")])], final=[prompt("second")])
     play = Play(workflow(condition("c", "{{ true }}", then=[inner], final=[prompt("third")]), prompt("never")))
@@ -58,7 +58,7 @@ def test_cancelling_runs_each_finally_from_the_inside_out():
     assert play.ended_properly().status == "cancelled"
 
 
-@clause("S83")
+@clause("S93")
 def test_a_finally_is_shielded_for_five_minutes():
     play = Play(workflow(delegate("d", final=[delegate("tidy")]))).cancel()
     assert play.open == ["d.finally/tidy"]
@@ -70,7 +70,7 @@ def test_a_finally_is_shielded_for_five_minutes():
     assert play.ended_properly().status == "cancelled"
 
 
-@clause("S83")
+@clause("S93")
 def test_what_closes_around_a_running_finally_waits_for_it():
     branches = {"a": [delegate("d", final=[prompt("tidy")]), prompt("never")], "b": [delegate("e")]}
     play = Play(workflow(parallel("p", branches)))
@@ -81,7 +81,7 @@ def test_what_closes_around_a_running_finally_waits_for_it():
     assert play.done("p.a/d.finally/tidy", "x").ended_properly().state.failure.error_class == "denied"
 
 
-@clause("S83")
+@clause("S93")
 def test_leaving_a_block_by_break_or_goto_or_return_runs_its_finally():
     play = Play(workflow(while_("w", "{{ true }}", [condition("c", "{{ true }}", then=[break_()], final=[prompt("t")])]), ret("e", 1)))
     assert play.done("w[0]/c.finally/t", "x").ended_properly().result == 1
@@ -93,7 +93,7 @@ def test_leaving_a_block_by_break_or_goto_or_return_runs_its_finally():
     assert play.done("c.finally/t", "x").ended_properly().result == 7
 
 
-@clause("S84")
+@clause("S94")
 def test_the_files_finally_runs_after_every_kind_of_end():
     def make(*steps):
         return Play(workflow(*steps, final=[prompt("last", "{{ error.class if error is defined else 'none' }}")]))
@@ -108,7 +108,7 @@ def test_the_files_finally_runs_after_every_kind_of_end():
     assert play.done("finally/last", "x").ended_properly().status == "cancelled"
 
 
-@clause("S84")
+@clause("S94")
 def test_a_second_cancel_skips_finally_and_the_undo_follows():
     play = Play(workflow(delegate("a", undo=[prompt("back")]), delegate("b"), final=[prompt("last")]))
     play.done("a").cancel()
@@ -119,7 +119,7 @@ def test_a_second_cancel_skips_finally_and_the_undo_follows():
     assert play.state.undo_status == "done"
 
 
-@clause("S85")
+@clause("S95")
 def test_undo_takes_completed_visits_back_newest_first_once_each():
     back = [delegate("back", "undo {{ inputs.it }} {{ steps.work.result }}")]
     inner = task(delegate("work", undo=back), inputs={"it": {}})
@@ -133,7 +133,7 @@ def test_undo_takes_completed_visits_back_newest_first_once_each():
     assert (play.ended_properly().status, play.state.undo_status) == ("failed", "done")
 
 
-@clause("S85")
+@clause("S95")
 def test_an_undo_sees_the_item_of_then_and_the_state_of_now():
     body = [delegate("work", undo=[put("u", {"log": "{{ state.log + [item, loop.index, state.n] }}"})])]
     play = Play(workflow(foreach("f", ["x", "y"], do=body), put("s", {"n": 9}), fail("end"), initial_state={"log": [], "n": 0}))
@@ -141,7 +141,7 @@ def test_an_undo_sees_the_item_of_then_and_the_state_of_now():
     assert play.ended_properly().fields["log"] == ["x", 1, 9, "y", 2, 9]
 
 
-@clause("S85")
+@clause("S95")
 def test_a_failed_undo_does_not_stop_the_others():
     play = Play(workflow(delegate("a", undo=[delegate("ua")]), delegate("b", undo=[delegate("ub")]), delegate("c")))
     play.done("a").done("b").cancel()
@@ -150,14 +150,14 @@ def test_a_failed_undo_does_not_stop_the_others():
     assert (play.ended_properly().status, play.state.undo_status) == ("failed", "incomplete")
 
 
-@clause("S85")
+@clause("S95")
 def test_what_completed_is_never_undone():
     play = Play(workflow(delegate("a", undo=[prompt("u")]), ret("r", 1)))
     play.done("a")
     assert (play.ended_properly().status, play.state.undo_status, play.state.undo) == ("completed", "", {})
 
 
-@clause("S86")
+@clause("S96")
 def test_undo_can_be_kept_for_later_and_asked_for_once():
     play = Play(workflow(delegate("a", undo=[prompt("u")]), fail("f"), undo_on=[]))
     play.done("a")
@@ -170,12 +170,12 @@ def test_undo_can_be_kept_for_later_and_asked_for_once():
     play.check_log()
 
 
-@clause("S86")
+@clause("S96")
 def test_undo_is_refused_while_the_run_goes_on():
     assert Play(workflow(prompt("p"))).undo().refused == "not_ended"
 
 
-@clause("S85")
+@clause("S95")
 def test_a_gate_in_an_undo_is_a_gate():
     play = Play(workflow(delegate("a", undo=[approve("sure"), call("drop", effect="read")]), fail("f")))
     play.done("a").decide("a.undo/sure", approved=True)

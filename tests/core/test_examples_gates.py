@@ -21,7 +21,7 @@ def test_a_role_admits_whoever_has_it():
     assert play.decide("g", approved=True, by=BERT).ended_properly().status == "completed"
 
 
-@clause("S89")
+@clause("S99")
 def test_several_people_approve_each_once_and_one_rejects_for_all():
     definition = workflow(approve("g", by=By(count=2), output_to="got"), ret("r", "{{ state.got.by }}"), initial_state={"got": None})
     play = Play(definition).decide("g", approved=True)
@@ -32,7 +32,7 @@ def test_several_people_approve_each_once_and_one_rejects_for_all():
     assert play.ended_properly().state.failure.error_class == "rejected"
 
 
-@clause("S89")
+@clause("S99")
 def test_who_decided_one_gate_may_be_kept_from_another():
     play = Play(workflow(approve("first"), approve("second", by=By(distinct_from=("first",)))))
     play.decide("first", approved=True)
@@ -47,7 +47,7 @@ def test_a_relayed_answer_is_enough_where_the_gate_says_so():
     assert Play(workflow(approve("g", assurance="relayed"))).decide("g", approved=True, by=relayed).ended_properly().status == "completed"
 
 
-@clause("S90")
+@clause("S100")
 def test_a_step_that_requires_an_approval_shows_its_rendered_call_first_and_asks_once_for_all_attempts():
     step = call("send", parameters={"to": "{{ inputs.to }}"}, requires=By(users=("anna",)), retry=2)
     play = Play(workflow(step, inputs={"to": {}}), to="bob")
@@ -63,7 +63,7 @@ def test_a_step_that_requires_an_approval_shows_its_rendered_call_first_and_asks
     assert play.ended_properly().status == "completed"
 
 
-@clause("S90")
+@clause("S100")
 def test_a_call_that_is_rejected_or_not_decided_in_time_fails_the_step():
     play = Play(workflow(call("send", requires=By(), fallback=0), ret("r", "{{ steps.send.error }}")))
     play = Play(workflow(call("send", requires=By(), on_error="continue"), ret("r", "{{ steps.send.error.class }}")))
@@ -72,7 +72,7 @@ def test_a_call_that_is_rejected_or_not_decided_in_time_fails_the_step():
     assert play.ended_properly().state.failure.error_class == "rejected"
 
 
-@clause("S91")
+@clause("S101")
 def test_a_gate_that_is_required_by_id_is_good_for_what_it_showed():
     steps = [approve("gate", "{{ state.plan }}"), call("send", requires="gate"), ret("r", 1)]
     play = Play(workflow(*steps, initial_state={"plan": "a"}))
@@ -81,7 +81,7 @@ def test_a_gate_that_is_required_by_id_is_good_for_what_it_showed():
     assert play.done("send").ended_properly().result == 1
 
 
-@clause("S91")
+@clause("S101")
 def test_where_something_else_would_be_shown_it_is_shown_again():
     steps = [approve("gate", "{{ state.plan }}"), put("change", {"plan": "b"}), call("send", requires="gate"), call("again", requires="gate")]
     play = Play(workflow(*steps, initial_state={"plan": "a"}))
@@ -94,7 +94,7 @@ def test_where_something_else_would_be_shown_it_is_shown_again():
     assert play.done("again").ended_properly().status == "completed"
 
 
-@clause("S91")
+@clause("S101")
 @pytest.mark.parametrize("gate", [approve("gate", on_reject="continue"), approve("gate", when="{{ false }}")], ids=["rejected", "skipped"])
 def test_a_gate_that_did_not_approve_fails_who_requires_it(gate):
     play = Play(workflow(gate, call("send", requires="gate")))
@@ -103,7 +103,7 @@ def test_a_gate_that_did_not_approve_fails_who_requires_it(gate):
     assert play.ended_properly().state.failure.error_class == "rejected"
 
 
-@clause("S91")
+@clause("S101")
 def test_after_a_rejection_and_rework_the_gate_opens_after_the_steps_between():
     rework = condition("if", "{{ not steps.gate.result.approved }}", then=[goto("back", "work", 3)])
     play = Play(workflow(delegate("work"), approve("gate", "{{ steps.work.result }}", on_reject="continue"), rework, call("send", requires="gate")))
@@ -116,7 +116,7 @@ def test_after_a_rejection_and_rework_the_gate_opens_after_the_steps_between():
     assert play.done("send").ended_properly().status == "completed"
 
 
-@clause("S91")
+@clause("S101")
 def test_one_decision_opens_one_gate_and_cancelling_withdraws_it():
     play = Play(workflow(call("send", requires=By()))).cancel()
     assert play.ended_properly().status == "cancelled"

@@ -12,7 +12,7 @@ from treadle.core.definition import Cache
 from treadle.core.events import Usage
 
 
-@clause("S92")
+@clause("S102")
 def test_an_answer_that_an_expression_refutes_is_refused_and_uses_up_a_repair():
     play = Play(workflow(delegate("d", verify=[{"expression": "{{ result > 2 }}"}], repair=1), ret("r", "{{ steps.d.result }}")))
     play.claim("d").answer("d", 1)
@@ -23,7 +23,7 @@ def test_an_answer_that_an_expression_refutes_is_refused_and_uses_up_a_repair():
     assert play.claim("d").answer("d", 1).ended_properly().state.failure.error_class == "bad_output"
 
 
-@clause("S92")
+@clause("S102")
 def test_an_expression_of_a_proof_may_call_functions_and_a_schema_is_checked_too():
     play = Play(workflow(delegate("d", verify=[{"schema": {"type": "integer"}}, {"expression": "{{ double(result) == 4 }}"}]), ret("r", 1)))
     assert play.claim("d").answer("d", "x").refused == "bad_output"
@@ -34,7 +34,7 @@ def test_an_expression_of_a_proof_may_call_functions_and_a_schema_is_checked_too
 PROOF = [{"shell": "make {{ result }}"}, {"files": [{"path": "out.txt", "changed": True}]}]
 
 
-@clause("S93")
+@clause("S103")
 def test_what_the_world_must_show_is_looked_at_before_the_answer_counts():
     world.FILES["out.txt"] = "abc"
     play = Play(workflow(delegate("d", verify=PROOF), ret("r", "{{ steps.d.result }}")))
@@ -50,7 +50,7 @@ def test_what_the_world_must_show_is_looked_at_before_the_answer_counts():
     assert play.ended_properly().result == "test"
 
 
-@clause("S93")
+@clause("S103")
 def test_what_treadle_performed_and_cannot_be_proven_has_failed():
     play = Play(workflow(call("c", effect="read", verify=[{"shell": "false"}], retry=2)))
     play.answer("c", 1).answer("c.verify", [{"ok": False, "message": "exit 1"}], by=SERVER)
@@ -59,13 +59,13 @@ def test_what_treadle_performed_and_cannot_be_proven_has_failed():
     assert play.ended_properly().status == "completed"
 
 
-@clause("S93")
+@clause("S103")
 def test_cancelling_while_an_answer_is_proven():
     play = Play(workflow(delegate("d", verify=[{"shell": "make"}]))).claim("d").answer("d", 1).cancel()
     assert play.pass_ms(10_000).ended_properly().status == "cancelled"
 
 
-@clause("S94")
+@clause("S104")
 def test_the_same_work_is_done_once():
     world.CACHE.clear()
     steps = workflow(call("c", "srv.look", {"q": "{{ inputs.q }}"}, effect="read", cache=Cache(ttl_ms=5)), ret("r", "{{ steps.c.result }}"), inputs={"q": {}})
@@ -76,14 +76,14 @@ def test_the_same_work_is_done_once():
     assert Play(steps, q=2).open == ["c"]
 
 
-@clause("S95")
+@clause("S105")
 def test_calls_are_counted_before_they_are_dispatched_and_the_owner_fails():
     play = Play(workflow(foreach("f", [1, 2, 3], do=[call("c", effect="read")], sequential=True, budget={"calls": 2}, on_error="continue"), ret("r", "{{ steps.f.error.class }}")))
     play.answer("f[0]/c").answer("f[1]/c")
     assert play.ended_properly().result == "budget"
 
 
-@clause("S95")
+@clause("S105")
 def test_nothing_below_the_owner_catches_a_spent_budget():
     body = [call("c", effect="read", on_error="continue", retry=9)]
     play = Play(workflow(foreach("f", [1, 2], do=body, sequential=True, on_item_error="collect"), budget={"calls": 1}))
@@ -91,7 +91,7 @@ def test_nothing_below_the_owner_catches_a_spent_budget():
     assert play.ended_properly().state.failure.error_class == "budget"
 
 
-@clause("S95")
+@clause("S105")
 def test_tokens_and_money_are_counted_as_reported_and_stop_the_next_attempt():
     play = Play(workflow(delegate("a"), delegate("b"), budget={"tokens": 100, "usd": "0.30"}))
     play.claim("a").answer("a", usage=Usage(tokens=40, usd="0.10")).claim("b").answer("b", fails="denied", usage=Usage(tokens=1, usd="0.20"))
@@ -101,13 +101,13 @@ def test_tokens_and_money_are_counted_as_reported_and_stop_the_next_attempt():
     assert play.ended_properly().state.failure.error_class == "budget"
 
 
-@clause("S95")
+@clause("S105")
 def test_a_budget_of_time_stops_its_owner():
     play = Play(workflow(delegate("d", budget={"wall_ms": 100}, on_error="continue"), ret("r", 1))).claim("d").pass_ms(100)
     assert play.lost("d").ended_properly().result == 1
 
 
-@clause("S96")
+@clause("S106")
 def test_a_budget_may_ask_and_is_granted_again_by_resuming():
     play = Play(workflow(foreach("f", [1, 2, 3], do=[call("c", effect="read")], sequential=True), budget={"calls": 1, "on_exceed": "ask"}))
     play.answer("f[0]/c")
@@ -120,7 +120,7 @@ def test_a_budget_may_ask_and_is_granted_again_by_resuming():
     assert play.state.spent[""].calls == 3
 
 
-@clause("S96")
+@clause("S106")
 def test_a_budget_may_let_its_owner_end_with_what_it_has():
     fields = {"sequential": True, "budget": {"calls": 1, "on_exceed": "degrade"}, "output": "{{ item }}"}
     play = Play(workflow(foreach("f", [1, 2], do=[call("c", effect="read")], **fields), ret("r", "{{ steps.f.result }}")))
@@ -128,7 +128,7 @@ def test_a_budget_may_let_its_owner_end_with_what_it_has():
     assert play.status == "completed_degraded"
 
 
-@clause("S95")
+@clause("S105")
 def test_a_tasks_budget_is_each_rounds_own():
     inner = task(call("a", effect="read"), call("b", effect="read"), inputs={"it": {}}, budget={"calls": 1})
     play = Play(workflow(foreach("f", [1, 2], task="t", on_item_error="collect"), ret("r", "{{ steps.f.errors | map('it.class') }}" if False else 1), tasks={"t": inner}))
@@ -136,14 +136,14 @@ def test_a_tasks_budget_is_each_rounds_own():
     assert play.ended_properly().status == "completed_degraded"
 
 
-@clause("S95")
+@clause("S105")
 def test_a_spent_budget_lets_finally_do_its_work():
     play = Play(workflow(call("a", effect="read"), call("b", effect="read"), budget={"calls": 1}, final=[call("tidy", effect="read")]))
     play.answer("a").answer("finally/tidy")
     assert play.ended_properly().state.failure.error_class == "budget"
 
 
-@clause("S97")
+@clause("S107")
 def test_reading_back_settles_an_outcome_that_nobody_knows():
     def make(value):
         return Play(workflow(call("c", read_back=[call("look", effect="read")]), ret("r", "{{ steps.c.result }}"))).claim("c", by=SERVER).lost("c")
@@ -160,7 +160,7 @@ def test_reading_back_settles_an_outcome_that_nobody_knows():
     assert play.resolve("c", "done", 7).ended_properly().result == 7
 
 
-@clause("S98")
+@clause("S108")
 def test_what_carries_a_key_may_be_sent_again():
     play = Play(workflow(call("c", key="order-{{ inputs.n }}"), inputs={"n": {}}), n=5)
     assert play.state.actions["c"].key == "order-5"
@@ -168,7 +168,7 @@ def test_what_carries_a_key_may_be_sent_again():
     assert (play.state.actions["c"].status, play.state.actions["c"].attempt, play.state.actions["c"].redo) == ("open", 2, True)
 
 
-@clause("S99")
+@clause("S109")
 def test_a_function_is_a_step_of_its_own():
     play = Play(workflow(function("f", "double", {"value": "{{ 2 }}"}, effect="none"), ret("r", "{{ steps.f.result }}")))
     assert play.state.actions["f"].params == {"function": "double", "version": "1", "parameters": {"value": 2}}

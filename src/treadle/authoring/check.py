@@ -46,3 +46,4 @@ def check(tree: FileTree, tool_effects: Map[str, str] | None = None) -> None:
         check_shapes.check_scope(scope, Shapes(scope), to)
         check_answers.check_scope(scope, to)
         flow.check(scope, to)
+    check_reads.check_secrets(to)

@@ -5,6 +5,7 @@ from typing import Final
 
 from treadle.authoring import model
 from treadle.authoring.kinds import Value
+from treadle.authoring.nodes import Sequence
 from treadle.authoring.problems import did_you_mean, listed
 from treadle.authoring.reads import Read, reads_of
 from treadle.authoring.reporter import Reporter
@@ -152,6 +153,22 @@ def _secret(read: Read, use: Use, site: Site, to: Reporter) -> None:
     elif site.step is not None and site.step.fields.get("performer", "server") != "server":
         message = "the step is handed to an agent, which would see the secret"
         to.read_error("secret_for_agent", read, use, message, "write `performer: server`, or let the agent's own tool hold the secret")
+
+
+def check_secrets(to: Reporter) -> None:
+    """Warn of secrets that `secrets:` names and nothing uses."""
+    node = to.tree.places.get("secrets")
+    named = to.tree.fields.get("secrets")
+    if not isinstance(node, Sequence) or not isinstance(named, list):
+        return
+    steps = [step for task in to.tree.scopes() for step in Scope.steps_of(task)]
+    used = {read.keys[:1] for step in steps for use in step.uses for read in reads_of(use) if read.root == "secrets"}
+    # One that is used and not named may be the one that is meant.
+    if used - {(name,) for name in named} or any(step.broken for step in steps):
+        return
+    for name, item in zip(named, node.items, strict=False):
+        if (name,) not in used:
+            to.warning("unused_secret", item, f"nothing uses the secret `{name}`", "delete it here, or read `secrets." + str(name) + "`")
 
 
 def _takes_secrets(step: StepTree | None, use: Use) -> bool:

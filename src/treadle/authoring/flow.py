@@ -169,12 +169,12 @@ class _Walk:
     def _step_read(self, read: Read, use: Use, known: Known, who: str) -> None:
         found = self.scope.steps[read.keys[0]]
         name = found.step.id
-        if found.chain != self.chain[: len(found.chain)]:
+        if found.chain != self.chain[: len(found.chain)] or read.keys[0] in known.sure or asks_for(use, read):
             return
         if read.keys[0] not in known.ran:
             message = f"{who} reads the step `{name}`, which runs on no path before it"
             self.reporter.read_warning("step_not_yet", read, use, message, "move one of them")
-        elif read.keys[0] not in known.sure and not asks_for(use, read):
+        else:
             message = f"{who} reads the step `{name}`, which does not run on every path to it"
             self.reporter.read_warning(
                 "maybe_unset", read, use, message, f"read it where it has run, or ask `steps.{read.keys[0]} is defined` first"

@@ -106,7 +106,8 @@ def _all_steps(task: TaskTree) -> list[StepTree]:
 
 def _task(part: Part, effects: Map[str, str]) -> Task:
     fields = part.task.fields
-    freezer = StepFreezer(part.key_of, effects, part.file.visible)
+    limits = cast(dict[str, int], part.file.fields.get("limits", {}))
+    freezer = StepFreezer(part.key_of, effects, part.file.visible, limits.get("max_items", 10_000))
     return Task(
         budget=budget(fields.get("budget")),
         steps=freezer.steps(part.task.steps),

@@ -52,9 +52,11 @@ Fields = dict[str, Any]
 class StepFreezer:
     """Freezes the steps of one task. `key_of` says which task or child a step names, `functions` what a `function` step may call."""
 
-    def __init__(self, key_of: Callable[[StepTree], str], effects: Map[str, str], functions: Map[str, FunctionInfo]) -> None:
-        """Keep what steps refer to."""
-        self.key_of, self.effects, self.functions = key_of, effects, functions
+    def __init__(
+        self, key_of: Callable[[StepTree], str], effects: Map[str, str], functions: Map[str, FunctionInfo], items_max: int = 10_000
+    ) -> None:
+        """Keep what steps refer to; `items_max` is the file's own limit of a foreach."""
+        self.key_of, self.effects, self.functions, self.items_max = key_of, effects, functions, items_max
 
     def steps(self, steps: list[StepTree]) -> tuple[Step, ...]:
         """Freeze a list."""
@@ -291,6 +293,7 @@ def _foreach(freezer: StepFreezer, step: StepTree, fields: Fields) -> Spec:
         do=freezer.below(step, "do"),
         inputs=tuple(fields["inputs"]) if "inputs" in fields else None,
         item_name=fields.get("as"),
+        items_max=freezer.items_max,
         min_success=least if isinstance(least, int) else 0,
         min_success_percent=int(least.rstrip("%")) if isinstance(least, str) else 0,
         **_some(fields, ("agent", "max_parallel", "sequential", "on_item_error", "output")),

@@ -35,18 +35,37 @@ def file_schema() -> dict[str, Json]:
 
 def step_schema(name: str) -> dict[str, Json]:
     """Give the JSON Schema of the steps of one type."""
-    return {"$schema": DIALECT, "title": f"Treadle step: {name}", "$ref": f"#/$defs/step_{name}", "$defs": _definitions()}
+    return _with_definitions({"$schema": DIALECT, "title": f"Treadle step: {name}", "$ref": f"#/$defs/step_{name}"})
 
 
 def document_schema(title: str, description: str, fields: dict[str, k.Field]) -> dict[str, Json]:
     """Give the JSON Schema of a file that is a map with known fields."""
-    return {"$schema": DIALECT, "title": title, "description": description, **object_schema(fields), "$defs": _definitions()}
+    return _with_definitions({"$schema": DIALECT, "title": title, "description": description, **object_schema(fields)})
 
 
 def object_schema(fields: dict[str, k.Field]) -> dict[str, Json]:
     """Give the JSON Schema of a map with known fields; what it refers to is in `document_schema`."""
     properties: dict[str, Json] = {name: _field(field) for name, field in fields.items()}
     return {"type": "object", "properties": properties, "required": _required(fields), "additionalProperties": False}
+
+
+def _with_definitions(schema: dict[str, Json]) -> dict[str, Json]:
+    """Add what a schema refers to, directly or through another."""
+    known = _definitions()
+    used: set[str] = set()
+    pending: list[Json] = [schema]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict):
+            pending += part.values()
+            reference = part.get("$ref")
+            name = reference.split("/")[2] if isinstance(reference, str) else ""
+            if name and name not in used:
+                used.add(name)
+                pending.append(known[name])
+    return {**schema, "$defs": {name: found for name, found in known.items() if name in used}}
 
 
 def _definitions() -> dict[str, Json]:

@@ -26,9 +26,10 @@ _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?\Z")
 _LOOSE_DURATION = re.compile(
     r"\s*(\d+)\s*(?:(ms|msecs?|milliseconds?)|(s|secs?|seconds?)|(min|mins|minutes?)|(h|hrs?|hours?)|(d|days?))(?![a-zA-Z])", re.IGNORECASE
 )
+_OTHER_OPERATORS = re.compile(r"\b(?:state|inputs|steps)\.\w.*(?:&&|\|\||===|!==|[^=!<>]=[^=])|(?:&&|\|\|).*\b(?:state|inputs|steps)\.\w")
 _READ_ROOT = re.compile(r"(?:state|inputs|steps)\.[A-Za-z_][\w.]*\Z")
 _JSON_TYPES: Final = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
-_CERTAIN_KEYS: Final = CERTAIN_TYPES | {"tool", "command"}
+_CERTAIN_KEYS: Final = CERTAIN_TYPES - {"user_message"} | {"tool", "command"}
 
 
 def meant(problem: Problem) -> str:
@@ -57,17 +58,18 @@ def condition_braces(ground: Ground, problem: Problem) -> Mend | None:
     node = ground.inside(problem)
     if node is None or "{%" in node.text:
         return None
+    # Operators of other languages are the next round's.
+    uncovers = OF_NAMES | {"syntax"} if _OTHER_OPERATORS.search(node.text) else OF_NAMES
     written = ground.written(node)
     if node.style == "plain":
         inner = f"{{{{ {written} }}}}"
-        edit = Edit(node.start, node.end, f'"{inner}"' if '"' not in inner and "\\" not in inner else "'" + inner.replace("'", "''") + "'")
-        return Mend(edits=(edit,), uncovers=OF_NAMES)
-    if node.style in {"single", "double"}:
-        return Mend(edits=(Edit(node.start + 1, node.start + 1, "{{ "), Edit(node.end - 1, node.end - 1, " }}")), uncovers=OF_NAMES)
-    first, last = written.find(node.text.strip()[:1], written.find("\n")), len(written.rstrip())
-    return Mend(
-        edits=(Edit(node.start + first, node.start + first, "{{ "), Edit(node.start + last, node.start + last, " }}")), uncovers=OF_NAMES
-    )
+        quoted = f'"{inner}"' if '"' not in inner and "\\" not in inner else "'" + inner.replace("'", "''") + "'"
+        return Mend(edits=(Edit(node.start, node.end, quoted),), uncovers=uncovers)
+    first, last = node.start + 1, node.end - 1
+    if node.style in {"literal", "folded"}:
+        first = node.start + written.find(node.text.strip()[:1], written.find("\n"))
+        last = node.start + len(written.rstrip())
+    return Mend(edits=(Edit(first, first, "{{ "), Edit(last, last, " }}")), uncovers=uncovers)
 
 
 def wrong_type(ground: Ground, problem: Problem) -> Mend | None:

@@ -92,10 +92,10 @@ COMMON: Final[dict[str, k.Field]] = {
         "assurance": _field(k.Words(words=("local", "relayed", "proven"), later=("proven",)), "how sure it must be who that was"),
         "within": _field(k.Duration(), "bound of the wait"),
     }))), "approval that must stand before it is done"),
-    "verify": _field(k.ListOf(kind=_CHECK, alone=True, count_min=1), "checks that Treadle runs before the step counts as done"),
+    "verify": _field(k.ListOf(kind=_CHECK, alone=True, count_min=1), "checks that Treadle runs before the step counts as done", later=True),
     "cache": _field(k.Either(kinds=(k.Flag(), k.Record(fields={
         "ttl": _field(k.Duration(), "how long a result is used again"), "commit": _field(k.Flag(), "only at the same git commit"),
-    }))), "uses an earlier result of the same work"),
+    }))), "uses an earlier result of the same work", later=True),
     "budget": _field(_BUDGET, "what it may cost"),
     "tools": _field(_TOOLS, "which tools an agent may use in it", later=True),
     "isolation": _field(k.Words(words=("worktree",), first_is_default=False), "a git worktree of its own", later=True),
@@ -171,7 +171,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "body": _field(k.Value(secrets=True), "body as text"),
         "ok_status": _field(k.ListOf(kind=k.Whole(minimum=100, maximum=599), alone=True, count_min=1), "statuses that are no failure (200 to 299)"),
         "performer": _HERE_OR_AGENT,
-    }),
+    }, later=True),
     "shell": _type("Run a command.", "command", {
         "command": _field(k.Either(kinds=(k.ListOf(kind=k.Template(), count_min=1), k.Template())), "a list runs without a shell, a text in one", required=True),
         "env": _field(k.Value(shape="map", secrets=True), "environment variables"),
@@ -179,7 +179,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "ok_exit": _field(k.ListOf(kind=k.Whole(maximum=255), alone=True, count_min=1), "exit codes that are no failure", default=[0]),
         "parse": _field(k.Words(words=("text", "json", "lines")), "what its output is read as"),
         "performer": _HERE_OR_AGENT,
-    }),
+    }, later=True),
     "function": _type("Call a registered function.", "function", {
         "function": _field(k.Text(what="the name of a function", pattern=rf"{k.NAME}(\.{k.NAME})*"), "which one", required=True),
         "parameters": _field(k.Value(shape="map"), "its arguments"),
@@ -245,7 +245,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "inputs": _field(k.Exprs(), "its inputs"),
         "close_policy": _field(k.Words(words=("cancel", "wait", "abandon")), "what becomes of it when this run ends"),
         "detach": _field(k.Flag(), "do not wait for it", default=False),
-    }),
+    }, later=True),
     "merge": _type("Merge the worktree of a step.", "from", {
         "from": _field(_STEP_ID, "step whose worktree it is", required=True),
         "strategy": _field(k.Text(what="the name of a strategy"), "how"),
@@ -295,7 +295,7 @@ FILE: Final[dict[str, k.Field]] = {
         "max_open_items": _field(k.Whole(minimum=1, maximum=256), "items open at once"),
         "max_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of a run"),
         "max_items": _field(k.Whole(minimum=1), "items of a foreach"),
-        "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression"),
+        "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression", later=True),
     }), "own limits, below the engine's"),
     "secrets": _field(k.ListOf(kind=k.Text(what="the name of a secret", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)), "secrets that are used; where it stands it names all"),
     "trigger": _field(k.Anything(), "what starts it by itself", later=True),

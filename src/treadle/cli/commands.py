@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "secrets": Entry("secrets:secrets", "Set, list and remove what workflows use and nobody sees"),
     "people": Entry("people:people", "List who may decide what, and who you are"),
     "config": Entry("config:config", "Show what is in force, and where each value comes from"),
+    "schema": Entry("schema:schema", "Print the JSON Schema of workflow files, for editors"),
     "functions": Entry("functions:functions", "List the functions that workflows can call"),
     "eval": Entry("eval:evaluate", "Try an expression, or a text with templates, on data of yours"),
     "doctor": Entry("doctor:doctor", "Check file, locks, servers, clock and disk for real"),

@@ -26,7 +26,7 @@ SERVERS: Final[dict[str, dict[str, object]]] = {
     "web": {"command": "treadle", "args": ["server", "web"]},
 }
 TOML: Final = """\
-# Settings of Treadle for this project. `treadle doctor` says what is in force.
+# Settings of Treadle for this project. `treadle config show` says what is in force, and where it comes from.
 
 # Who answers the tool `web.search`. `files` searches a folder of this project; `searxng` asks an instance (with `url`).
 # [web_search]
@@ -41,6 +41,14 @@ search = "read"
 get = "read"
 search = "read"
 list = "read"
+"""
+HELLO: Final = """\
+# yaml-language-server: $schema=../.treadle/workflow.schema.json
+name: hello
+steps:
+  - id: name
+    prompt: What is your name?
+  - return: "Hello, {{ steps.name.result }}."
 """
 _IGNORED: Final = ".treadle/"
 
@@ -61,30 +69,35 @@ class Change:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 def init(frame: Frame, *, yes: bool, dry_run: bool) -> int:
-    """Make this directory a project: treadle.toml, .treadle/, a line in .gitignore, and servers in .mcp.json for agents.
+    """Make this directory a project: treadle.toml, .treadle/, a line in .gitignore, servers in .mcp.json for agents, a first workflow.
 
-    Shows the difference first, adds only, and never replaces what is there. A second time it changes nothing.
+    Shows the difference first, adds only, and never replaces what is there. A second time it changes nothing; with a newer Treadle it
+    renews the schemas for editors in .treadle/.
     """
     root = frame.directory.resolve()
     kept: list[str] = []
-    changes = [change for change in (_toml(root, kept), _ignore(root), _servers(root, kept)) if change is not None]
+    changes = [change for change in (_toml(root, kept), _ignore(root), _servers(root, kept), _workflow(root)) if change is not None]
+    schemas = [file for file, text in _schemas(root).items() if _text(file) != text]
     if not frame.json:
-        _show(root, changes, kept)
-    wanted = bool(changes) or not (root / ".treadle").is_dir()
+        _show(root, changes, schemas, kept)
+    wanted = bool(changes or schemas)
     written = wanted and not dry_run and (yes or _agreed(frame))
     if written:
-        for change in changes:
-            change.path.write_text(change.after, encoding="utf-8")
         (root / ".treadle").mkdir(mode=0o700, exist_ok=True)
+        for path, text in [*((change.path, change.after) for change in changes), *((file, _schemas(root)[file]) for file in schemas)]:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
     if frame.json:
         frame.print_json({
-            "directory": str(root), "changed": [change.path.name for change in changes], "kept": kept, "written": written,
+            "directory": str(root), "changed": [path.relative_to(root).as_posix() for path in (*(change.path for change in changes), *schemas)],
+            "kept": kept, "written": written,
         })  # fmt: skip
     elif written:
         screen.say(
             Text.assemble(
                 screen.mark("completed"),
-                " done. `treadle trust` shows what may run; `treadle list` what you can start.",
+                " done. `treadle trust` shows what may run; `treadle list` what you can start"
+                + (", `treadle run hello` for one." if any(change.after == HELLO for change in changes) else "."),
             )
         )
     elif not wanted:
@@ -102,7 +115,7 @@ def _agreed(frame: Frame) -> bool:
     return click.confirm("Write this?", default=True)
 
 
-def _show(root: Path, changes: list[Change], kept: list[str]) -> None:
+def _show(root: Path, changes: list[Change], schemas: list[Path], kept: list[str]) -> None:
     for change in changes:
         name = change.path.relative_to(root).as_posix()
         before = (change.before or "").splitlines()
@@ -119,6 +132,8 @@ def _show(root: Path, changes: list[Change], kept: list[str]) -> None:
         screen.say()
     if not (root / ".treadle").is_dir():
         screen.say("new folder .treadle/ (history, logs, memory; not for version control)")
+    for path in schemas:
+        screen.say(f"{'anew' if path.exists() else 'new file'} {path.relative_to(root).as_posix()} (how files are written, for editors)")
     if shutil.which("treadle") is None:
         screen.say(
             "`treadle` is not on PATH, so agents could not start these servers; install it, e.g. `uv tool install treadle`",
@@ -134,6 +149,23 @@ def _toml(root: Path, kept: list[str]) -> Change | None:
         kept.append("treadle.toml is there")
         return None
     return Change(path=path, before=None, after=TOML)
+
+
+def _workflow(root: Path) -> Change | None:
+    """Give a first workflow where there is none yet; the comment at its top is what editors go by."""
+    if any((root / folder).is_dir() for folder in ("workflows", ".treadle/workflows", ".claude/workflows", ".claude/pipelines")):
+        return None
+    return Change(path=root / "workflows" / "hello.yaml", before=None, after=HELLO)
+
+
+def _schemas(root: Path) -> dict[Path, str]:
+    """Give the schemas that editors check files by, as this version has them."""
+    # The whole table of the language: only this command and `schema` want it.
+    from treadle.authoring.json_schema import FILE_NAME, file_schema
+    from treadle.testing.fields import test_file_schema
+
+    schemas = {FILE_NAME: file_schema(), "test.schema.json": test_file_schema()}
+    return {root / ".treadle" / name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 
 
 def _ignore(root: Path) -> Change | None:

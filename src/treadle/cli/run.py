@@ -7,9 +7,12 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from treadle.authoring.find import Loaded
 from treadle.authoring.problems import DefinitionError, render
 from treadle.cli import screen, shape, values
 from treadle.cli.asking import Asker, confirm
+from treadle.cli.dry_run import KEYS as DRY_RUN_KEYS
+from treadle.cli.dry_run import dry_run, write_stubs
 from treadle.cli.exits import WAITING, exit_code
 from treadle.cli.frame import Frame, command, person, refused
 from treadle.cli.keyboard import Keyboard
@@ -29,7 +32,7 @@ from treadle.cli.performing import (
 )
 from treadle.cli.script import FORM, Script, ScriptPerformer, read_script
 from treadle.cli.show import print_result
-from treadle.compose import OpenProject, branch_of
+from treadle.compose import OpenProject, branch_of, load_workflow
 from treadle.core.definition import Definition
 from treadle.core.errors import RequestError
 from treadle.core.state import ENDED
@@ -57,8 +60,9 @@ treadle run hello
 treadle run planning:interactive -i task_description="Move to Python 3.13"
 treadle run workflows/review.yaml --inputs inputs.yaml --script answers.yaml --json
 treadle run nightly --detach
+treadle run nightly --dry-run --stubs stubs.yaml
 treadle run planning:interactive -i task_description="Move to Python 3.13" --resume""",
-    keys=shape.RUN_KEYS,
+    keys=f"{shape.RUN_KEYS}. {DRY_RUN_KEYS}",
     more=FORM,
 )
 @click.argument("workflow")
@@ -81,6 +85,14 @@ treadle run planning:interactive -i task_description="Move to Python 3.13" --res
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show nothing but the end.")
 @click.option(
+    "--dry-run", "dry", is_flag=True, help="Walk the run and show what it would do; nothing above `read` is done, nothing is stored."
+)
+@click.option("--stubs", metavar="FILE", help="With --dry-run: the answers that it goes by, as in a script.")
+@click.option(
+    "--stubs-init", "init", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="With --dry-run: write made-up answers for every action to a new file, and stop.",
+)  # fmt: skip
+@click.option(
     "--offer-script",
     "offered",
     metavar="FILE",
@@ -89,12 +101,16 @@ treadle run planning:interactive -i task_description="Move to Python 3.13" --res
 )
 async def run(
     frame: Frame, workflow: str, inputs: tuple[str, ...], file: str | None, script: str | None, *, resume: bool, new: bool, detach: bool,
-    title: str, record: Path | None, quiet: bool, offered: str | None,
+    title: str, record: Path | None, quiet: bool, offered: str | None, dry: bool, stubs: str | None, init: Path | None,
 ) -> int:  # fmt: skip
     """Start WORKFLOW (a name or a file) and carry it on in this terminal.
 
     On a terminal you are asked for what the run needs; elsewhere it goes on until only a person or an agent can move it (exit code 3).
     """
+    if dry or stubs is not None or init is not None:
+        beside = {"--resume": resume, "--new": new, "--detach": detach, "--script": script is not None, "--record": record is not None}
+        _check_dry(dry=dry, both=stubs is not None and init is not None, beside=[name for name, given in beside.items() if given])
+        return await _dry(frame, workflow, inputs, file, stubs, init)
     if resume and new:
         raise RequestError("--resume and --new exclude each other", code="usage", hint="give one of them")
     how = How(
@@ -116,6 +132,25 @@ async def run(
         code = await _carry(frame, opened, run_id, how, Watch(opened, run_id, _show(how)))
         _tell_unused(how)
         return code
+
+
+def _check_dry(*, dry: bool, both: bool, beside: list[str]) -> None:
+    if not dry:
+        raise RequestError("--stubs and --stubs-init belong to --dry-run", code="usage", hint="a real run takes its answers from --script")
+    if both:
+        raise RequestError("--stubs and --stubs-init exclude each other", code="usage", hint="write the stubs first, then use them")
+    if beside:
+        hint = "answers of a dry run are its --stubs" if "--script" in beside else "a dry run leaves no run behind"
+        raise RequestError(f"--dry-run does not go with {', '.join(beside)}", code="usage", hint=hint)
+
+
+async def _dry(frame: Frame, workflow: str, inputs: tuple[str, ...], file: str | None, stubs: str | None, init: Path | None) -> int:
+    loaded = load_workflow(frame.settings, workflow)
+    definition = _required(loaded)
+    if init is not None:
+        return write_stubs(frame, definition, init)
+    given = values.read_inputs(inputs, file, definition.main.inputs)
+    return await dry_run(frame, loaded, definition, given, stubs)
 
 
 async def go_on(frame: Frame, opened: OpenProject, run_id: str, how: How, *, detach: bool) -> int:
@@ -187,7 +222,10 @@ async def _leave(frame: Frame, opened: OpenProject, run_id: str) -> int:
 
 
 def _definition(opened: OpenProject, workflow: str) -> Definition:
-    loaded = opened.load(workflow)
+    return _required(opened.load(workflow))
+
+
+def _required(loaded: Loaded) -> Definition:
     try:
         return loaded.require()
     except DefinitionError as error:

@@ -35,7 +35,7 @@ from treadle.core.events import (
     Woken,
 )  # fmt: skip
 from treadle.core.ids import idempotency_key
-from treadle.core.settle import needs_claim
+from treadle.core.closing import needs_claim
 from treadle.core.state import RunState
 from treadle.core.values import RESERVED, Json, Value, ValueProblem, normalise
 from treadle.core.view import ActionView, RunView, action_view, view
