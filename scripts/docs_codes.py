@@ -61,6 +61,10 @@ def parameters(tree: ast.AST) -> Iterator[tuple[str, int]]:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                     yield from ((node.name, position) for _, position in _parameters_of(method))
+            # A dataclass or named tuple takes its fields in order.
+            fields = [part.target.id for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+            if "code" in fields:
+                yield node.name, fields.index("code")
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _parameters_of(node)
 
@@ -80,11 +84,20 @@ class Reader:
             if isinstance(node, ast.Call):
                 yield from self._call(node)
             elif isinstance(node, ast.Assign | ast.AnnAssign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if any(isinstance(target, ast.Name) and target.id == "code" for target in targets):
-                    yield from (Use(code, self.place) for code in _literals(node.value))
+                yield from self._assigned(node)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield from (Use(code, self.place) for code in _defaults(node))
+
+    def _assigned(self, node: ast.Assign | ast.AnnAssign) -> Iterator[Use]:
+        """Read `code = "…"` and `code, message = "…", "…"`."""
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            together = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+            names = target.elts if together and isinstance(target, ast.Tuple) else [target]
+            values = node.value.elts if together and isinstance(node.value, ast.Tuple) else [node.value]
+            given = {name.id: value for name, value in zip(names, values, strict=False) if isinstance(name, ast.Name)}
+            said = given.get("message")
+            message = _shown(said) if said is not None else ""
+            yield from (Use(code, self.place, message) for code in _literals(given.get("code")))
 
     def _call(self, node: ast.Call) -> Iterator[Use]:
         given = next((k.value for k in node.keywords if k.arg == "code"), None)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 from treadle.config.project import Project
-from treadle.core.values import Value, ValueProblem, decode, encode, normalise
+from treadle.core.values import Json, Value, ValueProblem, decode, encode, normalise
 from treadle.ports import FunctionFailedError
 from treadle.trust import TrustStore, function_digest
 
@@ -53,8 +53,22 @@ def function(*, version: str = "", pure: bool = False) -> Callable[[Callable[P, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A parameter as its source says. `schema` is what its annotation means for JSON, `True` where it may be anything."""
+
+    name: str
+    kind: Literal["positional_only", "plain", "rest", "named_only", "other_names"]
+    required: bool
+    annotation: str
+    schema: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionInfo:
-    """A function that workflows may call, as its source says. `place` is a file of the project or a module's name."""
+    """A function that workflows may call, as its source says. `place` is a file of the project or a module's name.
+
+    `doc` is the first paragraph of its docstring, `about` all of it.
+    """
 
     name: str
     version: str
@@ -65,6 +79,9 @@ class FunctionInfo:
     place: str
     line: int
     path: Path
+    about: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    returns: Json = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,12 +216,13 @@ class _Source:
         if not isinstance(decorator, ast.Call) or len(values) < len(keywords) or not isinstance(version, str) or not isinstance(pure, bool):
             self._problem("function_decorator", node, f'write `@function(version="1")` with literals above `{node.name}`')
             return
+        about = ast.get_docstring(node) or ""
         self.functions.append(
             FunctionInfo(
                 name=node.name, version=version or self._digest(node), pure=pure,
                 signature=f"{node.name}({ast.unparse(node.args)})" + (f" -> {ast.unparse(node.returns)}" if node.returns else ""),
-                doc=(ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " "),
-                origin=self.origin, place=self.place, line=node.lineno, path=self.path,
+                doc=about.split("\n\n")[0].replace("\n", " "), about=about, parameters=tuple(_parameters(node.args)),
+                returns=schema_of(node.returns), origin=self.origin, place=self.place, line=node.lineno, path=self.path,
             )
         )  # fmt: skip
 
@@ -257,6 +275,72 @@ def _top_level(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
 
 def _loaded_names(node: ast.AST) -> set[str]:
     return {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load)}
+
+
+# Types
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[Parameter]:
+    def made(arg: ast.arg, kind: Any, *, required: bool) -> Parameter:
+        annotation = ast.unparse(arg.annotation) if arg.annotation is not None else ""
+        return Parameter(name=arg.arg, kind=kind, required=required, annotation=annotation, schema=schema_of(arg.annotation))
+
+    plain = [*arguments.posonlyargs, *arguments.args]
+    needed = len(plain) - len(arguments.defaults)
+    for index, arg in enumerate(plain):
+        yield made(arg, "positional_only" if index < len(arguments.posonlyargs) else "plain", required=index < needed)
+    if arguments.vararg is not None:
+        yield made(arguments.vararg, "rest", required=False)
+    for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield made(arg, "named_only", required=default is None)
+    if arguments.kwarg is not None:
+        yield made(arguments.kwarg, "other_names", required=False)
+
+
+def schema_of(annotation: ast.expr | None) -> Json:
+    """Say what an annotation means for JSON, as far as its text tells; what it does not tell may be anything."""
+    match annotation:
+        case ast.Constant(value=None):
+            return {"type": "null"}
+        case ast.Constant(value=str() as text):
+            try:
+                return schema_of(ast.parse(text, mode="eval").body)
+            except SyntaxError:
+                return True
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return {"anyOf": [schema_of(left), schema_of(right)]}
+        case ast.Subscript(value=value, slice=inner):
+            parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+            return _subscripted(_last_name(value), parts)
+        case ast.Name() | ast.Attribute():
+            return _PLAIN_SCHEMAS.get(_last_name(annotation), True)
+        case _:
+            return True
+
+
+_PLAIN_SCHEMAS: Final[dict[str, Json]] = {
+    "str": {"type": "string"}, "int": {"type": "integer"}, "float": {"type": "number"}, "bool": {"type": "boolean"},
+    "list": {"type": "array"}, "dict": {"type": "object"}, "None": {"type": "null"},
+}  # fmt: skip
+
+
+def _subscripted(name: str, parts: list[ast.expr]) -> Json:
+    if name in {"list", "List"}:
+        return {"type": "array", "items": schema_of(parts[0])}
+    if name in {"dict", "Dict"} and len(parts) == 2:
+        return {"type": "object", "additionalProperties": schema_of(parts[1])}
+    if name == "Optional":
+        return {"anyOf": [schema_of(parts[0]), {"type": "null"}]}
+    if name == "Union":
+        return {"anyOf": [schema_of(part) for part in parts]}
+    if name == "Literal":
+        values = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str | int | bool | None)]
+        return {"enum": [*values]} if len(values) == len(parts) else True
+    return True
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 # Calling

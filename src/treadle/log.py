@@ -65,7 +65,9 @@ class _Scrubbed(logging.Formatter):
 @contextlib.contextmanager
 def scrubbed(redact: Callable[[str], str]) -> Iterator[None]:
     """Have every line of this process's log go through `redact` while the block runs: libraries log what they were sent."""
-    dressed = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
+    # Without a handler of ours Python's own last one writes.
+    last = [logging.lastResort] if logging.lastResort is not None else []
+    dressed = [(handler, handler.formatter) for handler in (*logging.getLogger().handlers, *last)]
     for handler, formatter in dressed:
         handler.setFormatter(_Scrubbed(formatter or logging.Formatter(), redact))
     try:

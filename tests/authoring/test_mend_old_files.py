@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.authoring.mending import assert_promises, mended
+from treadle.authoring import find
+from treadle.authoring.mend_files import mend_file
+from treadle.config.project import Project
 
 OLD = sorted((Path(__file__).parent / "old").glob("*.yaml"))
 
@@ -32,3 +35,18 @@ def test_an_old_file_is_mended_or_explained(path: Path) -> None:
 
 def test_the_old_files_are_twenty() -> None:
     assert [int(path.name[:2]) for path in OLD] == list(range(1, 21))
+
+
+def test_the_older_planning_workflow_can_be_started_once_it_is_mended(tmp_path: Path) -> None:
+    places = [tmp_path / "workflows" / path.name for path in sorted((Path(__file__).parent / "old" / "whole").glob("*.yaml"))]
+    places[0].parent.mkdir()
+    for place in places:
+        place.write_text((Path(__file__).parent / "old" / "whole" / place.name).read_text(encoding="utf-8"), encoding="utf-8")
+    finder = find.Finder(Project(root=tmp_path, home=tmp_path))
+    told = [f.problem.code for place in places for file in [mend_file(finder, place)] if file.mended for f in file.mended.fixed]
+    assert told == ["duplicate_key", "duplicate_key", "method_call", "outside_needs_state", "outside_needs_state"]
+    for place in places:
+        mend_file(finder, place).write()
+    loaded = find.load(Project(root=tmp_path, home=tmp_path), "planning:interactive")
+    assert loaded.require() is loaded.definition
+    assert {problem.code for problem in loaded.problems} == {"unheeded_answer", "undeclared_field", "unused_output"}

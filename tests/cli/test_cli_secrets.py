@@ -360,3 +360,14 @@ def test_treadle_toml_holds_no_value(make_project):
         "treadle.toml:6",
     ):
         assert part in done.err
+
+
+def test_a_dry_run_and_the_playground_show_names_only(make_project):
+    project = telling(make_project(), "echo")
+    set_token(project)
+    done = project.treadle("run", "tell", "--dry-run")
+    assert json.loads(record(project).read_text())["token"] == TOKEN  # a `read` is really done
+    assert "***API_TOKEN***" in done.out + done.err
+    assert not [form for form in forms(TOKEN) if form.decode() in done.out + done.err]
+    assert project.treadle("eval", "--json", "{{ secrets.A }}").json["value"] == {"$treadle.secret": "A"}
+    assert project.treadle("eval", "--json", "a {{ secrets.A }}").json["value"] == "a ***A***"

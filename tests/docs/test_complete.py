@@ -9,6 +9,7 @@ import re
 import pytest
 
 from scripts import docs_codes, docs_troubleshooting
+from treadle.authoring.codes import CODES
 from treadle.core.errors import CLASSES
 from treadle.core.expr.table import FILTER_ALIASES, FILTERS, FUNCTIONS, TEST_ALIASES, TESTS
 
@@ -25,6 +26,10 @@ def test_no_code_is_explained_that_the_source_does_not_give() -> None:
     assert docs_troubleshooting.not_given() == [], "remove them from docs/codes.toml and run ./dev docs"
 
 
+def test_no_code_of_a_workflow_file_is_explained_that_the_source_does_not_give() -> None:
+    assert sorted(set(CODES) - set(docs_codes.codes())) == [], "remove them from authoring/codes.py and run ./dev docs"
+
+
 def test_every_explained_code_has_its_section_on_the_page() -> None:
     assert [code for code in sorted(docs_troubleshooting.documented()) if f"\n### `{code}`\n" not in PAGE] == []
 
@@ -38,6 +43,7 @@ def test_every_class_of_failure_is_explained() -> None:
     [
         ("raise RequestError('it is so', code='new_code', hint='do it')", [("new_code", "it is so", "do it")]),
         ("raise RequestError(f'{x} is so', code='a_code' if x else 'b_code')", [("a_code", "… is so", ""), ("b_code", "… is so", "")]),
+        ("code, message = 'new_code', f'{x} is so'", [("new_code", "… is so", "")]),
         ("class E(TreadleError):\n    code = 'new_code'", [("new_code", "", "")]),
         ("def f(*, code: str = 'new_code'): ...", [("new_code", "", "")]),
         ("self.error('new_code', node, 'it is so', 'do it')", [("new_code", "it is so", "do it")]),
@@ -52,9 +58,9 @@ def test_a_code_is_found_however_it_is_given(text: str, expected: list[tuple[str
 
 def test_a_function_with_a_parameter_named_code_is_noticed() -> None:
     tree = ast.parse(
-        "class A:\n    def refuse(self, code, message): ...\nclass B:\n    def __init__(self, x, code): ...\ndef tell(code): ..."
+        "class A:\n    def refuse(self, code, message): ...\nclass B:\n    def __init__(self, x, code): ...\nclass C:\n    x: int\n    code: str\ndef tell(code): ..."
     )
-    assert set(docs_codes.parameters(tree)) == {("refuse", 0), ("__init__", 1), ("B", 1), ("tell", 0)}
+    assert set(docs_codes.parameters(tree)) == {("refuse", 0), ("__init__", 1), ("B", 1), ("C", 1), ("tell", 0)}
 
 
 def test_every_filter_test_and_function_stands_on_the_page_of_expressions() -> None:

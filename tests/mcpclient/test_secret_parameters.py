@@ -15,6 +15,7 @@ from treadle.config.secrets import Secrets
 from treadle.core.state import ActionState
 from treadle.core.values import Holed, SecretRef, Value
 from treadle.functions import Catalog, Registry
+from treadle.mcpio.server import runs
 from treadle.ports import ActionCall
 
 A, B = SecretRef(name="A"), SecretRef(name="B")
@@ -85,3 +86,8 @@ async def test_no_answer_of_a_server_holds_a_secret_it_was_given(secrets, tmp_pa
     assert '"token": "value-of-a"' in (tmp_path / "record.json").read_text()
     assert "value-of-a" not in f"{answer.value} {answer.failure}"
     assert "***A" in f"{answer.value} {answer.failure}"
+
+
+@clause("S73")
+def test_tools_of_the_mcp_server_show_a_secret_by_name():
+    assert runs.plain({"a": A, "b": [Holed(parts=("Bearer ", A))]}) == {"a": "***A***", "b": ["Bearer ***A***"]}

@@ -5,6 +5,7 @@ from typing import Final, cast
 from treadle.authoring.nodes import Mapping, Node, Sequence
 from treadle.authoring.tree import StepTree, Use
 from treadle.core.expr import Expr
+from treadle.core.expr.tree import Node as TreeNode
 from treadle.core.values import Json, decode
 
 
@@ -17,9 +18,12 @@ UNKNOWN: Final = Unknown()
 
 def value_of(expr: object) -> Json | Unknown:
     """Give the value of an expression that is a constant."""
-    if not isinstance(expr, Expr):
-        return UNKNOWN
-    match expr.tree:
+    return constant_of(expr.tree) if isinstance(expr, Expr) else UNKNOWN
+
+
+def constant_of(tree: TreeNode) -> Json | Unknown:
+    """Give the value of a part of an expression that is a constant."""
+    match tree:
         case ("const", None | bool() | int() | float() | str() as value):
             return value
         case ("json", str() as text):

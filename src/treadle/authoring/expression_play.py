@@ -10,6 +10,7 @@ from typing import cast
 
 from treadle.authoring.expressions import ExpressionProblemsError, Functions, compile_text, has_template
 from treadle.authoring.problems import Problem
+from treadle.core.aside import named
 from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate_call_args, evaluate_counted
 from treadle.core.values import Value
 from treadle.ports import FunctionFailedError
@@ -56,7 +57,7 @@ class Playground:
         except FunctionFailedError as error:
             return Answer(source=source, problems=(_problem(source, "function", str(error), 0, "`treadle functions` lists them"),))
         is_text = expr.tree[0] == "text" or not written.lstrip().startswith("{{")
-        return Answer(source=source, value=value, is_text=is_text, moves=moves)
+        return Answer(source=source, value=named(value), is_text=is_text, moves=moves)
 
     def _evaluated(self, expr: Expr, context: Mapping[str, Value]) -> tuple[Value, int]:
         results: list[Value] = []

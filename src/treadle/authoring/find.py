@@ -16,6 +16,7 @@ from typing import Final, Literal
 from treadle.authoring.check import check
 from treadle.authoring.closure import Closure
 from treadle.authoring.freeze import Part, freeze
+from treadle.authoring.functions_check import check_functions
 from treadle.authoring.nodes import Document, Mapping, Scalar
 from treadle.authoring.parse import parse
 from treadle.authoring.people_check import check_people
@@ -291,6 +292,7 @@ class Finder:
         tree = parse(document, visible)
         if document.root is not None:
             check(tree, self.tool_effects)
+            check_functions(tree)
             gates = check_people(tree, self.people) if self.people is not None else ()
             self._impossible[entry.shown] = gates or tuple(p for p in tree.problems if p.code == "impossible_gate")
         return tree

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from rich.text import Text
 
-from treadle import functions, trust
+from treadle import functions, log, trust
 from treadle.actions.kinds import performers
 from treadle.actions.runner import Runner
 from treadle.authoring.find import Loaded
@@ -129,13 +129,14 @@ async def dry_run(frame: Frame, loaded: Loaded, definition: Definition, given: M
     otherwise = Otherwise(Runner(performers(pool=pool, functions=registry), secrets), settings.servers(), settings)
     if not frame.json:
         _tell_head(definition, given)
-    try:
-        played = await play(
-            definition, entries, given, functions=registry, user=user_name(),
-            clock_ms=SystemClock().now_ms(), otherwise=otherwise,
-        )  # fmt: skip
-    finally:
-        await pool.close()
+    with log.scrubbed(secrets.redactor.text):
+        try:
+            played = await play(
+                definition, entries, given, functions=registry, user=user_name(),
+                clock_ms=SystemClock().now_ms(), otherwise=otherwise,
+            )  # fmt: skip
+        finally:
+            await pool.close()
     if played.refused is not None:
         raise refused(played.refused)
     found = _told(loaded, definition, given, played, otherwise, entries)

@@ -151,7 +151,7 @@ def _files(suite: Suite, what: Sequence[str], only: str) -> list[_File]:
     for each in what or ("",):
         for file in _meant(suite, each):
             known = found.setdefault(file.checked.file.path, file)
-            known.chosen += [case for case in file.chosen if case not in known.chosen]
+            known.chosen += [case for case in file.chosen if not any(case is other for other in known.chosen)]
     files = list(found.values())
     if only:
         pattern = compiled(f"**{only.lower().replace('*', '**')}**")

@@ -95,10 +95,11 @@ SHARED: Final[dict[str, k.Field]] = {
     "expect": _field(k.Record(fields=EXPECT), "what must hold at the end"),
 }
 CASE: Final[dict[str, k.Field]] = {"name": _field(k.Text(what="a name", braces=True), "name of the case", required=True), **SHARED}
+CASE_KIND: Final = k.Record(fields=CASE)
 FILE: Final[dict[str, k.Field]] = {
     "name": _field(k.Text(what="a name", braces=True), "name of the only case; the file's stem without it"),
     **SHARED,
-    "cases": _field(k.ListOf(kind=k.Record(fields=CASE), count_min=1), "several cases; inputs are merged by name, `expect` by field, and the case's own win"),
+    "cases": _field(k.ListOf(kind=CASE_KIND, count_min=1), "several cases; inputs are merged by name, `expect` by field, and the case's own win"),
 }
 # fmt: on
 LATER: Final = frozenset({"signals"})

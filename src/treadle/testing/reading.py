@@ -3,6 +3,7 @@
 Only the form is read here. Whether a name exists in the workflow is asked by `fitting.py`.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Map
@@ -63,7 +64,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestFile:
-    """A test file as read. `cases` is empty where there are errors; `shared` are the entries that stand beside `cases`."""
+    """A test file as read. Where it is `broken`, `cases` are those that could be read all the same; `shared` are the entries that stand beside `cases`."""
 
     __test__ = False
 
@@ -130,20 +131,27 @@ class _TestReader(Reader):
         top = TaskTree(name="", node=root)
         self.read_fields(root, fields.FILE, top, "a test file")
         shared = self.script(root.entries["answers"], shown) if isinstance(top.fields.get("answers"), list | dict) else ()
-        rows = [(root, row) for row in ([] if "cases" in root.entries else [top.fields])]
-        listed = root.entries.get("cases")
-        if isinstance(listed, Sequence) and "cases" in top.fields:
-            rows = list(zip(cast("list[Mapping]", listed.items), cast("list[dict[str, object]]", top.fields["cases"]), strict=True))
-            if "name" in root.entries:
-                self.error("field_not_allowed", root.keys["name"], "beside `cases` each case has its own name", "delete `name`")
+        self._clock(root, root, top.fields)
+        rows = self._rows(root) if "cases" in root.entries else [(root, top.fields)]
         cases = [self._case(path, shown, node, row, root, top.fields, shared) for node, row in rows]
         self._check_names(cases)
         return self._told(path, shown, tuple(cases), shared if "cases" in root.entries else ())
 
+    def _rows(self, root: Mapping) -> list[tuple[Mapping, Map[str, object]]]:
+        """Read each case by itself, so that the faults of one hide none of another."""
+        if "name" in root.entries:
+            self.error("field_not_allowed", root.keys["name"], "beside `cases` each case has its own name", "delete `name`")
+        listed = root.entries["cases"]
+        found: list[tuple[Mapping, Map[str, object]]] = []
+        for node in listed.items if isinstance(listed, Sequence) else ():
+            with contextlib.suppress(Unread):
+                row = self.value(fields.CASE_KIND, node, TaskTree(name="", node=root), "cases")
+                assert isinstance(node, Mapping)
+                found.append((node, cast("dict[str, object]", row)))
+        return found
+
     def _told(self, path: Path, shown: str, cases: tuple[Case, ...] = (), shared: tuple[Entry, ...] = ()) -> TestFile:
-        problems = ordered(self.problems)
-        cases = () if has_errors(problems) else cases
-        return TestFile(path=path, shown=shown, document=self.document, cases=cases, shared=shared, problems=problems)
+        return TestFile(path=path, shown=shown, document=self.document, cases=cases, shared=shared, problems=ordered(self.problems))
 
     def _case(
         self, path: Path, shown: str, node: Mapping, row: Map[str, object], root: Mapping, top: Map[str, object], shared: tuple[Entry, ...],
@@ -229,7 +237,7 @@ class _TestReader(Reader):
     def _entry(self, node: Node, shown: str) -> Entry | None:
         try:
             # What is wrong may have been told already, with the list as a whole: `ordered` tells it once.
-            row = self.value(fields.ENTRY, node, TaskTree(name="", node=Mapping(1, 1, 0)), "an entry")
+            row = self.value(fields.ENTRY, node, TaskTree(name="", node=Mapping(1, 1, 0)), "answers")
         except Unread:
             return None
         assert isinstance(row, dict)

@@ -4,7 +4,7 @@ One `Suite` reads each workflow once and serves any number of cases; each case g
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -67,6 +67,7 @@ class Suite:
         self._finder = workflow_finder(settings)
         self._loaded: dict[str | Path, Loaded] = {}
         self._names: dict[str, Names] = {}
+        self._checked: dict[Path, Checked] = {}
         project = settings.project
         self._functions = functions.Registry(functions.catalog(project), project, trust.user_store())
 
@@ -82,7 +83,13 @@ class Suite:
         return list(dict.fromkeys(path.resolve() for folder in self.folders() for path in tests_below(folder)))
 
     def check(self, path: Path) -> Checked:
-        """Read a test file and hold it against its workflows; never raises for what it holds."""
+        """Read a test file and hold it against its workflows, once; never raises for what it holds."""
+        path = path.resolve()
+        if path not in self._checked:
+            self._checked[path] = self._check(path)
+        return self._checked[path]
+
+    def _check(self, path: Path) -> Checked:
         file = read_tests(path, self._shown(path))
         problems = list(file.problems)
         names: dict[str, Names] = {}
@@ -111,7 +118,6 @@ class Suite:
         return Verdict(case=case, played=played, misses=misses, took_ms=(time.perf_counter() - began) * 1000)
 
     def _shown(self, path: Path) -> str:
-        path = path.resolve()
         for base in (Path.cwd(), self._settings.project.root):
             if path.is_relative_to(base):
                 return path.relative_to(base).as_posix()
@@ -149,11 +155,6 @@ def shared_unused(file: TestFile, verdicts: Sequence[Verdict]) -> list[Entry]:
         return []
     used = {(entry.place.line, entry.place.column) for verdict in verdicts for entry in verdict.case.script.entries if entry.used}
     return [entry for entry in file.shared if not entry.optional and (entry.place.line, entry.place.column) not in used]
-
-
-def names_of(cases: Iterable[Case]) -> list[str]:
-    """Name cases as the command line does."""
-    return [str(case) for case in cases]
 
 
 def _beside(case: Case) -> Path:
