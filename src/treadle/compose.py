@@ -26,8 +26,8 @@ from treadle.config.secrets import Secrets
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
 from treadle.core.definition import Definition, McpCall
-from treadle.core.index import walk
 from treadle.core.errors import RequestError
+from treadle.core.index import walk
 from treadle.core.values import Json
 from treadle.engine.embedded.place import FILE
 from treadle.engine.embedded.storage import EmbeddedStorage

@@ -22,7 +22,6 @@ from treadle.core.definition import (
     Budget,
     By,
     Cache,
-    Function,
     Check,
     Condition,
     Continue,
@@ -31,6 +30,7 @@ from treadle.core.definition import (
     Fail,
     FileCheck,
     Foreach,
+    Function,
     Goto,
     Http,
     McpCall,
@@ -125,7 +125,9 @@ def prompt(step_id: str, message: object = "Well?", *, options=None, default=Non
     return step(step_id, Prompt(message=x(message), options=options, default=default, **own), **{"performer": "human", **fields})
 
 
-def approve(step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", by=None, **fields) -> Step:
+def approve(
+    step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", by=None, **fields
+) -> Step:
     steps = tuple(on_reject) if not isinstance(on_reject, str) else ()
     policy = on_reject if isinstance(on_reject, str) else "do"
     by = by or By(users=tuple(users), never=tuple(never))

@@ -170,7 +170,11 @@ def _answers() -> Iterator[Case]:
         lambda p: p.answer("a.verify", [{"ok": True}], by=SERVER), None, None, "verified", "action_completed", label="proven"
     )
     yield _cases(event, "verifying")(
-        lambda p: p.answer("a.verify", [{"ok": False, "message": "no"}], by=SERVER), "claimed", "bad_output", "verify_failed", label="refuted"
+        lambda p: p.answer("a.verify", [{"ok": False, "message": "no"}], by=SERVER),
+        "claimed",
+        "bad_output",
+        "verify_failed",
+        label="refuted",
     )
     yield _cases(event, "backoff")(lambda p: p.answer("a", by=ME), "backoff", "late")
     yield _cases(event, "stopping")(answer, None, "stopped", "answer_after_stop", "action_stopped", "run_ended", run="cancelled")

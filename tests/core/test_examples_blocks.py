@@ -3,14 +3,30 @@
 import pytest
 
 from tests.core.build import (
-    break_, call, condition, continue_, delegate, fail, foreach, goto, parallel, prompt, put, repeat, ret, switch, task, while_, workflow,
+    break_,
+    call,
+    condition,
+    continue_,
+    delegate,
+    fail,
+    foreach,
+    goto,
+    parallel,
+    prompt,
+    put,
+    repeat,
+    ret,
+    switch,
+    task,
+    while_,
+    workflow,
 )  # fmt: skip
 from tests.core.clauses import clause
 from tests.core.play import Play
 
 
 @clause("S83")
-@pytest.mark.parametrize(("value", "took"), [("red", "r"), (7, "n"), (True, "t"), ("gone", "d"), ("on_error", "o")])
+@pytest.mark.parametrize("value,took", [("red", "r"), (7, "n"), (True, "t"), ("gone", "d"), ("on_error", "o")])
 def test_a_switch_takes_the_list_that_its_value_names_as_text(value, took):
     cases = {"red": [prompt("r")], "7": [prompt("n")], "true": [prompt("t")], "on_error": [prompt("o")]}
     play = Play(workflow(switch("s", "{{ inputs.v }}", cases, [prompt("d")]), ret("end", 1), inputs={"v": {}}), v=value)
@@ -116,7 +132,9 @@ def test_a_loop_at_its_limit_fails_or_misses_its_goal():
 
 @clause("S87")
 def test_a_failing_round_fails_the_loop():
-    play = Play(workflow(while_("w", "{{ true }}", [fail("f", "no", "mine")], on_error="continue"), ret("end", "{{ steps.w.error.class }}")))
+    play = Play(
+        workflow(while_("w", "{{ true }}", [fail("f", "no", "mine")], on_error="continue"), ret("end", "{{ steps.w.error.class }}"))
+    )
     assert play.ended_properly().result == "mine"
 
 
@@ -197,8 +215,10 @@ def test_fail_fails_with_a_class_of_its_own_and_may_say_that_the_goal_was_not_me
 @clause("S91")
 def test_too_few_successes_fail_a_foreach_with_the_list_of_results():
     fields = {"on_item_error": "collect", "output_to": "got", "output": "{{ item }}"}
+
     def make(**more):
         return Play(workflow(foreach("f", [1, 2, 3], do=[delegate("d")], **fields, **more), initial_state={"got": 0}))
+
     play = make(min_success=2)
     play.done("f[0]/d").claim("f[1]/d").answer("f[1]/d", fails="denied")
     assert play.status == "running"

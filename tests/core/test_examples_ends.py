@@ -1,7 +1,21 @@
 """Examples of ends: `finally`, `undo`, and what cancelling makes of both."""
 
 from tests.core.build import (
-    approve, break_, call, condition, delegate, fail, foreach, goto, parallel, prompt, put, ret, task, while_, workflow,
+    approve,
+    break_,
+    call,
+    condition,
+    delegate,
+    fail,
+    foreach,
+    goto,
+    parallel,
+    prompt,
+    put,
+    ret,
+    task,
+    while_,
+    workflow,
 )  # fmt: skip
 from tests.core.clauses import clause
 from tests.core.play import Play
@@ -97,6 +111,7 @@ def test_leaving_a_block_by_break_or_goto_or_return_runs_its_finally():
 def test_the_files_finally_runs_after_every_kind_of_end():
     def make(*steps):
         return Play(workflow(*steps, final=[prompt("last", "{{ error.class if error is defined else 'none' }}")]))
+
     play = make(delegate("d"), ret("r", 3))
     play.done("d")
     assert (play.open, play.status) == (["finally/last"], "running")

@@ -83,7 +83,12 @@ def test_a_gate_that_is_required_by_id_is_good_for_what_it_showed():
 
 @clause("S101")
 def test_where_something_else_would_be_shown_it_is_shown_again():
-    steps = [approve("gate", "{{ state.plan }}"), put("change", {"plan": "b"}), call("send", requires="gate"), call("again", requires="gate")]
+    steps = [
+        approve("gate", "{{ state.plan }}"),
+        put("change", {"plan": "b"}),
+        call("send", requires="gate"),
+        call("again", requires="gate"),
+    ]
     play = Play(workflow(*steps, initial_state={"plan": "a"}))
     play.decide("gate", approved=True)
     assert play.open == ["send.requires"]
@@ -106,7 +111,9 @@ def test_a_gate_that_did_not_approve_fails_who_requires_it(gate):
 @clause("S101")
 def test_after_a_rejection_and_rework_the_gate_opens_after_the_steps_between():
     rework = condition("if", "{{ not steps.gate.result.approved }}", then=[goto("back", "work", 3)])
-    play = Play(workflow(delegate("work"), approve("gate", "{{ steps.work.result }}", on_reject="continue"), rework, call("send", requires="gate")))
+    play = Play(
+        workflow(delegate("work"), approve("gate", "{{ steps.work.result }}", on_reject="continue"), rework, call("send", requires="gate"))
+    )
     play.done("work", 1).decide("gate", approved=False)
     assert play.open == ["work~2"]
     play.done("work~2", 2)

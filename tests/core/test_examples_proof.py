@@ -1,13 +1,9 @@
 """Examples of proof, cache, budgets and reading back."""
 
-from dataclasses import replace
-
-import pytest
-
 from tests.core import play as world
-from tests.core.build import approve, call, condition, delegate, foreach, function, parallel, prompt, put, ret, task, workflow
+from tests.core.build import call, delegate, foreach, function, ret, task, workflow
 from tests.core.clauses import clause
-from tests.core.play import ANNA, ME, OTHER, SERVER, Play
+from tests.core.play import ME, SERVER, Play
 from treadle.core.definition import Cache
 from treadle.core.events import Usage
 
@@ -68,7 +64,11 @@ def test_cancelling_while_an_answer_is_proven():
 @clause("S104")
 def test_the_same_work_is_done_once():
     world.CACHE.clear()
-    steps = workflow(call("c", "srv.look", {"q": "{{ inputs.q }}"}, effect="read", cache=Cache(ttl_ms=5)), ret("r", "{{ steps.c.result }}"), inputs={"q": {}})
+    steps = workflow(
+        call("c", "srv.look", {"q": "{{ inputs.q }}"}, effect="read", cache=Cache(ttl_ms=5)),
+        ret("r", "{{ steps.c.result }}"),
+        inputs={"q": {}},
+    )
     assert Play(steps, q=1).answer("c", "one").ended_properly().result == "one"
     play = Play(steps, q=1)
     assert "cache_hit" in play.kinds
@@ -78,7 +78,12 @@ def test_the_same_work_is_done_once():
 
 @clause("S105")
 def test_calls_are_counted_before_they_are_dispatched_and_the_owner_fails():
-    play = Play(workflow(foreach("f", [1, 2, 3], do=[call("c", effect="read")], sequential=True, budget={"calls": 2}, on_error="continue"), ret("r", "{{ steps.f.error.class }}")))
+    play = Play(
+        workflow(
+            foreach("f", [1, 2, 3], do=[call("c", effect="read")], sequential=True, budget={"calls": 2}, on_error="continue"),
+            ret("r", "{{ steps.f.error.class }}"),
+        )
+    )
     play.answer("f[0]/c").answer("f[1]/c")
     assert play.ended_properly().result == "budget"
 
@@ -94,7 +99,9 @@ def test_nothing_below_the_owner_catches_a_spent_budget():
 @clause("S105")
 def test_tokens_and_money_are_counted_as_reported_and_stop_the_next_attempt():
     play = Play(workflow(delegate("a"), delegate("b"), budget={"tokens": 100, "usd": "0.30"}))
-    play.claim("a").answer("a", usage=Usage(tokens=40, usd="0.10")).claim("b").answer("b", fails="denied", usage=Usage(tokens=1, usd="0.20"))
+    play.claim("a").answer("a", usage=Usage(tokens=40, usd="0.10")).claim("b").answer(
+        "b", fails="denied", usage=Usage(tokens=1, usd="0.20")
+    )
     assert play.state.spent[""].usd == "0.30"
     play = Play(workflow(delegate("a"), delegate("b"), budget={"usd": "0.30"}))
     play.claim("a").answer("a", usage=Usage(usd="0.31"))
@@ -131,7 +138,13 @@ def test_a_budget_may_let_its_owner_end_with_what_it_has():
 @clause("S105")
 def test_a_tasks_budget_is_each_rounds_own():
     inner = task(call("a", effect="read"), call("b", effect="read"), inputs={"it": {}}, budget={"calls": 1})
-    play = Play(workflow(foreach("f", [1, 2], task="t", on_item_error="collect"), ret("r", "{{ steps.f.errors | map('it.class') }}" if False else 1), tasks={"t": inner}))
+    play = Play(
+        workflow(
+            foreach("f", [1, 2], task="t", on_item_error="collect"),
+            ret("r", "{{ steps.f.errors | map('it.class') }}" if False else 1),
+            tasks={"t": inner},
+        )
+    )
     play.answer("f[0]/a").answer("f[1]/a")
     assert play.ended_properly().status == "completed_degraded"
 
@@ -146,7 +159,12 @@ def test_a_spent_budget_lets_finally_do_its_work():
 @clause("S107")
 def test_reading_back_settles_an_outcome_that_nobody_knows():
     def make(value):
-        return Play(workflow(call("c", read_back=[call("look", effect="read")]), ret("r", "{{ steps.c.result }}"))).claim("c", by=SERVER).lost("c")
+        return (
+            Play(workflow(call("c", read_back=[call("look", effect="read")]), ret("r", "{{ steps.c.result }}")))
+            .claim("c", by=SERVER)
+            .lost("c")
+        )
+
     play = make(1)
     assert play.open == ["c", "c.read_back/look"]
     assert play.resolve("c", "done").refused == "reading_back"

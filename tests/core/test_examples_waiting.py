@@ -63,7 +63,9 @@ def test_a_signal_goes_to_the_wait_that_opened_first():
 
 @clause("S97", "S55")
 def test_a_wait_can_lose_a_race():
-    play = Play(workflow(parallel("p", {"work": [delegate("d")], "late": [wait("w", ms=100)]}, 1), ret("end", "{{ steps.p.result.winners }}")))
+    play = Play(
+        workflow(parallel("p", {"work": [delegate("d")], "late": [wait("w", ms=100)]}, 1), ret("end", "{{ steps.p.result.winners }}"))
+    )
     play.claim("p.work/d").pass_ms(100)
     play.lost("p.work/d")
     assert play.ended_properly().result == ["late"]

@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from treadle.core import events, limits
 from treadle.core.aside import size_of
-from treadle.core.bind import bind_inputs
 from treadle.core.attempts import offer
+from treadle.core.bind import bind_inputs
 from treadle.core.budget import grant, own
 from treadle.core.claims import claim_next
 from treadle.core.closing import begin_closing, needs_claim

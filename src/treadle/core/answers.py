@@ -51,7 +51,7 @@ def _take(draft: Draft, action: ActionState, value: Value) -> None:
         complete(draft, action, taken)
 
 
-def answer_proving(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
+def answer_proving(draft: Draft, action: ActionState, _event: ActionAnswered) -> None:
     """Refuse a second answer while the first is being proven."""
     hint = "wait for what the checks find: ask for the next step"
     draft.refuse("verifying", f"an answer to `{action.id}` is being verified", hint=hint, attempt=action.attempt)

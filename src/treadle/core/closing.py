@@ -102,5 +102,3 @@ def _kept(draft: Draft, node: Node, shields: list[str]) -> frozenset[str]:
         for paths in (draft.nodes, draft.frames):
             keep |= {path for path in paths if is_under(path, f"{shield}.finally")}
     return frozenset(keep)
-
-

@@ -16,9 +16,8 @@ from treadle.core.definition import Definition, Step, Task
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import is_under
-from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, StepNode
+from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, RunStatus, StepNode
 from treadle.core.values import BlobRef, Value, spill
-
 
 NODE_TIMERS: Final = ("within", "wait", "wall", "shield")
 
@@ -35,7 +34,8 @@ class Draft:
         self.actions, self.timers = dict(state.actions), dict(state.timers)
         self.agenda, self.closings, self.mailbox = deque(state.agenda), list(state.closings), list(state.mailbox)
         self.spent, self.undo = dict(state.spent), dict(state.undo)
-        self.status, self.parked, self.degraded, self.goal_missed = state.status, state.parked, state.degraded, state.goal_missed
+        self.status: RunStatus = state.status
+        self.parked, self.degraded, self.goal_missed = state.parked, state.degraded, state.goal_missed
         self.undo_status, self.ending = state.undo_status, state.ending
         self.result, self.failure = state.result, state.failure
         self.moves, self.moves_left, self.size_bytes = state.moves, limits.SETTLE_MOVES_MAX, state.size_bytes

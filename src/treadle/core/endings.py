@@ -17,6 +17,7 @@ from treadle.core.definition import Foreach, Parallel, Repeat, While
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
 from treadle.core.events import UndoRequested
+from treadle.core.expr import Expr
 from treadle.core.index import FINALLY
 from treadle.core.readback import read_back_ended
 from treadle.core.render import Renderer
@@ -96,7 +97,7 @@ def list_done(draft: Draft, node: ListNode) -> None:
     _list_ended(draft, node, Outcome(how="done", value=value))
 
 
-def _output_of(draft: Draft, node: ListNode):  # noqa: ANN202 - an expression or None
+def _output_of(draft: Draft, node: ListNode) -> Expr | None:
     scope = draft.index.scopes.get(node.at)
     if scope is not None:
         return scope.output
@@ -277,7 +278,9 @@ def skip_finally(draft: Draft) -> None:
         return
     root = draft.list_node("")
     draft.commands += [StopAction(action=a.id, attempt=a.attempt) for a in draft.actions.values() if may_be_underway(a)]
-    draft.nodes, draft.actions, draft.timers, draft.closings = {"": root}, {}, {}, []
+    draft.nodes.clear()
+    draft.nodes[""] = root
+    draft.actions, draft.timers, draft.closings = {}, {}, []
     draft.frames = {"": draft.frames[""]}
     draft.agenda.clear()
     if draft.ending is None:

@@ -70,7 +70,9 @@ def unmet(draft: Draft, node: StepNode, step: Step, params: dict[str, Value], re
         approval = approval_of(draft, node, gate_id)
         if approval is None or not approval.approved:
             said = "was rejected" if approval is not None else "was not decided"
-            raise GateMissingError(Failure(error_class="rejected", message=f"`{node.path}` requires `{gate_id}`, which {said}", step=node.path))
+            raise GateMissingError(
+                Failure(error_class="rejected", message=f"`{node.path}` requires `{gate_id}`, which {said}", step=node.path)
+            )
         gate = _gate_step(draft, gate_id)
         if gate is None or not isinstance(gate.spec, Approve):
             continue
@@ -136,7 +138,9 @@ def remember_decision(draft: Draft, node: StepNode, gate_id: str, approval: Appr
 
 def why_not(draft: Draft, action: ActionState, event: ApprovalDecided) -> tuple[str, str] | None:
     """Say with code and message why a decision is not taken, if it is not."""
-    rules = {name: value for name in ("users", "roles", "never", "barred") if isinstance(value := action.params.get(name), list)}
+    rules: dict[str, list[object]] = {
+        name: list(value) for name in ("users", "roles", "never", "barred") if isinstance(value := action.params.get(name), list)
+    }
     name, needed = event.by.name, str(action.params.get("assurance"))
     if action.kind != "approve":
         return "not_a_gate", f"`{action.id}` is no approval; answer it instead"
@@ -159,7 +163,7 @@ def why_not(draft: Draft, action: ActionState, event: ApprovalDecided) -> tuple[
     return None
 
 
-def _is_admitted(users: list[Value] | None, roles: list[Value] | None, event: ApprovalDecided) -> bool:
+def _is_admitted(users: list[object] | None, roles: list[object] | None, event: ApprovalDecided) -> bool:
     if users is None and roles is None:
         return True
     return event.by.name in (users or ()) or any(role in (roles or ()) for role in event.by.roles)
@@ -173,5 +177,3 @@ def result_of(draft: Draft, action: ActionState, event: ApprovalDecided) -> dict
         "approved": event.approved, "by": by, "at": instant(draft.now_ms), "note": event.note, "digest": event.digest,
         "assurance": event.by.assurance,
     }  # fmt: skip
-
-

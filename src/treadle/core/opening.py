@@ -15,12 +15,12 @@ from treadle.core.budget import own
 from treadle.core.definition import (
     Approve,
     Break,
-    Function,
     Condition,
     Continue,
     Delegate,
     Fail,
     Foreach,
+    Function,
     Goto,
     Http,
     McpCall,
@@ -46,7 +46,7 @@ from treadle.core.render import Renderer, RenderFailedError
 from treadle.core.signals import wait
 from treadle.core.state import ActionState, Frame, ListNode, StepNode
 from treadle.core.steps import fail_step, finish_step, schema_problem, write_fields
-from treadle.core.values import Value, canonical, digest
+from treadle.core.values import Json, Value, canonical, digest
 from treadle.core.verify import prove
 
 CACHE_GET: Final = "treadle.cache_get"
@@ -202,7 +202,7 @@ def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple
     kind, fields = _KINDS[type(spec)], _FIELDS[type(spec)]
     params: dict[str, Value] = {}
     for name in fields:
-        value = getattr(spec, name)
+        value: Expr | Json | tuple[int, ...] = getattr(spec, name)
         if isinstance(value, Expr):
             params[name] = render.value(value, name)
         elif value is not None:
@@ -243,7 +243,6 @@ def _prompt_params(node: StepNode, spec: Prompt, render: Renderer) -> dict[str, 
         "multiple": spec.multiple or None,
     }  # fmt: skip
     return params | {name: rule for name, rule in rules.items() if rule is not None}
-
 
 
 # Steps that are done at once

@@ -29,10 +29,10 @@ def read_back_ended(draft: Draft, owner: StepNode, node: ListNode, outcome: Outc
     if outcome.failure is not None:
         draft.note("read_back_failed", owner.path, message=outcome.failure.message)
     elif node.last is None:
-        draft.note("outcome_resolved", owner.path, outcome="not_done", by="read_back")
+        draft.note("outcome_resolved", owner.path, outcome="not_done", by="read_back", note="")
         offer_again(draft, action, redo=False)
     else:
-        draft.note("outcome_resolved", owner.path, outcome="done", by="read_back")
+        draft.note("outcome_resolved", owner.path, outcome="done", by="read_back", note="")
         draft.drop_action(action.id)
         draft.note("action_completed", action.id, attempt=action.attempt)
         finish_step(draft, owner, node.last)

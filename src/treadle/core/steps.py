@@ -191,8 +191,9 @@ def _keep_for_undo(draft: Draft, node: StepNode) -> None:
     names = visible_names(draft, frame)
     round_of = next((f for f in _frames_inside(draft, frame) if f.index is not None), None)
     steps, own = names["steps"], scope.path != ""
+    seen: dict[str, Value] = dict(steps) if isinstance(steps, dict) else {}
     draft.undo[node.path] = UndoEntry(
-        at=node.at, steps=steps if isinstance(steps, dict) else {}, item=names.get("item"),
+        at=node.at, steps=seen, item=names.get("item"),
         index=round_of.index if round_of else None, count=round_of.count if round_of else 0,
         item_name=round_of.item_name if round_of else None, inputs=scope.inputs if own else None, state=scope.state if own else None,
     )  # fmt: skip
@@ -212,10 +213,10 @@ def _frames_inside(draft: Draft, frame: Frame) -> list[Frame]:
 def _record(draft: Draft, node: StepNode, status: str, result: Value, failure: Failure | None) -> Value:
     errors = _errors(node.fan) if node.fan is not None else _failures(draft, node) if node.join is not None else []
     error = failure.shown() if failure is not None else None
-    return {"status": status, "result": result, "error": error, "errors": errors, "visits": visits_of(draft, node)}
+    return {"status": status, "result": result, "error": error, "errors": errors, "visits": visits_of(node)}
 
 
-def visits_of(draft: Draft, node: Node) -> int:
+def visits_of(node: Node) -> int:
     """Give which visit of its step a node is, from 1."""
     _, _, visit = node.path.rpartition("~")
     return int(visit) if visit.isdigit() and node.path != node.at else 1

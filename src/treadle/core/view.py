@@ -134,7 +134,9 @@ def status_word(state: RunState) -> RunWord:
         return "parked"
     if state.status != "running":
         return state.status
-    moving = any(a.status in {"claimed", "verifying", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values())
+    moving = any(
+        a.status in {"claimed", "verifying", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values()
+    )
     waits = any(isinstance(node, StepNode) and node.phase == "wait" for node in state.nodes.values())
     return "running" if moving or not (state.actions or waits) else "waiting"
 

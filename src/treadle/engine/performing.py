@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from treadle.core.aside import fill
+from treadle.core.closing import needs_claim
 from treadle.core.commands import Command, Perform, StopAction
 from treadle.core.definition import EFFECTS, Definition
 from treadle.core.errors import Failure, RequestError, TreadleError
 from treadle.core.events import ActionAnswered, ActionClaimed, Caller, Claim, Continued, Event, PerformerLost, Woken
 from treadle.core.ids import idempotency_key
-from treadle.core.closing import needs_claim
 from treadle.core.state import ActionState, RunState
 from treadle.engine.storage import Record, Served, Storage
 from treadle.ports import ActionCall, ActionRunner, Answer, Clock, Lapsed, Lease, MakeEvent, Reply
