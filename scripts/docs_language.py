@@ -132,9 +132,8 @@ def _rows(name: str, field: k.Field, *, main: str = "", shared: dict[str, k.Fiel
     record = _record(kind)
     elsewhere = _elsewhere(name, record) if known is None else "as on [every step](#on-every-step)"
     mark = f"`{name}`" + ("\\*" if name == main else "")
-    left_out = "must be there" if field.required else _default(field)
-    holds = elsewhere or _holds(kind)
-    yield f"| {mark} | {_cell(holds)} | {_templates(kind)} | {_cell(left_out)} | {_cell(field.doc)}{_later(field)} |\n"
+    left_out = "must be there" if field.required else default(field)
+    yield f"| {mark} | {cell(elsewhere or holds(kind))} | {_templates(kind)} | {cell(left_out)} | {cell(field.doc)}{_later(field)} |\n"
     if record is not None and not elsewhere:
         for key, inner in record.fields.items():
             yield from _rows(f"{name}.{key}", inner)
@@ -165,7 +164,8 @@ _SIMPLE: Final[dict[type, str]] = {
 }  # fmt: skip
 
 
-def _holds(kind: k.Kind) -> str:
+def holds(kind: k.Kind) -> str:
+    """Say what a field of a kind holds."""
     match kind:
         case k.Text(what=what):
             return what
@@ -177,18 +177,20 @@ def _holds(kind: k.Kind) -> str:
             shown = ", ".join(f"`{word}`" for word in words if word not in later)
             return shown + (f"; {NOT_YET}: " + ", ".join(f"`{word}`" for word in later) if later else "")
         case k.ListOf(kind=inner, alone=alone):
-            return f"{_holds(inner)}; or a list of such" if alone else f"list: {_holds(inner)}"
+            return f"{holds(inner)}; or a list of such" if alone else f"list: {holds(inner)}"
         case k.MapOf(kind=inner):
-            return f"name → {_holds(inner)}"
+            return f"name → {holds(inner)}"
         case k.Record(one_of=one_of):
             return "a map with one of" if one_of else "a map"
         case k.Either(kinds=kinds):
-            return ", or ".join(dict.fromkeys(map(_holds, kinds)))
+            return ", or ".join(dict.fromkeys(map(holds, kinds)))
         case _:
             return _SIMPLE[type(kind)]
 
 
 def _templates(kind: k.Kind) -> str:
+    if isinstance(kind, k.Value) and kind.secrets:
+        return "yes, secrets too"
     return "yes" if _takes_templates(kind) else ""
 
 
@@ -204,7 +206,11 @@ def _takes_templates(kind: k.Kind) -> bool:
             return False
 
 
-def _default(field: k.Field) -> str:
+def default(field: k.Field) -> str:
+    """Write what holds where a field is left out."""
+    first = field.kind.kinds[0] if isinstance(field.kind, k.Either) else None
+    if isinstance(first, k.Words) and first.first_is_default and field.default is None:
+        return f'`"{first.words[0]}"`'
     return f"`{json.dumps(field.default_written, ensure_ascii=False)}`" if field.default_written is not None else ""
 
 
@@ -216,7 +222,8 @@ def _names(names: object) -> str:
     return ", ".join(f"`{name}`" for name in names)  # type: ignore[attr-defined]
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Make text safe for a cell of a table."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,12 +12,14 @@ from tests.authoring import drawn
 from tests.authoring.support import load
 from treadle.authoring import graph_layout
 from treadle.authoring.graph import Graph, Shape, cells, graph_of
-from treadle.authoring.graph_layout import CELL, Box, Edge, Frame, Label, laid_out
+from treadle.authoring.graph_layout import Box, Edge, Frame, Label, laid_out
 from treadle.authoring.graph_mermaid import mermaid_of
 from treadle.authoring.graph_svg import svg_of
 from treadle.authoring.graph_text import PLAIN, PRETTY, lines_of
 
 SVG = "{http://www.w3.org/2000/svg}"
+# What a character of 12 pixels takes in the widest of the fonts that are asked for.
+CELL = 12 * 0.602
 EVIL = 'a"]; click n1 "x" <script>&\n%%{init}%% ```1. `b` --> subgraph end #35; \N{RIGHT-TO-LEFT OVERRIDE}x'
 every = pytest.mark.parametrize("wanted", drawn.ALL, ids=drawn.named)
 
@@ -254,3 +257,9 @@ def test_a_drawing_of_300_steps_takes_a_moment():
     found = graph_of(load(f"name: big\nsteps:\n{steps}"))
     assert len(list(found.walk())) == 300
     assert svg_of(found) == svg_of(found)
+
+
+def test_the_picture_in_the_docs_is_what_is_drawn():
+    """`treadle graph planning:interactive --out docs/pictures/planning.svg` draws it anew."""
+    picture = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "planning.svg"
+    assert picture.read_text(encoding="utf-8") == svg_of(graph("planning:interactive"))

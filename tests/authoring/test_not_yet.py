@@ -80,7 +80,7 @@ def test_a_field_of_the_file_that_is_not_built_is_checked_and_refused_by_name(na
     "step,code",
     [
         ("{while: '{{ true }}', do: [{prompt: hi}]}", "missing_field"),
-        ("{repeat: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}", "two_types"),
+        ("{repeat: '{{ true }}', condition: '{{ true }}', do: [{type: break}], max_iterations: 3}", "unknown_field"),
         (
             "{type: while, until: '{{ true }}', condition: '{{ true }}', do: [{prompt: hi}], max_iterations: 3}",
             "unknown_field",

@@ -196,3 +196,24 @@ def test_the_help_names_every_part_of_a_test(here):
     assert {"status", "order"} <= set(EXPECT)
     for part in ("inputs:", "answers:", "expect:", "status:", "order:", "treadle test --init"):
         assert part in done.out
+
+
+def test_a_test_file_is_a_script_for_a_real_run(make_project):
+    project = make_project(story=STORY)
+    project.write(
+        "workflows/story.test.yaml",
+        "inputs: {who: me}\nanswers:\n" + SAID.replace("- {", "  - {") + "cases:\n"
+        '  - {name: failing, answers: [{match: "each[0]/work", fail: {class: timeout, message: gone}}]}\n'
+        "  - {name: ended, answers: [{match: gate, cancel: enough}]}\n"
+        "  - {name: foreign, answers: [{match: gate, approve: true, by: somebody-else}]}\n",
+    )
+
+    def run(case):
+        return project.treadle("run", "story", "--new", "-i", "who=me", "--script", f"workflows/story.test.yaml::{case}", "--json")
+
+    failing = run("failing")
+    assert (failing.code, failing.json["result"]["each"]) == (4, [None, None])
+    assert run("ended").json["status"] == "cancelled"
+    foreign = run("foreign")
+    assert (foreign.code, foreign.json["status"]) == (3, "waiting")
+    assert "speaks for somebody-else" in foreign.err

@@ -47,6 +47,12 @@ def test_one_file_shows_every_field_of_a_file() -> None:
     assert set(data) == set(FILE)
 
 
+def test_every_field_of_a_file_and_of_every_step_stands_on_the_page() -> None:
+    of_file, _, rest = PAGE.partition("## On every step")
+    assert [name for name in FILE if f"| `{name}`" not in of_file] == []
+    assert [name for name in COMMON if f"| `{name}`" not in rest.partition("## Every step type")[0]] == []
+
+
 def test_every_field_of_every_step_type_stands_on_the_page() -> None:
     _, _, rest = PAGE.partition("## Every step type")
     for name, spec in TYPES.items():

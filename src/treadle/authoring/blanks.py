@@ -56,7 +56,9 @@ class Blanks:
             elif told < INVISIBLE_TOLD_MAX:
                 told += 1
                 message = f"{name} stands in text: what is read may not be what is shown"
-                yield Finding("invisible_text", found.start(), message, "", is_error=False)
+                yield Finding(
+                    "invisible_text", found.start(), message, "delete it, or write it as an escape in double quotes", is_error=False
+                )
         yield from self._tabs()
 
     def _tabs(self) -> Iterator[Finding]:

@@ -20,12 +20,14 @@ _CHANGING: Final = frozenset({"write", "send", "pay", "destroy"})
 def check_scope(scope: Scope, to: Reporter) -> None:
     """Warn of confirmations that nothing heeds, where something is done after them."""
     steps = [site.step for site in scope.sites if site.step is not None]
+    if any(step.broken for step in steps):
+        return
     for number, step in enumerate(steps):
-        if step.type != "prompt" or step.fields.get("format") != "confirm" or step.broken:
+        if step.type != "prompt" or step.fields.get("format") != "confirm":
             continue
         later = steps[number + 1 :]
         act = next((s for s in later if s.type != "delegate" and effect_of(s, to.tool_effects) in _CHANGING), None)
-        if act is None or any(s.broken for s in steps) or _is_heeded(step, later):
+        if act is None or _is_heeded(step, later):
             continue
         to.warning(
             "unheeded_answer",

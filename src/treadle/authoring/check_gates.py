@@ -62,6 +62,8 @@ def _people(by: dict[str, object], place: Node, what: str, scope: Scope, to: Rep
 def _gates(names: list[str], place: Node, field: str, scope: Scope, to: Reporter) -> list[StepTree]:
     """Find the gates that a field names; what is none is told."""
     found: list[StepTree] = []
+    if not names:
+        return found
     gates = [name for name, at in scope.steps.items() if at.step.type == "approve" and not at.step.implicit]
     for name, node in zip(names, item_nodes(place) or [place], strict=False):
         step = scope.steps.get(name.replace("-", "_"))

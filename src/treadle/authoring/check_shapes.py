@@ -18,7 +18,6 @@ from treadle.authoring.shapes import Known, Shape, excludes, of_schema
 from treadle.authoring.tree import StepTree, Use
 from treadle.core.expr import Expr
 from treadle.core.expr.tree import Node as Tree
-from treadle.core.expr.tree import preorder
 from treadle.core.schema import check
 from treadle.core.values import Json, encode
 from treadle.core.values import Value as Data
@@ -33,7 +32,7 @@ def check_scope(scope: Scope, shapes: Shapes, to: Reporter) -> None:
     for use in scope.task.uses:
         _use(use, _OF_OUTPUT if use.key == "output" else _OF_INITIAL_STATE, shapes, to)
         if use.key == "output":
-            _shaped(use, model.TASK["output"].kind, shapes.of(use, _OF_OUTPUT), to)
+            _shaped(use, model.TASK["output"].kind, _OF_OUTPUT, shapes, to)
     for site in scope.sites:
         step = site.step
         assert step is not None
@@ -42,7 +41,7 @@ def check_scope(scope: Scope, shapes: Shapes, to: Reporter) -> None:
             _use(use, seen, shapes, to)
             spec = model.TYPES[step.type].fields.get(use.field) or model.COMMON.get(use.field) if step.type else None
             if spec is not None:
-                _shaped(use, spec.kind, shapes.of(use, seen), to)
+                _shaped(use, spec.kind, seen, shapes, to)
         if step.type == "switch":
             _cases(step, site, shapes, to)
         _null_output(step, site, shapes, to)
@@ -52,13 +51,13 @@ def check_scope(scope: Scope, shapes: Shapes, to: Reporter) -> None:
 def _use(use: Use, site: Site, shapes: Shapes, to: Reporter) -> None:
     if not use.expr.reads and use.expr.tree[0] in {"const", "json"}:
         return
-    for fault in shapes.faults(use, site):
+    faults, compared = shapes.look(use, site)
+    for fault in faults:
         read = Read(fault.root, fault.keys, is_open=False)
         tell = to.read_error if fault.is_error else to.read_warning
         tell("unknown_key", read, use, fault.message, fault.suggestion)
-    for node in preorder(use.expr.tree):
-        if node[0] == "cmp":
-            _comparison(node, use, site, shapes, to)
+    for node in compared:
+        _comparison(node, use, site, shapes, to)
     for read in reads_of(use):
         if read.root == "steps" and len(read.keys) == 2 and read.keys[1] == "result":
             _null_read(read, use, site, shapes, to)
@@ -138,8 +137,11 @@ def _cases(step: StepTree, site: Site, shapes: Shapes, to: Reporter) -> None:
 # Kinds
 
 
-def _shaped(use: Use, kind: Kind, shape: Shape, to: Reporter) -> None:
+def _shaped(use: Use, kind: Kind, site: Site, shapes: Shapes, to: Reporter) -> None:
     """Compare what an expression gives with what its field takes."""
+    if not isinstance(kind, Condition | Items) and not (isinstance(kind, Value) and kind.shape != "any"):
+        return
+    shape = shapes.of(use, site)
     if shape is None:
         return
     place, name = use.node, use.field
@@ -165,8 +167,7 @@ def _null_read(read: Read, use: Use, site: Site, shapes: Shapes, to: Reporter) -
     found = shapes.scope.steps.get(read.keys[0])
     if found is None or found.step.implicit or found.chain != site.chain[: len(found.chain)]:
         return
-    at = next((at for at in shapes.scope.sites if at.step is found.step), None)
-    why = _why_null(found.step, shapes.result(found.step, at)) if at is not None else None
+    why = _why_null(found.step, shapes.result(found.step, found.site))
     if why:
         to.read_warning("always_null", read, use, f"`{found.step.id}` gives {why[0]}", why[1])
 

@@ -14,6 +14,7 @@ CODES: Final[dict[str, str]] = {
     "file_too_large": "The file has more than 4 MiB.",
     "invisible_character": "A bidirectional or zero-width character stands in a name.",
     "invisible_text": "A bidirectional or zero-width character stands in text: what a reader sees may not be what is there.",
+    "json_syntax": "The file is named `.json` and is not JSON.",
     "key_not_text": "A key is a number, a boolean, null, a list or a map: quote it, or write another.",
     "merge_key": "`<<` does not merge: repeat the fields, or use `defaults:`.",
     "not_a_workflow": "The file is not a map.",

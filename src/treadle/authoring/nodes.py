@@ -10,6 +10,10 @@ from treadle.authoring.problems import Problem
 from treadle.core.values import Json
 
 Style = Literal["plain", "single", "double", "literal", "folded"]
+NODES_MAX: Final = 100_000
+DEPTH_MAX: Final = 64
+# Whoever makes more mistakes than this has sent something that is no workflow.
+PROBLEMS_MAX: Final = 1_000
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
@@ -87,6 +91,18 @@ def data_of(node: Node) -> Json:
             return value
         case _:
             raise TypeError(type(node).__name__)
+
+
+def node_at(node: Node, path: str) -> Node:
+    """Follow a path of a checked value (`properties.a.items[2]`) as far as nodes go."""
+    for part in re.findall(r"[^.\[\]/]+", path):
+        if isinstance(node, Mapping) and part in node.entries:
+            node = node.entries[part]
+        elif isinstance(node, Sequence) and part.isdigit() and int(part) < len(node.items):
+            node = node.items[int(part)]
+        else:
+            break
+    return node
 
 
 def scalars(node: Node) -> Iterator[Scalar]:

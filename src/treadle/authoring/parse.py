@@ -46,7 +46,7 @@ class _Parser(Reader):
         )
         if not isinstance(root, Mapping):
             if root is not None:
-                self.error("not_a_workflow", root, "a workflow file is a map with `name` and `steps`")
+                self.error("not_a_workflow", root, "a workflow file is a map with `name` and `steps`", "begin with `name: …`")
             return tree
         self._read_defaults(root)
         self.read_fields(root, model.FILE, main, "the file")
@@ -67,7 +67,7 @@ class _Parser(Reader):
             raise self.unread("wrong_type", node, f"`{name.rsplit('.', maxsplit=1)[-1]}` is a list of steps", hint)
         found = [step for item in node.items if (step := self._step(item)) is not None]
         if not node.items and name == "steps":
-            raise self.unread("no_steps", node, "`steps` is empty; a workflow has at least one step")
+            raise self.unread("no_steps", node, "`steps` is empty; a workflow has at least one step", "write `- prompt: What now?`")
         if isinstance(owner, StepTree):
             owner.lists[name] = found
         elif name == "finally":
@@ -144,7 +144,7 @@ class _Parser(Reader):
         spec = model.TYPES[model.SHORTHANDS[main]]
         for key in keys[1:]:
             if key not in spec.fields:
-                self._two_types(node, key, main)
+                self._second(node, key, main)
         return model.SHORTHANDS[main], main
 
     def _written_type(self, node: Mapping, keys: list[str]) -> tuple[str, str] | None:
@@ -165,6 +165,14 @@ class _Parser(Reader):
             if key not in spec.fields and key not in model.COMMON:
                 self._two_types(node, key, written)
         return written, ""
+
+    def _second(self, node: Mapping, key: str, main: str) -> None:
+        """Tell what a second key that is a type's name means beside the first."""
+        if main == "repeat" and key == "condition":
+            hint = "`repeat` asks `until` after each round; write that, or `while` with `condition`"
+            self.error("unknown_field", node.keys[key], "`repeat` has no field `condition`", hint)
+        else:
+            self._two_types(node, key, main)
 
     def _two_types(self, node: Mapping, key: str, main: str) -> None:
         old = field_meant(key, main, model.TYPES[main].fields) if main in model.TYPES else ""
@@ -251,6 +259,7 @@ class _Parser(Reader):
                     "field_not_allowed",
                     node.keys[name],
                     f"`{name}` takes no defaults: it is written out where it stands",
+                    "write it on each step",
                 )
             elif not isinstance(entry, Mapping):
                 self.error("wrong_type", entry, f"the defaults of `{name}` are a map of fields")

@@ -10,7 +10,7 @@ from typing import Final
 
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _SPACES: Final = frozenset(" \t\r\n\x85\u2028\u2029")
-_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r\n|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r\n|.)", re.DOTALL)
 _BLANK_ESCAPES: Final = frozenset("tnrNLPv \t\r\n_")
 
 

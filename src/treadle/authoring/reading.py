@@ -7,9 +7,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from treadle.authoring import kinds as k
+from treadle.authoring import model
 from treadle.authoring.blanks import has_invisible
 from treadle.authoring.expressions import has_template
-from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of
+from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of, node_at
 from treadle.authoring.old_names import field_meant
 from treadle.authoring.problems import Problem, did_you_mean, listed
 from treadle.authoring.templates import Templates, is_single
@@ -86,7 +87,7 @@ class Reader:
                 self.later(f"`{name}`", node.keys[name])
         for name, spec in table.items():
             if spec.required and name not in node.entries:
-                self.error("missing_field", node, f"{what} needs `{name}`: {spec.doc}")
+                self.error("missing_field", node, f"{what} needs `{name}`: {spec.doc}", f"add `{name}:`")
                 self._break(owner)
 
     def _break(self, owner: Owner) -> None:
@@ -95,7 +96,11 @@ class Reader:
 
     def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str, owner: Owner) -> None:
         meant = field_meant(name, owner.type if isinstance(owner, StepTree) else "", table)
-        hint = f"did you mean `{meant}`?" if meant else did_you_mean(name, table) or f"fields: {listed(table, most=60)}"
+        hint = (
+            f"did you mean `{meant}`?"
+            if meant
+            else did_you_mean(name, table) or _elsewhere(name, owner) or f"fields: {listed(table, most=60)}"
+        )
         self.error("unknown_field", node.keys[name], f"{what} has no field `{name}`", hint)
 
     def value(self, kind: k.Kind, node: Node, owner: Owner, name: str) -> object:
@@ -138,7 +143,8 @@ class Reader:
             return const(node.value)
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return self.templates.condition(node)
-        raise self.unread("wrong_type", node, f"`{name}` is one `{{{{ … }}}}`, not {k.form_of(data_of(node))}")
+        raise self.unread("wrong_type", node, f"`{name}` is one `{{{{ … }}}}`, not {k.form_of(data_of(node))}",
+                          'write "{{ … }}" with what is asked')  # fmt: skip
 
     def _template(self, node: Node, name: str) -> Expr | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
@@ -157,7 +163,9 @@ class Reader:
             return
         if isinstance(node, Scalar) and isinstance(node.value, str) and is_single(node.text):
             return
-        hint = f'to read it from the state: "{{{{ {node.text} }}}}"' if isinstance(node, Scalar) and _BARE_NAME.match(node.text) else ""
+        hint = f"write a {wanted}"
+        if isinstance(node, Scalar) and _BARE_NAME.match(node.text):
+            hint = f'to read it from the state: "{{{{ {node.text} }}}}"'
         raise self.unread(
             "wrong_type",
             node,
@@ -210,7 +218,8 @@ class Reader:
         if not isinstance(node, Scalar):
             raise self.unread("wrong_type", node, f"`{name}` is {_wanted(kind)}, not {k.form_of(data_of(node))}")
         if isinstance(node.value, str) and has_template(node.text) and not (isinstance(kind, k.Text) and kind.braces):
-            raise self.unread("template_not_allowed", node, f"`{name}` is {_wanted(kind)}; templates do not stand here")
+            raise self.unread("template_not_allowed", node, f"`{name}` is {_wanted(kind)}; templates do not stand here",
+                              "write it out; to choose between several, use `condition` or `switch`")  # fmt: skip
         match kind:
             case k.Text():
                 return self._text(kind, node, name)
@@ -227,12 +236,17 @@ class Reader:
 
     def _text(self, kind: k.Text, node: Scalar, name: str) -> str:
         if not isinstance(node.value, str):
-            hint = f'quote it: "{node.text}"' if node.value is not None else ""
+            # Quoting is not enough where the text must have a form, as a version has.
+            fits = [
+                text for text in (node.text, f"{node.text}.0", f"{node.text}.0.0") if not kind.pattern or re.fullmatch(kind.pattern, text)
+            ]
+            hint = f'quote it: "{fits[0]}"' if node.value is not None and fits else f"write {kind.what}"
             raise self.unread("wrong_type", node, f"`{name}` is {kind.what}, not {k.form_of(node.value)}", hint)
         if kind.pattern and not re.fullmatch(kind.pattern, node.text):
             raise self.unread("bad_name", node, f"`{node.text[:80]}` is not {kind.what}", _name_hint(node.text, kind))
         if kind.characters_max and len(node.text) > kind.characters_max:
-            raise self.unread("bad_name", node, f"`{name}` has {len(node.text)} characters; at most {kind.characters_max} are allowed")
+            message = f"`{name}` has {len(node.text)} characters; at most {kind.characters_max} are allowed"
+            raise self.unread("bad_name", node, message, "shorten it")
         return node.text
 
     def _word(self, kind: k.Words, node: Scalar, name: str) -> str:
@@ -263,7 +277,8 @@ class Reader:
             raise self.unread("wrong_type", node, f"`{name}` is a whole number, not {k.form_of(node.value)}", hint)
         if node.value < kind.minimum or (kind.maximum is not None and node.value > kind.maximum):
             bounds = f"at least {kind.minimum:,}" + (f" and at most {kind.maximum:,}" if kind.maximum is not None else "")
-            raise self.unread("out_of_range", node, f"`{name}` is {bounds}, not {node.value:,}")
+            meant = kind.minimum if node.value < kind.minimum else kind.maximum
+            raise self.unread("out_of_range", node, f"`{name}` is {bounds}, not {node.value:,}", f"write {meant}")
         return node.value
 
     def _amount(self, node: Scalar, name: str) -> str:
@@ -360,10 +375,10 @@ class Reader:
                 self.later(f"`{name}.{key}`", node.keys[key])
         for key, spec in kind.fields.items():
             if spec.required and key not in node.entries:
-                self.error("missing_field", node, f"`{name}` needs `{key}`: {spec.doc}")
+                self.error("missing_field", node, f"`{name}` needs `{key}`: {spec.doc}", f"add `{key}:`")
                 failed = True
         if kind.one_of and len(node.entries) != 1 and not failed:
-            self.error("bad_value", node, f"`{name}` has exactly one of: {listed(kind.fields, most=60)}")
+            self.error("bad_value", node, f"`{name}` has exactly one of: {listed(kind.fields, most=60)}", "keep one of them")
             failed = True
         if failed:
             raise Unread
@@ -381,7 +396,9 @@ class Reader:
     def _check_schema(self, schema: Json, node: Node) -> None:
         faults = list(check_schema(schema))
         for fault in faults:
-            self.error("bad_schema", self.node_at(node, fault.path), f"this is no JSON Schema: {fault.message}")
+            self.error(
+                "bad_schema", self.node_at(node, fault.path), f"this is no JSON Schema: {fault.message}", "see JSON Schema, draft 2020-12"
+            )
         if faults:
             raise Unread
 
@@ -430,6 +447,7 @@ class Reader:
                     "bad_default",
                     self.node_at(node.entries["default"], fault.path),
                     f"the default of `{name}`: {fault.message}",
+                    "mend the default, or the rules",
                 )
                 raise Unread
             if required is True:
@@ -450,14 +468,7 @@ class Reader:
 
     def node_at(self, node: Node, path: str) -> Node:
         """Follow a path of a checked value (`properties.a.items[2]`) as far as nodes go."""
-        for part in re.findall(r"[^.\[\]/]+", path):
-            if isinstance(node, Mapping) and part in node.entries:
-                node = node.entries[part]
-            elif isinstance(node, Sequence) and part.isdigit() and int(part) < len(node.items):
-                node = node.items[int(part)]
-            else:
-                break
-        return node
+        return node_at(node, path)
 
 
 _OLD_RULES: Final = {
@@ -488,7 +499,22 @@ def _flag_hint(node: Node) -> str:
     return f"write `{meant}`, without quotes" if meant else ""
 
 
+def _elsewhere(name: str, owner: Owner) -> str:
+    """Say where a field belongs that is right and stands in the wrong place."""
+    types = [f"`{type_name}`" for type_name, spec in model.TYPES.items() if name in spec.fields]
+    if name in model.FILE and name not in model.TASK and name not in model.COMMON:
+        return f"`{name}` belongs at the top of the file"
+    if name in model.COMMON and not isinstance(owner, StepTree):
+        return f"`{name}` belongs on a step"
+    return f"`{name}` belongs to {listed(types)}" if types else ""
+
+
 def _name_hint(text: str, kind: k.Text) -> str:
+    if kind.what == "`server.tool`" and "." not in text:
+        return f"name the server too: `server.{text}`" if re.fullmatch(r"[A-Za-z0-9_-]+", text) else "write `server.tool`"
+    version = re.fullmatch(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
+    if version is not None and kind.what.endswith("three parts"):
+        return f"write `{'.'.join(part or '0' for part in version.groups())}`"
     if text.startswith("state.") and re.fullmatch(kind.pattern, text.removeprefix("state.")):
         return f"write `{text.removeprefix('state.')}`"
     folded = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")

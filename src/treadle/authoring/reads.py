@@ -5,33 +5,24 @@ is found by looking for the name in the text: cheap, because it only happens for
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from treadle.authoring.nodes import Node, Scalar, scalars
 from treadle.authoring.places import Source
-from treadle.authoring.tree import FileTree, Use, walk
+from treadle.authoring.tree import FileTree, Read, Use, walk
 from treadle.core.expr.tree import preorder
 
 
-class Read(NamedTuple):
-    """One read of an expression: the name it starts from, and the keys that are known at load. `is_open`: any field may be meant."""
-
-    root: str
-    keys: tuple[str, ...]
-    is_open: bool
-
-    def __str__(self) -> str:
-        """Write it as an author does."""
-        return ".".join((self.root, *self.keys)) + ("[…]" if self.is_open else "")
-
-
-def reads_of(use: Use) -> Iterator[Read]:
+def reads_of(use: Use) -> tuple[Read, ...]:
     """Give the reads of an expression, each once."""
-    for text in use.expr.reads:
-        is_open = text.endswith("[*]")
-        root, *keys = text.removesuffix("[*]").split(".")
-        yield Read(root, tuple(keys), is_open)
+    if use.reads is None:
+        use.reads = tuple(map(_read, use.expr.reads))
+    return use.reads
+
+
+def _read(text: str) -> Read:
+    is_open = text.endswith("[*]")
+    root, *keys = (text[:-3] if is_open else text).split(".")
+    return Read(root, tuple(keys), is_open)
 
 
 def secrets_read(tree: FileTree) -> list[str]:

@@ -57,12 +57,12 @@ def _integer(digits: str, base: int) -> int:
     bare = digits.lstrip("+-0") or "0"
     value = int(bare, base) * (-1 if digits.startswith("-") else 1) if len(bare) <= 20 else INTEGER_MAX + 1
     if not INTEGER_MIN <= value <= INTEGER_MAX:
-        raise ScalarError("number_range", "integers lie within ±2⁶³; quote it to keep it as text")
+        raise ScalarError("number_range", "integers lie within ±2⁶³")
     return value
 
 
 def _float(text: str) -> Json:
     value = float(text)
     if not math.isfinite(value):
-        raise ScalarError("number_range", f"`{text[:40]}` is larger than any number here; quote it to keep it as text")
+        raise ScalarError("number_range", f"`{text[:40]}` is larger than any number here")
     return int(value) if value.is_integer() and abs(value) < EXACT_FLOAT_MAX else value

@@ -35,9 +35,10 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A step of a scope and the loops around it."""
+    """A step of a scope, where it is, and the loops around it."""
 
     step: StepTree
+    site: Site
     chain: tuple[str, ...]
 
 
@@ -63,7 +64,7 @@ class Scope:
         self.steps: dict[str, Found] = {}
         for site in self.sites:
             if site.step is not None and site.step.id:
-                self.steps.setdefault(site.step.id.replace("-", "_"), Found(step=site.step, chain=site.chain))
+                self.steps.setdefault(site.step.id.replace("-", "_"), Found(step=site.step, site=site, chain=site.chain))
 
     @staticmethod
     def steps_of(task: TaskTree) -> Iterator[StepTree]:

@@ -70,19 +70,23 @@ class Shapes:
     scope: Scope
     _state: dict[str, Shape] = field(default_factory=dict[str, Shape])
     _open: set[str] = field(default_factory=set[str])
+    _results: dict[int, Shape] = field(default_factory=dict[int, Shape])
 
     def of(self, use: Use, site: Site) -> Shape:
         """Give the shape of an expression."""
         return _Walk(self, site, []).shape(use.expr.tree)
 
-    def faults(self, use: Use, site: Site) -> Iterator[Fault]:
-        """Give the reads of an expression that find nothing, each once."""
-        found: list[Fault] = []
-        _Walk(self, site, found).all(use.expr)
+    def look(self, use: Use, site: Site) -> tuple[list[Fault], list[Node]]:
+        """Give the reads of an expression that find nothing, each once, and its comparisons."""
+        walk = _Walk(self, site, [])
+        walk.all(use.expr)
+        if not walk.faults:
+            return [], walk.compared
         asked = set(_asked(use.expr))
-        for fault in dict.fromkeys(found):
-            if not any((fault.root, *fault.keys)[: len(path)] == path for path in asked):
-                yield fault
+        faults = [
+            fault for fault in dict.fromkeys(walk.faults) if not any((fault.root, *fault.keys)[: len(path)] == path for path in asked)
+        ]
+        return faults, walk.compared
 
     def walk(self, site: Site, node: Node) -> Shape:
         """Give the shape of a part of an expression."""
@@ -139,6 +143,13 @@ class Shapes:
 
     def result(self, step: StepTree, site: Site) -> Shape:
         """Give the shape of a step's result, null where it may be missing."""
+        if id(step) not in self._results:
+            # While it is worked out it is not known: a step may lead back to itself.
+            self._results[id(step)] = None
+            self._results[id(step)] = self._worked_out(step, site)
+        return self._results[id(step)]
+
+    def _worked_out(self, step: StepTree, site: Site) -> Shape:
         found = None if step.broken or not step.type else self._result(step, site)
         if "when" in step.places or step.fields.get("on_error") == "continue":
             found = or_null(found)
@@ -207,6 +218,7 @@ class _Walk:
     shapes: Shapes
     site: Site
     faults: list[Fault]
+    compared: list[Node] = field(default_factory=list[Node])
 
     def all(self, expr: Expr) -> None:
         """Walk a whole expression, for its faults."""
@@ -220,11 +232,15 @@ class _Walk:
             return None
         if node[0] in {"default", "defined"}:
             # What is asked for may be missing; what leads there may not.
-            inner = _Walk(self.shapes, self.site, []).shape(node[1])
+            inner = _Walk(self.shapes, self.site, [], self.compared).shape(node[1])
             rest = [self.shape(part) for part in node[2:]]
             return FLAG if node[0] == "defined" else joined([inner, rest[0]])
-        parts = {id(part): self.shape(part) for part in node[1:]}
-        return self._made(node, [parts[id(part)] for part in node[1:]])
+        op = node[0]
+        if op == "path":
+            return self._path(node)
+        if op == "cmp":
+            self.compared.append(node)
+        return self._made(node, [self.shape(part) for part in node[1:]])
 
     def _made(self, node: Node, parts: list[Shape]) -> Shape:
         match node[0]:
@@ -238,8 +254,6 @@ class _Walk:
                 return self._dict(node, parts)
             case "name":
                 return self._name(cast(str, node[1]))
-            case "path":
-                return self._path(node)
             case "and" | "or":
                 return joined(parts)
             case "if":
@@ -317,13 +331,7 @@ class _Walk:
         found = self.shapes.scope.steps.get(name)
         if found is None or found.step.implicit:
             return None
-        site = next((site for site in self.shapes.scope.sites if site.step is found.step), None)
-        key = f"steps.{name}"
-        if site is None or key in self.shapes._open:  # noqa: SLF001 - one algorithm over two classes
-            return None
-        self.shapes._open.add(key)  # noqa: SLF001 - as above
-        result = self.shapes.result(found.step, site)
-        self.shapes._open.discard(key)  # noqa: SLF001 - as above
+        result = self.shapes.result(found.step, found.site)
         error = Known(kinds=frozenset({"object", "null"}), keys=_ERROR, closed=True)
         errors = list_of(Known(kinds=frozenset({"object"}), keys={**_ERROR, "index": NUMBER}, closed=True))
         # Which keys a step has is told with its name.

@@ -6,11 +6,24 @@ Unlike a Definition it can hold every step type, also those that nothing carries
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from treadle.authoring.nodes import Document, Mapping, Node
 from treadle.authoring.problems import Problem
 from treadle.core.expr import Expr
 from treadle.functions import FunctionInfo
+
+
+class Read(NamedTuple):
+    """One read of an expression: the name it starts from, and the keys that are known at load. `is_open`: any field may be meant."""
+
+    root: str
+    keys: tuple[str, ...]
+    is_open: bool
+
+    def __str__(self) -> str:
+        """Write it as an author does."""
+        return ".".join((self.root, *self.keys)) + ("[…]" if self.is_open else "")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,6 +33,8 @@ class Use:
     expr: Expr
     node: Node
     field: str
+    # What it reads, once somebody asked (`reads.reads_of`).
+    reads: tuple["Read", ...] | None = None
 
     @property
     def key(self) -> str:

@@ -15,18 +15,28 @@ from typing import Any, Final, Literal, NamedTuple
 import yaml
 
 from treadle.authoring.blanks import Blanks, has_blanks
-from treadle.authoring.nodes import Alias, Document, Mapping, Node, Scalar, Sequence, Style, path_below, unfold
+from treadle.authoring.json_reader import read_json
+from treadle.authoring.nodes import (
+    DEPTH_MAX,
+    NODES_MAX,
+    PROBLEMS_MAX,
+    Alias,
+    Document,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    Style,
+    path_below,
+    unfold,
+)
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
 from treadle.authoring.scalars import ScalarError, resolve
 from treadle.core.values import RESERVED, Json
 
 FILE_BYTES_MAX: Final = 4 << 20
-NODES_MAX: Final = 100_000
 EXPANDED_CHARACTERS_MAX: Final = 4 << 20
-DEPTH_MAX: Final = 64
-# Whoever makes more mistakes than this has sent something that is no workflow.
-PROBLEMS_MAX: Final = 1_000
 _STYLES: Final[dict[str | None, Style]] = {
     None: "plain",
     "": "plain",
@@ -69,12 +79,14 @@ def read_bytes(data: bytes, shown: str) -> Document:
 
 
 def read_text(text: str, shown: str) -> Document:
-    """Read a text that came from elsewhere than a file."""
+    """Read a text that came from elsewhere than a file; one that is named `.json` is read strictly as that."""
     source = Source(shown, text)
     bad = _CONTROL.search(text)
     if bad is not None:
         name = "a NUL" if bad[0] == "\x00" else f"the control character U+{ord(bad[0]):04X}"
         return _refused(source, "control_character", f"{name} stands in the file", "delete it", at=bad.start())
+    if shown.endswith(".json"):
+        return read_json(source)
     reader = _Reader(source)
     root = reader.read()
     return Document(source=source, root=None if root is None else unfold(root, ""), problems=reader.problems)
@@ -144,7 +156,7 @@ class _Reader:
         finally:
             parser.dispose()
         if self.root is None:
-            self._fault("empty_file", 0, "the file is empty")
+            self._fault("empty_file", 0, "the file is empty", "begin with `name: …` and `steps:`; `treadle init` writes a first one")
         return self.root
 
     def _document(self, event: Any) -> None:
@@ -162,6 +174,7 @@ class _Reader:
                 "yaml_directive",
                 at,
                 f"`%YAML {event.version[0]}.{event.version[1]}` is not understood; files are YAML 1.2",
+                "delete the line",
             )
         if event.tags:
             self._fault("yaml_directive", at, "`%TAG` is not allowed; there are no tags here", "delete the line")
@@ -179,7 +192,9 @@ class _Reader:
             try:
                 value = resolve(text)
             except ScalarError as error:
-                self._fault(error.code, start, error.message)
+                self._fault(
+                    error.code, start, error.message, f'to keep it as text, quote it: "{text[:40]}"' if len(text) <= 40 else "quote it"
+                )
         if self.blanks is not None:
             self.blanks.scalars.append((start, end, self._wants_key()))
         self._put(Scalar(line, column, start, "", end, value, text, style), event.anchor, 1, len(text), 0)
@@ -193,7 +208,7 @@ class _Reader:
         if is_map and event.flow_style and self.source.text.startswith("{{", start):
             self._unquoted(start)
         if self._wants_key():
-            self._fault("key_not_text", start, "a key must be text; here it is a list or a map")
+            self._fault("key_not_text", start, "a key must be text; here it is a list or a map", "write a name before the `:`")
             raise _StopReading
         if event.anchor is not None:
             self.open_anchors.add(event.anchor)
@@ -213,7 +228,7 @@ class _Reader:
     def _alias(self, event: Any) -> None:
         line, column, at = self._place(event.start_mark)
         if event.anchor in self.open_anchors:
-            self._fault("recursive_alias", at, f"`*{event.anchor}` stands inside what it repeats")
+            self._fault("recursive_alias", at, f"`*{event.anchor}` stands inside what it repeats", "write it out once, without the alias")
             raise _StopReading
         if event.anchor not in self.anchors:
             known = ", ".join(self.anchors) or "none"
@@ -234,7 +249,9 @@ class _Reader:
 
     def _deep(self, at: int, height: int) -> None:
         if len(self.stack) + height > DEPTH_MAX:
-            self._fault("too_deep", at, f"data is nested deeper than {DEPTH_MAX} levels")
+            self._fault(
+                "too_deep", at, f"data is nested deeper than {DEPTH_MAX} levels", "move what is inside to a task, or to a file of its own"
+            )
             raise _StopReading
 
     def _count(self, at: int, nodes: int, characters: int) -> None:
@@ -276,7 +293,7 @@ class _Reader:
 
     def _key(self, top: _Open, node: Node) -> None:
         if not isinstance(node, Scalar):
-            self._fault("key_not_text", node.start, "a key must be text; here it is a list or a map")
+            self._fault("key_not_text", node.start, "a key must be text; here it is a list or a map", "write a name before the `:`")
             raise _StopReading
         top.key = node
         assert isinstance(top.node, Mapping)
@@ -352,9 +369,21 @@ class _Reader:
             self._fault("yaml_syntax", line_start + reserved.start(1), f"a value cannot begin with `{reserved[1]}` unless it is quoted",
                         "put the value into double quotes")  # fmt: skip
             return
-        hint = "quote the text if it holds `: `" if "mapping values are not allowed" in problem else ""
+        hint = _syntax_hint(problem)
         context = f" {error.context}" if error.context else ""
         self._fault("yaml_syntax", at, f"this is not YAML: {problem}{context}", hint)
+
+
+def _syntax_hint(problem: str) -> str:
+    if "mapping values are not allowed" in problem:
+        return "quote the text if it holds `: `"
+    if "',' or" in problem:
+        return "a bracket is not closed, or a comma is missing"
+    if "unexpected end of stream" in problem:
+        return "a quote is not closed"
+    if "expected" in problem and ("block end" in problem or "<block" in problem or "key" in problem):
+        return "look at the indentation of this line and of the one above"
+    return "look at this line and the one above: indentation, quotes, brackets"
 
 
 def _kind(value: Json) -> str:

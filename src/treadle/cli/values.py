@@ -4,14 +4,17 @@ What does not fit is told in words, before anything is sent: a refused answer ma
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from treadle.core.errors import RequestError
 from treadle.core.nearest import nearest
 from treadle.core.schema import check
 from treadle.core.values import Json, Value, ValueProblem, encode, normalise, parse_json
+
+if TYPE_CHECKING:
+    from treadle.authoring.nodes import Node
 
 _YES: Final = frozenset({"y", "yes", "true", "ja", "oui", "1"})
 _NO: Final = frozenset({"n", "no", "false", "nein", "non", "0"})
@@ -109,12 +112,22 @@ def read_field(schema: Mapping[str, Json], text: str) -> Json:
 
 
 def read_inputs(pairs: tuple[str, ...], file: str | None, declared: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
-    """Read the inputs of a run from `NAME=VALUE` pairs over a file (`-`: standard input). Raises RequestError `bad_input`."""
+    """Read the inputs of a run from `NAME=VALUE` pairs over a file (`-`: standard input).
+
+    Raises RequestError `bad_input`, `bad_file`, and `invalid_inputs` with the line of each value of the file that does not fit.
+    """
     given: dict[str, Json] = {}
     if file is not None:
-        found = read_file(file)
+        root = _root_of(file)
+        found = _data(root)
         if not isinstance(found, dict):
             raise RequestError(f"{file} does not hold a map of inputs", code="bad_input", hint="write one `name: value` per input")
+        replaced = {pair.partition("=")[0] for pair in pairs}
+        faults = list(_misfits(root, {name: value for name, value in found.items() if name not in replaced}, declared))
+        if faults:
+            shown = _shown(file)
+            message = "\n".join(f"{shown}:{line}:{column}: {text}" for line, column, text in faults)
+            raise RequestError(message, code="invalid_inputs", hint="nothing was started; mend the file")
         given |= found
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -127,17 +140,51 @@ def read_inputs(pairs: tuple[str, ...], file: str | None, declared: Mapping[str,
     return given
 
 
+def _misfits(root: "Node", given: Mapping[str, Json], declared: Mapping[str, Mapping[str, Json]]) -> Iterator[tuple[int, int, str]]:
+    """Say which values of a file of inputs do not fit, with their places; what is missing is told by whoever starts the run."""
+    # As in `read_file`.
+    from treadle.authoring.nodes import Mapping as MappingNode
+    from treadle.authoring.nodes import node_at
+
+    assert isinstance(root, MappingNode)
+    for name, value in given.items():
+        if name not in declared:
+            meant = nearest(name, declared)
+            hint = f"did you mean `{meant}`?" if meant else f"the inputs are: {', '.join(declared) or 'none'}"
+            yield root.keys[name].line, root.keys[name].column, f"there is no input `{name}`; {hint}"
+            continue
+        rule = {key: part for key, part in declared[name].items() if key not in {"required", "default"}}
+        for fault in check(rule, cast(Value, value)):
+            node = node_at(root.entries[name], fault.path)
+            yield node.line, node.column, f"the input `{name}{fault.path and '.'}{fault.path}`: {fault.message}".replace(".[", "[")
+
+
 def read_file(file: str) -> Json:
     """Read data from a JSON or YAML file, or from standard input. Raises RequestError `bad_file` with every fault."""
-    # The YAML reader: only where a file is given.
-    from treadle.authoring import nodes, yaml_reader
+    return _data(_root_of(file))
 
-    document = yaml_reader.read_bytes(read_bytes_of(file), "standard input" if file == "-" else file)
+
+def _data(root: "Node") -> Json:
+    # As in `_root_of`.
+    from treadle.authoring.nodes import data_of
+
+    return data_of(root)
+
+
+def _shown(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
+def _root_of(file: str) -> "Node":
+    # The YAML reader: only where a file is given.
+    from treadle.authoring import yaml_reader
+
+    document = yaml_reader.read_bytes(read_bytes_of(file), _shown(file))
     errors = [problem for problem in document.problems if problem.severity == "error"]
     if errors or document.root is None:
         faults = "\n".join(map(str, errors)) or "it is empty"
-        raise RequestError(f"{file} cannot be read:\n{faults}", code="bad_file", hint="give a JSON or YAML file")
-    return nodes.data_of(document.root)
+        raise RequestError(f"{_shown(file)} cannot be read:\n{faults}", code="bad_file", hint="give a JSON or YAML file")
+    return document.root
 
 
 def read_bytes_of(file: str) -> bytes:

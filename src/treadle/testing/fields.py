@@ -68,14 +68,16 @@ _FAILURE: Final[dict[str, k.Field]] = {
     "class": _field(_CLASS, "its class"),
     "message": _field(k.Text(what="a piece of text", braces=True), "text that its message holds"),
 }
+_RUN_FAILURE: Final[dict[str, k.Field]] = {**_FAILURE, "step": _field(ACTION, "step where it began, by id or pattern")}
+_STEP_FAILURE: Final[dict[str, k.Field]] = {"match": _field(ACTION, "the step, by id or pattern", required=True), **_FAILURE}
 EXPECT: Final[dict[str, k.Field]] = {
     "status": _field(k.Words(words=STATUSES, first_is_default=False), "how the run ends (or stands, where nothing moves it any more); without it `completed`, with `failure` `failed`"),
     "result": _field(k.Anything(), "what the run returns, exactly"),
     "result_includes": _field(k.Anything(), "what the run returns; keys that are not named are free, at every depth"),
     "state": _field(k.MapOf(kind=k.Anything()), "state fields at the end; only those that are named are compared, each exactly"),
     "order": _field(k.ListOf(kind=ACTION), "every action in the order in which they were begun; a pattern or kind stands for one or more in a row"),
-    "failure": _field(k.Record(fields={**_FAILURE, "step": _field(ACTION, "where it began")}), "why the run failed"),
-    "failures": _field(k.ListOf(kind=k.Record(fields={"match": _field(ACTION, "the step that failed", required=True), **_FAILURE}), alone=True), "steps that failed, handled or not; `[]` says that none did"),
+    "failure": _field(k.Record(fields=_RUN_FAILURE), "why the run failed"),
+    "failures": _field(k.ListOf(kind=k.Record(fields=_STEP_FAILURE), alone=True), "steps that failed, handled or not; `[]` says that none did"),
     "shown": _field(k.ListOf(kind=_SHOWN, alone=True, count_min=1), "what performers were shown, and what not"),
     "calls": _field(k.ListOf(kind=_CALL, alone=True), "tools that were called; a call of a named tool that no entry describes is a failure, and `[]` says that none was called"),
     "refused": _field(k.Text(what="the code of a refusal", pattern=r"[a-z][a-z0-9_]*"), "the run is not even started, with this code"),
@@ -102,7 +104,6 @@ FILE: Final[dict[str, k.Field]] = {
     "cases": _field(k.ListOf(kind=CASE_KIND, count_min=1), "several cases; inputs are merged by name, `expect` by field, and the case's own win"),
 }
 # fmt: on
-LATER: Final = frozenset({"signals"})
 
 
 def test_file_schema() -> dict[str, Json]:
@@ -112,11 +113,13 @@ def test_file_schema() -> dict[str, Json]:
 
 def tables() -> Iterator[tuple[str, str, dict[str, k.Field]]]:
     """Give each table of the reference page: its title, what it is about, its fields."""
-    yield "The file", "One case, or several under `cases` with what they share beside it.", FILE
-    yield "A case", "An entry of `cases`.", CASE
-    yield "An answer", "An entry of `answers`: `match`, and one of the following.", VERBS
+    also = "An entry of `cases` has the same fields but `cases`; its `name` must be there."
+    yield "The file", f"One case, or several under `cases` with what they share beside it. {also}", FILE
+    yield "An answer", "An entry of `answers`: `match`, and one of these.", VERBS
     yield "Beside an answer", "What else may stand in an entry of `answers`.", MODIFIERS
+    yield "A failure that is answered", "The fields of `fail`.", _FAIL.fields
     yield "What is expected", "The fields of `expect`; what is not named is not compared, but for the status.", EXPECT
-    yield "A failure", "The fields of `fail`.", _FAIL.fields
+    yield "How the run failed", "The fields of `failure`.", _RUN_FAILURE
+    yield "A step that failed", "The fields of an entry of `failures`.", _STEP_FAILURE
     yield "What was shown", "The fields of an entry of `shown`.", _SHOWN.fields
     yield "A call", "The fields of an entry of `calls`.", _CALL.fields

@@ -129,6 +129,8 @@ def items_of(ev: Evaluation, value: V, who: str) -> list[V]:
 
 def truth(ev: Evaluation, value: V) -> bool:
     """Tell whether a value counts as true: not null, false, 0, nor empty."""
+    if value is True or value is False:  # what loops mostly ask, without the ceremony
+        return value
     match value:
         case BlobRef(length=-1):
             return truth(ev, open_blob(ev, value))
@@ -221,6 +223,7 @@ def less(ev: Evaluation, a: V, b: V) -> bool:
         return a < b
     if isinstance(a, list) and isinstance(b, list):
         for x, y in zip(a, b, strict=False):
+            ev.charge(1)
             if not equal(ev, x, y):
                 return less(ev, x, y)
         return len(a) < len(b)
