@@ -35,14 +35,16 @@ def uses() -> tuple[Use, ...]:
     """List every place of the source that gives a code."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
     by_name: dict[str, set[int]] = defaultdict(set)
+    by_class: dict[str, str] = {}
     for tree in trees.values():
+        by_class.update(codes_of_classes(tree))
         for name, position in parameters(tree):
             by_name[name].add(position)
     return tuple(
         use
         for path, tree in trees.items()
         if not (place := path.relative_to(SOURCE).as_posix()).startswith(NOT_SHOWN)
-        for use in Reader(place, by_name).uses(tree)
+        for use in Reader(place, by_name, by_class).uses(tree)
     )
 
 
@@ -75,11 +77,29 @@ def _parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator
         yield function.name, names.index("code") - (names[0] in {"self", "cls"})
 
 
+def codes_of_classes(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Name the classes that have a code of their own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for part in node.body:
+                if isinstance(part, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "code" for target in part.targets):
+                    yield from ((node.name, code) for code in _literals(part.value))
+
+
 class Reader:
-    def __init__(self, place: str, by_name: dict[str, set[int]]) -> None:
-        self.place, self.by_name = place, by_name
+    """Reads one file. `by_name` says at which position a function takes a code, `by_class` which code a class has."""
+
+    def __init__(self, place: str, by_name: dict[str, set[int]], by_class: dict[str, str] | None = None) -> None:
+        self.place, self.by_name, self.by_class = place, by_name, by_class or {}
+        # What the local names stand for, in the function around each call.
+        self.around: dict[ast.AST, list[ast.Assign]] = {}
 
     def uses(self, tree: ast.AST) -> Iterator[Use]:
+        """Give every use in a tree."""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assigned = [inner for inner in ast.walk(node) if isinstance(inner, ast.Assign)]
+                self.around.update((inner, assigned) for inner in ast.walk(node) if isinstance(inner, ast.Call))
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 yield from self._call(node)
@@ -107,14 +127,25 @@ class Reader:
                 if position < len(node.args) and list(_literals(node.args[position])):
                     given = node.args[position]
                     break
-        if given is None:
+        if given is None and name not in self.by_class:
             return
-        texts = [_shown(value) for value in node.args if value is not given]
-        words = {k.arg: _shown(k.value) for k in node.keywords}
+        local = dict(_local(self.around.get(node, []), node.lineno))
+        texts = [_shown(value, local) for value in node.args if value is not given]
+        words = {k.arg: _shown(k.value, local) for k in node.keywords}
         message = words.get("message") or next((text for text in texts if " " in text), "")
         later = texts[texts.index(message) + 1 :] if message in texts else []
         hint = words.get("hint") or words.get("suggestion") or next((text for text in later if " " in text), "")
-        yield from (Use(code, self.place, message, hint) for code in _literals(given))
+        if given is not None:
+            yield from (Use(code, self.place, message, hint) for code in _literals(given))
+        elif message:
+            yield Use(self.by_class[name], self.place, message, hint)
+
+
+def _local(assigned: list[ast.Assign], line: int) -> Iterator[tuple[str, ast.expr]]:
+    """Give what names stand for at a line: the assignment nearest above it."""
+    for node in sorted(assigned, key=lambda node: node.lineno):
+        if node.lineno < line and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
 
 
 def _defaults(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
@@ -146,16 +177,33 @@ def _literals(node: ast.expr | None) -> Iterator[str]:
             return
 
 
-def _shown(node: ast.expr) -> str:
-    """Write a message as it stands in the source, with `…` for what a call fills in."""
+def _shown(node: ast.expr, local: dict[str, ast.expr] | None = None) -> str:
+    """Write a message as it stands in the source, with the name in `<>` of what a call fills in."""
     match node:
         case ast.Constant(value=str(text)):
             return text
         case ast.JoinedStr(values=values):
             return "".join(_shown(value) for value in values)
-        case ast.FormattedValue():
-            return "…"
+        case ast.FormattedValue(value=value):
+            return f"<{name.replace('_', ' ')}>" if (name := _named(value)) else "…"
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _shown(left) + _shown(right)
+            return _shown(left, local) + _shown(right, local)
+        case ast.IfExp(body=body):
+            return _shown(body, local)
+        case ast.Name(id=name) if local and name in local:
+            return _shown(local[name])
+        case _:
+            return ""
+
+
+def _named(value: ast.expr) -> str:
+    """Name what a hole of a message holds, where that is plain."""
+    match value:
+        case ast.Name(id=name):
+            return "" if name.isupper() else name.strip("_")
+        case ast.Attribute(attr=name):
+            return name.strip("_")
+        case ast.Call(func=ast.Name(id="str" | "listed" | "len" | "repr"), args=[only, *_]):
+            return _named(only)
         case _:
             return ""

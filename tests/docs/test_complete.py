@@ -42,17 +42,19 @@ def test_every_class_of_failure_is_explained() -> None:
     "text, expected",
     [
         ("raise RequestError('it is so', code='new_code', hint='do it')", [("new_code", "it is so", "do it")]),
-        ("raise RequestError(f'{x} is so', code='a_code' if x else 'b_code')", [("a_code", "… is so", ""), ("b_code", "… is so", "")]),
-        ("code, message = 'new_code', f'{x} is so'", [("new_code", "… is so", "")]),
+        ("raise RequestError(f'{x} is so', code='a_code' if x else 'b_code')", [("a_code", "<x> is so", ""), ("b_code", "<x> is so", "")]),
+        ("code, message = 'new_code', f'{x} is so'", [("new_code", "<x> is so", "")]),
         ("class E(TreadleError):\n    code = 'new_code'", [("new_code", "", "")]),
         ("def f(*, code: str = 'new_code'): ...", [("new_code", "", "")]),
         ("self.error('new_code', node, 'it is so', 'do it')", [("new_code", "it is so", "do it")]),
         ("self.fault(f'unknown_{kind}', 'there is none')", [("unknown_*", "there is none", "")]),
+        ("def f():\n    message = 'it is so'\n    raise RequestError(message, code='new_code')", [("new_code", "it is so", "")]),
+        ("raise Odd(f'{self.file_name} is so', hint='do it')", [("odd", "<file name> is so", "do it")]),
         ("log.info('starting')", []),
     ],
 )
 def test_a_code_is_found_however_it_is_given(text: str, expected: list[tuple[str, str, str]]) -> None:
-    reader = docs_codes.Reader("x.py", {"error": {0}, "fault": {0}})
+    reader = docs_codes.Reader("x.py", {"error": {0}, "fault": {0}}, {"Odd": "odd"})
     assert [(use.code, use.message, use.hint) for use in reader.uses(ast.parse(text))] == expected
 
 

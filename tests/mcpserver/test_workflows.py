@@ -40,6 +40,9 @@ async def test_a_description_says_who_does_what_with_which_effect(store: Shop) -
     assert by["approval-check.then/request-approval"][1] == "a person, never an agent"
     assert "save-to-memory" in described["effects"]["write"]
     assert described["inputs"]["task_description"]["required"] is True
+    assert described["approvals"] == [{"step": "approval-check.then/request-approval", "by": "a person"}]
+    # What it costs a model to read (ruling 43's measure).
+    assert len(described.text) / 4 < 700
 
 
 async def test_a_broken_workflow_is_described_with_every_fault(store: Shop) -> None:
