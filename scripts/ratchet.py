@@ -6,7 +6,7 @@ Gauges, over src/, scripts/, tests/ and benchmarks/:
   a function has at most 70 lines, a file at most 600 (under src/treadle/core 400).
 Gauges over src/ alone:
   broad `except` at most 1.5 per 1,000 lines, each with a comment; an import inside a function only with a comment;
-  the core, without what serves evaluator and border (decision 6), at most 2,000 lines of code.
+  the core, without what serves evaluator and border (decision 6), at most 3,000 lines of code.
 
 What is over its limit today may stand in scripts/ratchet.txt (`LINES KEY` per row), where it can only shrink: growth
 fails, a number that is too high fails, and so does a row that HEAD or its parent commit did not have.
@@ -20,7 +20,7 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-FUNCTION_MAX, FILE_MAX, CORE_FILE_MAX, CORE_TOTAL_MAX = 70, 600, 400, 2_000
+FUNCTION_MAX, FILE_MAX, CORE_FILE_MAX, CORE_TOTAL_MAX = 70, 600, 400, 3_000
 BROAD_PER_KLOC_MAX, BROAD_COUNTS_FROM_LINES = 1.5, 2_000  # a rate says nothing about a few hundred lines
 FOLDERS = ("src", "scripts", "tests", "benchmarks")
 RATCHET = "scripts/ratchet.txt"

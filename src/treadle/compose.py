@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from treadle import functions, log, presence, trust
+from treadle.actions.kinds import performers
 from treadle.actions.runner import Runner
 from treadle.clock import SystemClock
 from treadle.config import project as projects
@@ -24,8 +25,9 @@ from treadle.config import settings as configuration
 from treadle.config.secrets import Secrets
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
-from treadle.core.definition import Definition, McpCall, walk
+from treadle.core.definition import Definition, McpCall
 from treadle.core.errors import RequestError
+from treadle.core.index import walk
 from treadle.core.values import Json
 from treadle.engine.embedded.place import FILE
 from treadle.engine.embedded.storage import EmbeddedStorage
@@ -293,7 +295,7 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     pool = LazyPool(settings, store, environ, secrets)
     path = project.store_dir / FILE
     storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
-    runner = Runner(pool, secrets) if serve else None
+    runner = Runner(performers(pool=pool, functions=registry), secrets) if serve else None
     engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
     return OpenProject(
         settings=settings, storage=storage, engine=engine, service=Service(engine, clock), registry=registry, trust=store,

@@ -11,7 +11,7 @@ from typing import Protocol
 from treadle.core.commands import Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal
-from treadle.core.events import Event
+from treadle.core.events import Event, Usage
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value
 
@@ -126,11 +126,16 @@ class ActionCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the world said to an action: `failure` of None means done. `lost` says that nobody knows what became of it."""
+    """What the world said to an action: `failure` of None means done. `lost` says that nobody knows what became of it.
+
+    `usage` and `degraded` are of a child run.
+    """
 
     value: Value = None
     failure: Failure | None = None
     lost: bool = False
+    usage: Usage | None = None
+    degraded: bool = False
 
 
 class Clock(Protocol):

@@ -81,7 +81,7 @@ def test_a_broken_file_is_listed_as_broken_and_never_vanishes(tmp_path: Path) ->
     project = project_at(
         tmp_path, workflows__good_yaml=TASK.format(name="good"), workflows__bad_yaml="name: bad\nsteps: [", workflows__later_yaml="""
             name: later
-            steps: [{wait: 5s}]
+            steps: [{flow: x}]
         """, workflows__empty_yaml="", workflows__good_test_yaml="answers: []",
     )  # fmt: skip
     (tmp_path / "workflows" / "binary.yaml").write_bytes(b"\xff\xfe\x00")
@@ -93,7 +93,7 @@ def test_a_broken_file_is_listed_as_broken_and_never_vanishes(tmp_path: Path) ->
     }  # fmt: skip
     assert "yaml_syntax" in rows["workflows/bad.yaml"].problem
     assert rows["workflows/bad.yaml"].name == "bad"
-    assert "`wait`" in rows["workflows/later.yaml"].problem
+    assert "`flow`" in rows["workflows/later.yaml"].problem
 
 
 def test_other_formats_are_listed_and_say_that_they_are_not_read_yet(tmp_path: Path) -> None:
@@ -267,12 +267,12 @@ def test_what_a_task_file_cannot_do_yet_keeps_its_user_from_starting(tmp_path: P
     project = project_at(
         tmp_path, workflows__main_yaml=USES.format(name="main", task="child"), workflows__child_yaml="""
             name: child
-            steps: [{wait: 5s}]
+            steps: [{flow: x}]
         """,
     )  # fmt: skip
     loaded = find.load(project, "main")
     assert loaded.problems == ()
-    assert [(row.feature, row.file, row.line) for row in loaded.not_yet] == [("the step type `wait`", "workflows/child.yaml", 2)]
+    assert [(row.feature, row.file, row.line) for row in loaded.not_yet] == [("the step type `flow`", "workflows/child.yaml", 2)]
     with pytest.raises(RequestError) as error:
         loaded.require()
     assert error.value.code == "not_yet"

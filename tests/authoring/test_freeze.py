@@ -29,7 +29,7 @@ from treadle.core.expr import const
 
 # The digest of GOLDEN. Another one means that stored definitions, and runs that pin them, have changed their names:
 # raise LANGUAGE or SEMANTICS, or find out why.
-GOLDEN_DIGEST = "sha256:d0c0b5554c3aca6095b2e24a93dece6cfb03252121788cd29b91fbf7dd623b76"
+GOLDEN_DIGEST = "sha256:6162c7af4bf9791c7f6ea2092ea9563f6cddb04b674585813f55314ad8e09e4c"
 GOLDEN = """
     name: golden
     version: 1.2.3
@@ -133,10 +133,10 @@ def test_every_field_that_is_carried_out_reaches_the_definition() -> None:
     assert (rounds.spec.item_name, rounds.spec.sequential, rounds.spec.task) == ("number", True, None)
     assert isinstance(rounds.spec.do[0].spec, SetState)
     assert isinstance(write.spec, Delegate)
-    assert (write.spec.agent, write.spec.repair, write.within_ms, write.performer) == ("writer", 1, 7_200_000, "agent")
+    assert (write.spec.agent, write.repair, write.within_ms, write.performer) == ("writer", 1, 7_200_000, "agent")
     assert (write.effect, write.repeatable) == ("write", True)
     assert isinstance(gate.spec, Approve)
-    assert (gate.spec.users, gate.spec.never, gate.spec.on_reject) == (("anna", "ben"), ("starter",), "do")
+    assert (gate.spec.by.users, gate.spec.by.never, gate.spec.on_reject) == (("anna", "ben"), ("starter",), "do")
     assert gate.spec.reject_steps[0].id == "rework"
     assert isinstance(choose.spec, Condition)
     assert (choose.spec.then[0].id, choose.spec.otherwise[0].id) == ("set_state_1", "prompt_0")

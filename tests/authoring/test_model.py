@@ -47,14 +47,19 @@ def test_every_code_is_listed_and_has_a_faulty_file() -> None:
 
 def test_every_step_type_that_is_not_marked_later_is_one_of_the_core() -> None:
     built = {re.sub(r"(?<!^)([A-Z])", r"_\1", spec.__name__).lower() for spec in get_args(definition.Spec)}
-    assert {name for name, spec in model.TYPES.items() if not spec.later} == built
+    # Carried out by the core, while nothing yet performs what they hand out.
+    handed_out = {"http", "shell", "run"}
+    assert {name for name, spec in model.TYPES.items() if not spec.later} == built - handed_out
 
 
 def test_what_a_step_of_the_core_can_say_is_in_the_table() -> None:
-    ours = {"timeout_ms": "timeout", "within_ms": "within", "spec": "type", "performer": "performer"}
+    ours = {
+        "timeout_ms": "timeout", "within_ms": "within", "spec": "type", "performer": "performer", "key": "idempotency_key",
+        "final_steps": "finally", "repair": "type",
+    }  # fmt: skip
     names = {ours.get(field.name, field.name) for field in fields(definition.Step)}
     assert names - {"type", "performer"} <= set(model.COMMON)
-    assert not any(model.COMMON[name].later for name in names - {"type", "performer"})
+    assert not any(model.COMMON[name].later for name in names - {"type", "performer", "verify", "cache"})
 
 
 def test_the_words_of_the_core_are_the_words_of_the_table() -> None:

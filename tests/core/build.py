@@ -18,18 +18,37 @@ from treadle.authoring.expressions import compile_data, compile_text
 from treadle.core.definition import (
     LANGUAGE,
     Approve,
+    Break,
+    Budget,
+    By,
+    Cache,
+    Check,
     Condition,
+    Continue,
     Definition,
     Delegate,
+    Fail,
+    FileCheck,
     Foreach,
+    Function,
+    Goto,
+    Http,
     McpCall,
     OnError,
+    Parallel,
     Prompt,
+    Repeat,
+    Requires,
     Retry,
     Return,
+    Run,
     SetState,
+    Shell,
     Step,
+    Switch,
     Task,
+    Wait,
+    While,
 )
 from treadle.core.expr import Expr
 from treadle.core.semantics import SEMANTICS
@@ -60,7 +79,25 @@ def _named(values: Mapping[str, object]) -> tuple[tuple[str, Expr], ...]:
 
 
 def step(step_id: str, spec, *, when=None, on_error=None, retry=None, fallback=..., **fields) -> Step:
-    """A step; `on_error` is "continue" or a list of steps, `fallback` a value, `retry` a Retry or a number of attempts."""
+    """A step; `on_error` is "continue" or a list of steps, `fallback` a value, `retry` a Retry or a number of attempts.
+
+    `final`, `undo` and `read_back` are lists of steps, `budget` a dict, `verify` a list of dicts, `requires` ids of gates or a By.
+    """
+    for name, field in (("final", "final_steps"), ("undo", "undo"), ("read_back", "read_back")):
+        if name in fields:
+            fields[field] = tuple(fields.pop(name))
+    if "budget" in fields:
+        fields["budget"] = Budget(**fields["budget"])
+    if "key" in fields:
+        fields["key"] = x(fields["key"])
+    if "verify" in fields:
+        fields["verify"] = tuple(_check(each) for each in fields["verify"])
+    if isinstance(requires := fields.get("requires"), By):
+        fields["requires"] = Requires(by=requires)
+    elif isinstance(requires, str | list):
+        fields["requires"] = Requires(gates=tuple([requires] if isinstance(requires, str) else requires))
+    if fields.get("cache") is True:
+        fields["cache"] = Cache()
     if fallback is not ...:
         fields["on_error"] = OnError(policy="fallback", fallback=x(fallback))
     elif isinstance(on_error, str):
@@ -72,21 +109,34 @@ def step(step_id: str, spec, *, when=None, on_error=None, retry=None, fallback=.
     return Step(id=step_id, spec=spec, when=x(when) if when is not None else None, retry=retry, **fields)
 
 
+def _check(given: dict) -> Check:
+    files = tuple(FileCheck(**{**each, "path": x(each["path"])}) for each in given.get("files", ()))
+    return Check(
+        files=files,
+        schema=given.get("schema"),
+        shell=x(given["shell"]) if "shell" in given else None,
+        expression=x(given["expression"]) if "expression" in given else None,
+    )
+
+
 def prompt(step_id: str, message: object = "Well?", *, options=None, default=None, **fields) -> Step:
     own = {name: fields.pop(name) for name in ("format", "multiple", "fields", "pattern", "min_length", "max_length") if name in fields}
     options, default = (x(value) if value is not None else None for value in (options, default))
     return step(step_id, Prompt(message=x(message), options=options, default=default, **own), **{"performer": "human", **fields})
 
 
-def approve(step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", **fields) -> Step:
+def approve(
+    step_id: str, show: object = "This?", *, on_reject: object = "fail", users=(), never=(), assurance="local", by=None, **fields
+) -> Step:
     steps = tuple(on_reject) if not isinstance(on_reject, str) else ()
     policy = on_reject if isinstance(on_reject, str) else "do"
-    spec = Approve(show=x(show), users=tuple(users), never=tuple(never), on_reject=policy, reject_steps=steps, assurance=assurance)
+    by = by or By(users=tuple(users), never=tuple(never))
+    spec = Approve(show=x(show), by=by, on_reject=policy, reject_steps=steps, assurance=assurance)
     return step(step_id, spec, **{"performer": "human", **fields})
 
 
-def delegate(step_id: str, instructions: object = "Do it.", *, output: Json = None, agent=None, repair=2, **fields) -> Step:
-    spec = Delegate(instructions=x(instructions), agent=agent, output=output, repair=repair)
+def delegate(step_id: str, instructions: object = "Do it.", *, output: Json = None, agent=None, **fields) -> Step:
+    spec = Delegate(instructions=x(instructions), agent=agent, output=output)
     return step(step_id, spec, **{"performer": "agent", "effect": "write", "repeatable": True, **fields})
 
 
@@ -110,7 +160,7 @@ def condition(step_id: str, test: object, then: Sequence[Step] = (), otherwise: 
 def foreach(step_id: str, items: object, *, task: str | None = None, do: Sequence[Step] = (), inputs=None, output=..., **fields) -> Step:
     own = {
         name: fields.pop(name)
-        for name in ("item_name", "agent", "max_parallel", "sequential", "on_item_error", "items_max")
+        for name in ("item_name", "agent", "max_parallel", "sequential", "on_item_error", "items_max", "min_success", "min_success_percent")
         if name in fields
     }
     spec = Foreach(
@@ -124,24 +174,86 @@ def foreach(step_id: str, items: object, *, task: str | None = None, do: Sequenc
     return step(step_id, spec, **fields)
 
 
+def switch(step_id: str, value: object, cases: Mapping[str, Sequence[Step]], default: Sequence[Step] = (), **fields) -> Step:
+    spec = Switch(value=x(value), cases={name: tuple(steps) for name, steps in cases.items()}, default=tuple(default))
+    return step(step_id, spec, **fields)
+
+
+def parallel(step_id: str, branches: Mapping[str, Sequence[Step]], need: int = 0, **fields) -> Step:
+    return step(step_id, Parallel(branches={name: tuple(steps) for name, steps in branches.items()}, need=need), **fields)
+
+
+def while_(step_id: str, test: object, do: Sequence[Step], most: int = 5, on_limit="fail", **fields) -> Step:
+    return step(step_id, While(condition=x(test), do=tuple(do), max_iterations=most, on_limit=on_limit), **fields)
+
+
+def repeat(step_id: str, until: object, do: Sequence[Step], most: int = 5, on_limit="fail", **fields) -> Step:
+    return step(step_id, Repeat(until=x(until), do=tuple(do), max_iterations=most, on_limit=on_limit), **fields)
+
+
+def break_(step_id: str = "b", **fields) -> Step:
+    return step(step_id, Break(), **fields)
+
+
+def continue_(step_id: str = "c", **fields) -> Step:
+    return step(step_id, Continue(), **fields)
+
+
+def goto(step_id: str, target: str, most: int = 2, **fields) -> Step:
+    return step(step_id, Goto(target=target, max_visits=most), **fields)
+
+
+def wait(step_id: str, *, ms: int | None = None, until=None, signal=None, payload: Json = None, **fields) -> Step:
+    spec = Wait(duration_ms=ms, until=x(until) if until is not None else None, signal=signal, payload=payload)
+    return step(step_id, spec, **fields)
+
+
+def fail(step_id: str, message: object = "so it is", error_class: str = "failed", status="failed", **fields) -> Step:
+    return step(step_id, Fail(message=x(message), error_class=error_class, status=status), **fields)
+
+
+def http(step_id: str, url: object = "http://host/", **fields) -> Step:
+    return step(step_id, Http(url=x(url)), **{"effect": "read", **fields})
+
+
+def shell(step_id: str, command: object = "true", **fields) -> Step:
+    return step(step_id, Shell(command=x(command)), **{"effect": "write", **fields})
+
+
+def function(step_id: str, name: str, parameters: object = None, **fields) -> Step:
+    return step(step_id, Function(function=name, version="1", parameters=x(parameters or {})), **fields)
+
+
+def run(step_id: str, child: str, inputs: Mapping[str, object] | None = None, *, close_policy="cancel", detach=False, **fields) -> Step:
+    spec = Run(workflow=child, inputs=_named(inputs or {}), close_policy=close_policy, detach=detach)
+    return step(step_id, spec, **{"effect": "write", "repeatable": True, **fields})
+
+
 def ret(step_id: str, value: object = None, **fields) -> Step:
     return step(step_id, Return(value=x(value)), **fields)
 
 
-def task(*steps: Step, inputs=None, initial_state=None, output=..., state_schema=None) -> Task:
+def task(*steps: Step, inputs=None, initial_state=None, output=..., state_schema=None, budget=None) -> Task:
     """A list of steps with its own state; `inputs` maps names to JSON Schemas with `required` and `default`."""
     return Task(
         steps=steps,
         inputs=dict(inputs or {}),
         initial_state=_named(initial_state or {}),
         state_schema=state_schema,
+        budget=Budget(**budget) if budget is not None else None,
         output=x(output) if output is not ... else None,
     )
 
 
-def workflow(*steps: Step, name: str = "test", tasks: Mapping[str, Task] | None = None, **scope) -> Definition:
+def workflow(
+    *steps: Step, name: str = "test", tasks: Mapping[str, Task] | None = None, final: Sequence[Step] = (), undo_on=("failed", "cancelled"),
+    children: Mapping[str, Definition] | None = None, **scope,
+) -> Definition:  # fmt: skip
     """A definition with these steps; `scope` takes what `task` takes."""
     return Definition(
+        final_steps=tuple(final),
+        undo_on=tuple(undo_on),
+        children=dict(children or {}),
         name=name,
         main=task(*steps, **scope),
         language=LANGUAGE,

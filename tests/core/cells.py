@@ -54,6 +54,10 @@ def _backoff() -> Play:
     return _claimed(retry=RETRY)().answer("a", fails="failed")
 
 
+def _verifying() -> Play:
+    return _claimed(verify=[{"shell": "make"}])().answer("a")
+
+
 def _stopping() -> Play:
     return _claimed()().cancel()
 
@@ -68,7 +72,7 @@ def _stopped_by_a_sibling() -> Play:
 
 
 STATES: dict[str, Make] = {
-    "absent": _absent, "open": _open(), "claimed": _claimed(), "backoff": _backoff, "stopping": _stopping, "unknown": _unknown,
+    "absent": _absent, "open": _open(), "claimed": _claimed(), "verifying": _verifying, "backoff": _backoff, "stopping": _stopping, "unknown": _unknown,
 }  # fmt: skip
 
 
@@ -119,7 +123,7 @@ def _claims() -> Iterator[Case]:
         "outcome_unknown",
         label="lapsed, harmful",
     )
-    for state in ("backoff", "stopping", "unknown"):
+    for state in ("verifying", "backoff", "stopping", "unknown"):
         by = SERVER if state == "unknown" else OTHER
         run = "cancelling" if state == "stopping" else "running"
         yield _cases(event, state)(lambda p, by=by: p.claim("a", by=by), state, "not_claimable", run=run)
@@ -160,6 +164,18 @@ def _answers() -> Iterator[Case]:
     yield _cases(event, "claimed", _claimed(output={"type": "object"}))(
         answer, "claimed", "bad_output", "output_refused", label="misfit, repaired"
     )
+    yield _cases(event, "verifying")(answer, "verifying", "verifying")
+    yield _cases(event, "claimed", _claimed(verify=[{"shell": "make"}]))(answer, "verifying", None, "verifying", label="to be proven")
+    yield _cases(event, "verifying")(
+        lambda p: p.answer("a.verify", [{"ok": True}], by=SERVER), None, None, "verified", "action_completed", label="proven"
+    )
+    yield _cases(event, "verifying")(
+        lambda p: p.answer("a.verify", [{"ok": False, "message": "no"}], by=SERVER),
+        "claimed",
+        "bad_output",
+        "verify_failed",
+        label="refuted",
+    )
     yield _cases(event, "backoff")(lambda p: p.answer("a", by=ME), "backoff", "late")
     yield _cases(event, "stopping")(answer, None, "stopped", "answer_after_stop", "action_stopped", "run_ended", run="cancelled")
     yield _cases(event, "unknown")(lambda p: p.answer("a", "x", by=SERVER), None, None, "action_completed")
@@ -181,7 +197,7 @@ def _decisions() -> Iterator[Case]:
     )
     yield _cases(event, "open")(lambda p: p.decide("a", approved=True), "open", "not_a_gate", label="no gate")
     yield _cases(event, "claimed")(lambda p: p.decide("a", approved=True), "claimed", "not_a_gate")
-    for state in ("backoff", "stopping", "unknown"):
+    for state in ("verifying", "backoff", "stopping", "unknown"):
         run = "cancelling" if state == "stopping" else "running"
         yield _cases(event, state)(lambda p: p.decide("a", approved=True), state, "not_open", run=run)
 
@@ -195,6 +211,8 @@ def _losses() -> Iterator[Case]:
     yield _cases(event, "claimed")(lost, "open", None, "lease_lapsed", "action_offered", label="may be repeated")
     yield _cases(event, "claimed", _claimed(call, SERVER))(lost, "unknown", None, "outcome_unknown", label="harmful")
     yield _cases(event, "claimed")(lambda p: p.lost("a", 5), "claimed", None, "ignored", label="other attempt")
+    yield _cases(event, "verifying")(lost, "verifying", None, "ignored")
+    yield _cases(event, "verifying")(lambda p: p.lost("a.verify"), "verifying", None, "action_offered", label="who looks")
     yield _cases(event, "backoff")(lost, "backoff", None, "ignored")
     yield _cases(event, "stopping")(lost, None, None, "action_stopped", run="cancelled")
     yield _cases(event, "stopping")(lambda p: p.lost("a", 5), "stopping", None, "ignored", run="cancelling", label="other attempt")
@@ -205,7 +223,7 @@ def _outcomes() -> Iterator[Case]:
     event = "OutcomeResolved"
     resolve = lambda p: p.resolve("a", "done", attempt=1)  # noqa: E731
     yield _cases(event, "absent")(resolve, None, "not_open")
-    for state in ("open", "claimed", "backoff", "stopping"):
+    for state in ("open", "claimed", "verifying", "backoff", "stopping"):
         run = "cancelling" if state == "stopping" else "running"
         yield _cases(event, state)(resolve, state, "not_unknown", run=run)
     yield _cases(event, "unknown")(resolve, None, None, "outcome_resolved", "action_completed", label="done")
@@ -232,6 +250,8 @@ def _run_cells() -> Iterator[Case]:
         stray = Evaluated(at_ms=0, node="a", ordinal=0, value=1)
         yield _cases("Evaluated", state)(lambda p, e=stray: p.feed(e), after, None, "ignored", run=run)
         yield _cases("Continued", state)(lambda p: p.feed(Continued(at_ms=0)), after, None, run=run)
+        yield _cases("SignalSent", state)(lambda p: p.signal("hello"), after, None, "signal_kept", run=run)
+        yield _cases("UndoRequested", state)(lambda p: p.undo(), after, "not_ended", run=run)
         yield _cases("RunParked", state)(lambda p: p.park(), after, None, "run_parked", run=run)
         resumed = {"open": "open", "stopping": "stopping"}.get(state, after)
         yield _cases("RunResumed", state, lambda s=state: STATES[s]().park())(lambda p: p.unpark(), resumed, None, "run_resumed", run=run)
@@ -253,6 +273,9 @@ def _run_cells() -> Iterator[Case]:
     yield _cases(woken, "claimed", _claimed(timeout_ms=5_000))(
         wake, None, None, "timer_fired", "attempt_failed", run="failed", label="timeout"
     )
+    yield _cases(woken, "verifying", lambda: _claimed(verify=[{"shell": "make"}], within_ms=5_000)().answer("a"))(
+        wake, None, None, "timer_fired", "step_failed", run="failed", label="within"
+    )
     yield _cases(woken, "backoff")(wake, "open", None, "timer_fired", "action_offered")
     yield _cases(woken, "backoff", lambda: _claimed(retry=Retry(attempts=2, backoff_ms=60_000, on=("failed",)), within_ms=1)().answer("a", fails="failed"))(
         wake, None, None, "timer_fired", run="failed", label="within")  # fmt: skip
@@ -271,6 +294,7 @@ def _run_cells() -> Iterator[Case]:
     yield _cases(event, "open", _open(call))(cancel, None, None, "action_dropped", run="cancelled", label="server's, unclaimed")
     yield _cases(event, "open", _open(call, effect="read"))(cancel, "stopping", None, "action_stopping", run="cancelling", label="server's")
     yield _cases(event, "claimed")(cancel, "stopping", None, "action_stopping", run="cancelling")
+    yield _cases(event, "verifying")(cancel, None, None, "action_stopping", "action_dropped", run="cancelling")
     yield _cases(event, "backoff")(cancel, None, None, "action_dropped", run="cancelled")
     yield _cases(event, "stopping")(cancel, None, None, "cancel_hastened", "run_ended", run="cancelled")
     yield Case(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from treadle.core import codec
 from treadle.core.advance import advance, check_invariants, fold, resume
-from treadle.core.commands import CloseRun, Decision, Evaluate, NeedBlobs, Perform
+from treadle.core.commands import CloseRun, Decision, Evaluate, KeepResult, NeedBlobs, Perform
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure
 from treadle.core.events import (
@@ -28,6 +28,9 @@ from treadle.core.events import (
     RunParked,
     RunResumed,
     RunStarted,
+    SignalSent,
+    UndoRequested,
+    Usage,
     Woken,
 )
 from treadle.core.state import ActionState, RunState
@@ -54,6 +57,13 @@ def make_items(count, prefix="item"):
 
 
 FUNCTIONS = {"double": double, "broken": broken, "make_items": make_items}
+CACHE: dict[str, Value] = {}
+FILES: dict[str, str] = {}
+# What the shell gives a step that caches or proves: here by hand.
+OWN = {
+    "treadle.cache_get": lambda key, _ttl_ms, _commit: {"value": CACHE[key]} if key in CACHE else None,
+    "treadle.files_digest": lambda paths: {path: FILES.get(path) for path in paths},
+}
 
 
 class Play:
@@ -85,7 +95,7 @@ class Play:
 
     def answer(
         self, action: str, value: Value = None, *, by: Caller | None = None, attempt: int | None = None, fails: str | None = None,
-        result=..., then: bool = False, channel: str | None = None,
+        result=..., then: bool = False, channel: str | None = None, usage: Usage | None = None, degraded: bool = False,
     ) -> "Play":  # fmt: skip
         """Answer an open attempt, by default as its holder would."""
         open_action = self.state.actions.get(action)
@@ -99,7 +109,7 @@ class Play:
         return self.feed(
             ActionAnswered(
                 at_ms=self.now_ms, action=action, attempt=attempt, holder=by.name, by=by, value=value, failure=failure,
-                then=claim, channel=channel,
+                then=claim, channel=channel, usage=usage, degraded=degraded,
             )
         )  # fmt: skip
 
@@ -147,6 +157,12 @@ class Play:
     def unpark(self, by: Caller = ANNA) -> "Play":
         return self.feed(RunResumed(at_ms=self.now_ms, by=by))
 
+    def signal(self, name: str, payload: Value = None, *, by: Caller = ANNA) -> "Play":
+        return self.feed(SignalSent(at_ms=self.now_ms, name=name, payload=payload, by=by))
+
+    def undo(self, by: Caller = ANNA) -> "Play":
+        return self.feed(UndoRequested(at_ms=self.now_ms, by=by))
+
     def feed(self, event: Event) -> "Play":
         """Put one event through, and what it asks for: functions, blobs, `Continued`."""
         self.commands, self.notes, refusal, claimed = [], [], None, None
@@ -158,6 +174,8 @@ class Play:
             for command in decision.commands:
                 if isinstance(command, Evaluate):
                     pending.append(self._evaluated(command))
+                elif isinstance(command, KeepResult):
+                    CACHE[command.key] = command.value
                 else:
                     self.commands.append(command)
             if decision.more and not pending:
@@ -192,7 +210,7 @@ class Play:
     def _evaluated(self, command: Evaluate) -> Evaluated:
         where = {"at_ms": self.now_ms, "node": command.node, "ordinal": command.ordinal}
         try:
-            value = FUNCTIONS[command.function](*command.args, **command.kwargs)
+            value = (FUNCTIONS | OWN)[command.function](*command.args, **command.kwargs)
         except ValueError as error:
             failure = Failure(error_class="function", message=str(error), step=command.node)
             return Evaluated(**where, failure=failure)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.core.clauses import clause
 from tests.mcpclient.peers import hostile, pool_of
+from treadle.actions.kinds import performers
 from treadle.actions.runner import Runner
 from treadle.config.project import Project
 from treadle.config.secret import Secret
@@ -13,6 +14,7 @@ from treadle.config.secret_store import Entry, SecretStore
 from treadle.config.secrets import Secrets
 from treadle.core.state import ActionState
 from treadle.core.values import Holed, SecretRef, Value
+from treadle.functions import Catalog, Registry
 from treadle.mcpio.server import runs
 from treadle.ports import ActionCall
 
@@ -40,6 +42,10 @@ def secrets(tmp_path) -> Secrets:
     return found
 
 
+def runner(pool, secrets: Secrets) -> Runner:
+    return Runner(performers(pool=pool, functions=Registry(Catalog(functions=()))), secrets)
+
+
 def asked(parameters: Value, tool: str = "s.t") -> ActionCall:
     action = ActionState(
         id="step", at="step", kind="mcp_call", performer="server", effect="write", repeatable=False, channel="", params={}, opened_at_ms=0
@@ -50,7 +56,7 @@ def asked(parameters: Value, tool: str = "s.t") -> ActionCall:
 @clause("S74")
 async def test_a_secret_without_a_value_fails_the_attempt_and_nothing_is_sent(secrets):
     pool = Pool()
-    answer = await Runner(pool, secrets).perform(asked({"a": A, "b": ["x", Holed(parts=("Bearer ", B))]}))
+    answer = await runner(pool, secrets).perform(asked({"a": A, "b": ["x", Holed(parts=("Bearer ", B))]}))
     assert pool.calls == []
     assert answer.lost is False
     assert answer.failure.error_class == "failed"
@@ -58,7 +64,7 @@ async def test_a_secret_without_a_value_fails_the_attempt_and_nothing_is_sent(se
         assert part in answer.failure.message
     secrets.store.set(Entry(name="B", kind="value", secret=Secret("value-of-b")))
     pool.gives = type("Outcome", (), {"value": {"got": "value-of-a", "b": 1}, "failure": None, "digest": None})()
-    answer = await Runner(pool, secrets).perform(asked({"a": A, "b": ["x", Holed(parts=("Bearer ", B))]}))
+    answer = await runner(pool, secrets).perform(asked({"a": A, "b": ["x", Holed(parts=("Bearer ", B))]}))
     assert pool.calls == [("s", "t", {"a": "value-of-a", "b": ["x", "Bearer value-of-b"]})]
     assert answer.value == {"got": "***A***", "b": 1}
 
@@ -66,7 +72,7 @@ async def test_a_secret_without_a_value_fails_the_attempt_and_nothing_is_sent(se
 @clause("S75")
 async def test_what_breaks_does_not_quote_a_secret(secrets):
     with pytest.raises(RuntimeError, match=r"OSError: cannot send \*\*\*A\*\*\*") as error:
-        await Runner(Pool(OSError("cannot send value-of-a")), secrets).perform(asked({"a": A}))
+        await runner(Pool(OSError("cannot send value-of-a")), secrets).perform(asked({"a": A}))
     assert error.value.__cause__ is None
 
 
@@ -76,7 +82,7 @@ async def test_no_answer_of_a_server_holds_a_secret_it_was_given(secrets, tmp_pa
     spec = hostile("teller")
     spec = type(spec)(name="teller", file=".mcp.json", command=spec.command, args=(*spec.args, str(tmp_path / "record.json")))
     async with pool_of(spec, log_dir=tmp_path / "logs") as pool:
-        answer = await Runner(pool, secrets).perform(asked({"token": A, "header": Holed(parts=("Bearer ", A))}, f"teller.{tool}"))
+        answer = await runner(pool, secrets).perform(asked({"token": A, "header": Holed(parts=("Bearer ", A))}, f"teller.{tool}"))
     assert '"token": "value-of-a"' in (tmp_path / "record.json").read_text()
     assert "value-of-a" not in f"{answer.value} {answer.failure}"
     assert "***A" in f"{answer.value} {answer.failure}"

@@ -7,7 +7,7 @@ from tests.mcpserver.support import Shop
 from treadle.ports import RunQuery
 
 BROKEN = "name: broken\nsteps:\n  - {id: a, type: promt, message: hi}\n"
-LATER = "name: later\nsteps:\n  - {id: pause, type: wait, duration: 5s}\n"
+LATER = "name: later\nsteps:\n  - {id: pause, type: flow, flow: x}\n"
 
 
 async def started(store: Shop) -> int:
@@ -58,7 +58,7 @@ async def test_a_broken_workflow_is_described_with_every_fault(store: Shop) -> N
     [
         ({"workflow": "smal", "inputs": {}}, "unknown_workflow", "list_workflows"),
         ({"workflow": "broken"}, "invalid_definition", "describe_workflow"),
-        ({"workflow": "later"}, "not_yet", "wait"),
+        ({"workflow": "later"}, "not_yet", "flow"),
         ({"workflow": "small", "inputs": {}}, "invalid_inputs", "topic"),
         ({"workflow": "small", "inputs": {"topic": "x", "depth": 9}}, "invalid_inputs", "depth"),
         ({"workflow": "small", "inputs": {"topic": "x", "colour": "red"}}, "invalid_inputs", "colour"),

@@ -4,9 +4,9 @@ The pool of servers is handed in; this module knows its shape only, so that noth
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from treadle.actions.outcome import CallOutcome
 from treadle.core.values import Json
 
 
@@ -57,24 +57,6 @@ class ToolPool(Protocol):
     ) -> Outcome:
         """Call a tool once; never raises for what the server is or does."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallOutcome:
-    """What an action of this kind gives: `error_class` of None means done, with `value`.
-
-    `lost` says that the tool may have done its work without telling (ruling 19): retrying it blindly could do it twice. `value` is then,
-    and with every failure, null, unless `has_value` says that the failure carries data. `digest` is of the tool that was called; pin it.
-    """
-
-    value: Json = None
-    has_value: bool = True
-    error_class: str | None = None
-    code: str = ""
-    message: str = ""
-    lost: bool = False
-    retry_after_ms: int | None = None
-    digest: str | None = None
 
 
 async def call_tool(

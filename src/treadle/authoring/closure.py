@@ -65,6 +65,9 @@ class Closure:
     # The step of the main file below which other files are followed that are not shown; how many `run` steps lead to here.
     through: Node | None = None
     depth: int = 0
+    children: dict[str, _Target] = field(default_factory=dict[str, _Target])
+    # A closure of a child: what is wrong there has been told.
+    quiet: bool = False
 
     def resolve(self) -> tuple[Part, list[Part]]:
         """Give the main part and all others, in the order in which they are first named."""
@@ -76,11 +79,19 @@ class Closure:
                 self._follow(_Target(self.main, task, name), keep=False)
         return self._part(main), list(self.parts.values())
 
+    def resolve_child(self, target: "_Target") -> tuple[Part, list[Part]]:
+        """Give the parts of a task or file that a `run` starts, as a workflow of its own."""
+        main = _Target(target.file, target.task, "")
+        self.quiet = True
+        self._follow(main)
+        return self._part(main), list(self.parts.values())
+
     def _part(self, target: _Target) -> Part:
         return Part(key=target.key, task=target.task, file=target.file, key_of=self._key_of)
 
     def _key_of(self, step: StepTree) -> str:
-        return self.targets[id(step)].key
+        target = self.targets[id(step)]
+        return target.key if step.type == "foreach" else target.key or target.shown
 
     def _follow(self, target: _Target, *, keep: bool = True) -> None:
         self.path.append(target.shown)
@@ -111,6 +122,9 @@ class Closure:
         found = self._find(name, place, inside) if isinstance(name, str) else None
         if found is None:
             return
+        if self.depth == 0:
+            self.targets[id(step)] = found
+            self.children.setdefault(found.key or found.shown, found)
         self._check_version(str(name), step, found, inside)
         self._check_inputs(step, "workflow", found, inside)
         if self._is_circle(found, place, inside):
@@ -190,6 +204,8 @@ class Closure:
             self._error(inside, code, node, message, hint)
 
     def _error(self, inside: _Target, code: str, node: Node, message: str, suggestion: str = "") -> None:
+        if self.quiet:
+            return
         file = inside.file
         is_shown = file is self.main or any(part.file is file for part in self.parts.values())
         if is_shown or self.through is None:

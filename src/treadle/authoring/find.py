@@ -307,13 +307,14 @@ class Finder:
     def load(self, entry: Entry, document: Document) -> Loaded:
         """Check a file and freeze it with its closure where it can be frozen."""
         tree = self._trees[entry.shown] = self._checked(entry, document)
-        main, parts = Closure(tree, self).resolve()
+        closure = Closure(tree, self)
+        main, parts = closure.resolve()
         trees = list({id(part.file): part.file for part in (main, *parts)}.values())
         not_yet = _foreign(entry) + [row for found in trees for row in found.not_yet]
         problems = ordered([] if entry.foreign else [p for found in trees for p in found.problems])
         definition = None
         if not has_errors(problems) and not not_yet:
-            definition = freeze(main, parts, self.tool_effects)
+            definition = freeze(main, parts, self.tool_effects, self._children(closure))
         text = document.source.text
         return Loaded(
             name=tree.name or entry.name, definition=definition, digest=digest_of(definition) if definition else "",
@@ -324,6 +325,15 @@ class Finder:
             foreign=entry.foreign,
             parts=(main, *parts), tool_effects=self.tool_effects,
         )  # fmt: skip
+
+    def _children(self, closure: Closure) -> dict[str, Definition]:
+        """Freeze what the `run` steps start; circles and depth have been checked."""
+        found: dict[str, Definition] = {}
+        for key, target in closure.children.items():
+            inner = Closure(target.file, self)
+            main, parts = inner.resolve_child(target)
+            found[key] = freeze(main, parts, self.tool_effects, self._children(inner))
+        return found
 
     def load_named(self, name_or_path: str | Path) -> Loaded:
         """Find a file and load it; raises as `entry` does."""

@@ -43,13 +43,13 @@ _TOOLS = k.Record(fields={
 })
 _PEOPLE: Final[dict[str, k.Field]] = {
     "user": _field(_TEXTS, "name of the person who decides, or several of whom one does"),
-    "role": _field(_TEXTS, "role of the person who decides", later=True),
+    "role": _field(_TEXTS, "role of the person who decides"),
     "any_of": _field(k.ListOf(kind=k.Record(fields={
         "user": _field(k.Text(), "a person"), "role": _field(k.Text(), "a role"),
-    }, one_of=True), count_min=1), "several people or roles", later=True),
+    }, one_of=True), count_min=1), "several people or roles"),
     "never": _field(_TEXTS, "`starter` and names of people who may not decide"),
-    "distinct_from": _field(k.ListOf(kind=_STEP_ID, alone=True), "gates whose deciders may not decide this one", later=True),
-    "count": _field(k.Whole(minimum=1, maximum=20), "how many people must approve", later=True),
+    "distinct_from": _field(k.ListOf(kind=_STEP_ID, alone=True), "gates whose deciders may not decide this one"),
+    "count": _field(k.Whole(minimum=1, maximum=20), "how many people must approve"),
 }
 _BY = k.Record(fields=_PEOPLE)
 _RETRY = k.Record(fields={
@@ -85,22 +85,22 @@ COMMON: Final[dict[str, k.Field]] = {
     "on_error": _field(_ON_ERROR, "what a failure that is not retried does"),
     "effect": _field(k.Words(words=("none", "read", "write", "send", "pay", "destroy"), first_is_default=False), "what it may do to the world"),
     "repeatable": _field(k.Flag(), "doing it again at worst wastes work"),
-    "idempotency_key": _field(k.Template(), "`auto`, or text by which the callee knows a repeated call", later=True),
-    "read_back": _field(k.Steps(), "steps that find out whether an attempt whose answer was lost was done", later=True),
+    "idempotency_key": _field(k.Template(), "`auto`, or text by which the callee knows a repeated call"),
+    "read_back": _field(k.Steps(), "steps that find out whether an attempt whose answer was lost was done"),
     "requires": _field(k.Either(kinds=(k.ListOf(kind=_STEP_ID, alone=True, count_min=1), k.Record(fields={
         "by": _field(_BY, "who must approve the call", required=True),
-        "assurance": _field(k.Words(words=("local", "relayed", "proven")), "how sure it must be who that was"),
+        "assurance": _field(k.Words(words=("local", "relayed", "proven"), later=("proven",)), "how sure it must be who that was"),
         "within": _field(k.Duration(), "bound of the wait"),
-    }))), "approval that must stand before it is done", later=True),
+    }))), "approval that must stand before it is done"),
     "verify": _field(k.ListOf(kind=_CHECK, alone=True, count_min=1), "checks that Treadle runs before the step counts as done", later=True),
     "cache": _field(k.Either(kinds=(k.Flag(), k.Record(fields={
         "ttl": _field(k.Duration(), "how long a result is used again"), "commit": _field(k.Flag(), "only at the same git commit"),
     }))), "uses an earlier result of the same work", later=True),
-    "budget": _field(_BUDGET, "what it may cost", later=True),
+    "budget": _field(_BUDGET, "what it may cost"),
     "tools": _field(_TOOLS, "which tools an agent may use in it", later=True),
     "isolation": _field(k.Words(words=("worktree",), first_is_default=False), "a git worktree of its own", later=True),
-    "finally": _field(k.Steps(), "steps that run whatever happened", later=True),
-    "undo": _field(k.Steps(), "steps that take it back when the run fails later", later=True),
+    "finally": _field(k.Steps(), "steps that run whatever happened"),
+    "undo": _field(k.Steps(), "steps that take it back when the run fails later"),
 }
 
 _NO_RESULT = "would take a result, and there is none"
@@ -142,7 +142,7 @@ TYPES: Final[dict[str, k.StepType]] = {
     "approve": _type("Ask a person to decide about exactly what is shown.", "show", {
         "show": _field(k.Value(), "what is decided about", required=True),
         "by": _field(_BY, "who may decide; without it any person"),
-        "assurance": _field(k.Words(words=("local", "relayed", "proven"), later=("relayed", "proven")), "how sure it must be who decided"),
+        "assurance": _field(k.Words(words=("local", "relayed", "proven"), later=("proven",)), "how sure it must be who decided"),
         "on_timeout": _field(k.Words(words=("reject",)), "what it means when nobody decides in time"),
         "on_reject": _field(k.Either(kinds=(k.Words(words=("fail", "continue")), k.Record(fields={"do": _field(k.Steps(), "steps instead", required=True)}))), "what a rejection does"),
     }, _WAITING),
@@ -183,7 +183,7 @@ TYPES: Final[dict[str, k.StepType]] = {
     "function": _type("Call a registered function.", "function", {
         "function": _field(k.Text(what="the name of a function", pattern=rf"{k.NAME}(\.{k.NAME})*"), "which one", required=True),
         "parameters": _field(k.Value(shape="map"), "its arguments"),
-    }, later=True),
+    }),
     "set_state": _type("Write state fields, in order, all or none.", "updates", {
         "updates": _field(k.Exprs(), "field and value; later ones see earlier ones", required=True),
         "let": _field(k.Exprs(), "values that are not stored"),
@@ -197,7 +197,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "value": _field(k.Template(), "what decides", required=True),
         "cases": _field(k.MapOf(kind=k.Steps()), "text and steps", required=True),
         "default": _field(k.Steps(), "steps when no case fits"),
-    }, _BLOCK_WITHOUT_RESULT, later=True),
+    }, _BLOCK_WITHOUT_RESULT),
     "foreach": _type("Do a task or a list of steps per item.", "items", {
         "items": _field(k.Items(), "the list", required=True),
         "task": _field(_WORKFLOW, "task that each item gets, with a state of its own"),
@@ -208,37 +208,37 @@ TYPES: Final[dict[str, k.StepType]] = {
         "max_parallel": _field(k.Whole(minimum=1, maximum=256), "items at once", default=10),
         "sequential": _field(k.Flag(), "one after the other", default=False),
         "on_item_error": _field(k.Words(words=("fail", "collect")), "what a failed item does"),
-        "min_success": _field(k.Either(kinds=(k.Whole(minimum=1), k.Text(what='a number, or a share such as "60%"', pattern=r"(100|[1-9]?[0-9])%"))), "how many items must succeed", later=True),
+        "min_success": _field(k.Either(kinds=(k.Whole(minimum=1), k.Text(what='a number, or a share such as "60%"', pattern=r"(100|[1-9]?[0-9])%"))), "how many items must succeed"),
         "output": _field(k.Value(), "result of a round of `do`"),
     }, _BLOCK),
     "parallel": _type("Do several lists at once.", "branches", {
         "branches": _field(k.MapOf(kind=k.Steps(), key=k.ID), "name and steps", required=True),
         "join": _field(k.Either(kinds=(k.Words(words=("all", "any")), k.Whole(minimum=1))), "how many must succeed"),
-    }, _BLOCK, later=True),
+    }, _BLOCK),
     "while": _type("Repeat while a condition holds.", "condition", {
         "condition": _field(k.Condition(), "asked before each round", required=True),
         "do": _field(k.Steps(), "steps of a round", required=True),
         "max_iterations": _field(k.Whole(minimum=1, maximum=1_000_000), "bound of the rounds", required=True),
         "on_limit": _field(k.Words(words=("fail", "continue")), "what reaching it does"),
-    }, _BLOCK_WITHOUT_RESULT, later=True),
+    }, _BLOCK_WITHOUT_RESULT),
     "repeat": _type("Repeat until a condition holds.", "until", {
         "until": _field(k.Condition(), "asked after each round", required=True),
         "do": _field(k.Steps(), "steps of a round", required=True),
         "max_iterations": _field(k.Whole(minimum=1, maximum=1_000_000), "bound of the rounds", required=True),
         "on_limit": _field(k.Words(words=("fail", "continue")), "what reaching it does"),
-    }, _BLOCK_WITHOUT_RESULT, later=True),
-    "break": _type("Leave the loop.", "", {}, _AT_ONCE, later=True),
-    "continue": _type("Go on with the next round.", "", {}, _AT_ONCE, later=True),
+    }, _BLOCK_WITHOUT_RESULT),
+    "break": _type("Leave the loop.", "", {}, _AT_ONCE),
+    "continue": _type("Go on with the next round.", "", {}, _AT_ONCE),
     "goto": _type("Go on at another step.", "target", {
         "target": _field(_STEP_ID, "step of this list or of an enclosing one", required=True),
         "max_visits": _field(k.Whole(minimum=1, maximum=100_000), "how often it may be taken", required=True),
-    }, _AT_ONCE, later=True),
+    }, _AT_ONCE),
     "wait": _type("Wait for time or for a signal.", "duration", {
         "duration": _field(k.Duration(), "how long"),
         "until": _field(k.Template(), "an instant with its zone"),
         "signal": _field(k.Text(what="the name of a signal", pattern=k.ID), "which signal"),
         "payload": _field(k.Schema(), "JSON Schema of what the signal carries"),
-    }, _WAITING, later=True),
+    }, _WAITING),
     "run": _type("Run another workflow.", "workflow", {
         "workflow": _field(_WORKFLOW, "which one", required=True),
         "version": _field(k.Text(what="a version of three parts", pattern=r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?"), "which version of it"),
@@ -257,7 +257,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "message": _field(k.Template(), "why", required=True),
         "class": _field(k.Text(what="a class of failure", pattern=r"[a-z][a-z0-9_]*"), "class that `retry` and `error.class` see"),
         "status": _field(k.Words(words=("failed", "goal_not_met")), "how the run ends"),
-    }, _AT_ONCE, later=True),
+    }, _AT_ONCE),
     "flow": _type("Run a flow of the library.", "flow", {
         "flow": _field(_WORKFLOW, "which one", required=True), "inputs": _field(k.Exprs(), "its inputs"),
     }, later=True),
@@ -277,7 +277,7 @@ TASK: Final[dict[str, k.Field]] = {
     "inputs": _field(k.Entries(), "typed inputs"),
     "initial_state": _field(k.Exprs(), "state at the start, evaluated once, in order"),
     "state_schema": _field(k.Schema(), "JSON Schema of the state, checked on every write"),
-    "budget": _field(_BUDGET, "what it may cost", later=True),
+    "budget": _field(_BUDGET, "what it may cost"),
     "steps": _field(k.Steps(), "what is done, in order", required=True),
     "output": _field(k.Value(shape="map"), "result where there is no `return`"),
 }
@@ -288,15 +288,15 @@ FILE: Final[dict[str, k.Field]] = {
     "tasks": _field(k.MapOf(kind=k.Record(fields=TASK), key=rf"{k.ID}(:{k.ID})*", count_min=0), "tasks of this file"),
     "defaults": _field(k.Anything(), "fields per step type that its steps have where they do not say otherwise"),
     "tools": _field(_TOOLS, "which tools agents may use", later=True),
-    "finally": _field(k.Steps(), "steps that run whatever happened", later=True),
-    "undo_on": _field(k.ListOf(kind=k.Words(words=("failed", "cancelled"))), "ends of the run after which `undo` runs", later=True, default=["failed", "cancelled"]),
+    "finally": _field(k.Steps(), "steps that run whatever happened"),
+    "undo_on": _field(k.ListOf(kind=k.Words(words=("failed", "cancelled"))), "ends of the run after which `undo` runs", default=["failed", "cancelled"]),
     "limits": _field(k.Record(fields={
         "max_depth": _field(k.Whole(minimum=1, maximum=10), "depth of child runs"),
         "max_open_items": _field(k.Whole(minimum=1, maximum=256), "items open at once"),
         "max_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of a run"),
         "max_items": _field(k.Whole(minimum=1), "items of a foreach"),
-        "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression"),
-    }), "own limits, below the engine's", later=True),
+        "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression", later=True),
+    }), "own limits, below the engine's"),
     "secrets": _field(k.ListOf(kind=k.Text(what="the name of a secret", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)), "secrets that are used; where it stands it names all"),
     "trigger": _field(k.Anything(), "what starts it by itself", later=True),
 }

@@ -15,6 +15,7 @@ import orjson
 from rich.text import Text
 
 from treadle import functions, log, trust
+from treadle.actions.kinds import performers
 from treadle.actions.runner import Runner
 from treadle.authoring.find import Loaded
 from treadle.cli import screen, shape, values
@@ -124,13 +125,14 @@ async def dry_run(frame: Frame, loaded: Loaded, definition: Definition, given: M
     store, secrets = trust.user_store(), secrets_of(settings, os.environ)
     pool = LazyPool(settings, store, os.environ, secrets)
     project = settings.project
-    otherwise = Otherwise(Runner(pool, secrets), settings.servers(), settings)
+    registry = functions.Registry(functions.catalog(project), project, store)
+    otherwise = Otherwise(Runner(performers(pool=pool, functions=registry), secrets), settings.servers(), settings)
     if not frame.json:
         _tell_head(definition, given)
     with log.scrubbed(secrets.redactor.text):
         try:
             played = await play(
-                definition, entries, given, functions=functions.Registry(functions.catalog(project), project, store), user=user_name(),
+                definition, entries, given, functions=registry, user=user_name(),
                 clock_ms=SystemClock().now_ms(), otherwise=otherwise,
             )  # fmt: skip
         finally:

@@ -5,7 +5,7 @@ from typing import Final
 WAITING: Final = 3
 PARKED: Final = 7
 EXIT_CODES: Final = {
-    "completed": 0, "failed": 1, "waiting": WAITING, "running": WAITING, "cancelling": WAITING, "stalled": WAITING,
+    "completed": 0, "failed": 1, "waiting": WAITING, "running": WAITING, "cancelling": WAITING, "undoing": WAITING, "stalled": WAITING,
     "completed_degraded": 4, "goal_not_met": 5, "cancelled": 6, "parked": PARKED,
 }  # fmt: skip
 

@@ -24,16 +24,16 @@ NARROW: Final = 12
 # One meaning each: done, attention, failed, needs you, moving, set aside, over without a word, goal missed.
 STYLES: Final = {
     "completed": "green", "completed_degraded": "yellow", "goal_not_met": "magenta", "failed": "bold red", "cancelled": "bright_black",
-    "cancelling": "yellow", "parked": "blue", "waiting": "cyan", "running": "default", "stalled": "red", "skipped": "bright_black",
+    "cancelling": "yellow", "undoing": "yellow", "parked": "blue", "waiting": "cyan", "running": "default", "stalled": "red", "skipped": "bright_black",
     "pending": "bright_black", "handling": "yellow", "unknown": "red", "note": "bright_black",
 }  # fmt: skip
 _MARKS: Final = {
     "completed": "✓", "failed": "✗", "running": "●", "waiting": "?", "pending": "○", "skipped": "-", "handling": "!", "parked": "‖",
-    "unknown": "!", "note": "·", "stalled": "!", "cancelled": "-", "completed_degraded": "✓", "goal_not_met": "✗", "cancelling": "!",
+    "unknown": "!", "note": "·", "stalled": "!", "cancelled": "-", "completed_degraded": "✓", "goal_not_met": "✗", "cancelling": "!", "undoing": "!",
 }  # fmt: skip
 _PLAIN_MARKS: Final = {
     "completed": "+", "failed": "x", "running": "*", "waiting": "?", "pending": "o", "skipped": "-", "handling": "!", "parked": "=",
-    "unknown": "!", "note": ".", "stalled": "!", "cancelled": "x", "completed_degraded": "+", "goal_not_met": "x", "cancelling": "x",
+    "unknown": "!", "note": ".", "stalled": "!", "cancelled": "x", "completed_degraded": "+", "goal_not_met": "x", "cancelling": "x", "undoing": "x",
 }  # fmt: skip
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _DAY_MS: Final = 86_400_000

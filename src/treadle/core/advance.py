@@ -15,19 +15,25 @@ from dataclasses import replace
 
 from treadle.core import events, limits
 from treadle.core.aside import size_of
+from treadle.core.attempts import offer
 from treadle.core.bind import bind_inputs
+from treadle.core.budget import grant, own
 from treadle.core.claims import claim_next
+from treadle.core.closing import begin_closing, needs_claim
 from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAction
 from treadle.core.definition import Definition
 from treadle.core.draft import Draft
+from treadle.core.endings import skip_finally, undo_on_request
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError
 from treadle.core.events import Evaluated, Event, RunResumed, RunStarted
 from treadle.core.expr import NeedBlobs as NeedBlobsError
-from treadle.core.opening import dispatch, visit
+from treadle.core.gates import step_path
 from treadle.core.render import with_result
 from treadle.core.semantics import SUPPORTED
-from treadle.core.settle import begin_closing, end_run, fail_node, needs_claim, settle
-from treadle.core.state import Closing, Frame, ListNode, RunState
+from treadle.core.settle import settle
+from treadle.core.signals import receive
+from treadle.core.state import Frame, ListNode, Node, Outcome, RunState, StepNode
+from treadle.core.steps import fail_node
 from treadle.core.timers import fire_due
 from treadle.core.transitions import absorb_action_event
 from treadle.core.values import Value
@@ -45,14 +51,14 @@ def advance(definition: Definition, state: RunState | None, event: Event, blobs:
     then = event.then if isinstance(event, events.ActionAnswered | events.ApprovalDecided) else None
     try:
         fire_due(draft)
-        settle(draft, visit)
+        settle(draft)
         passed, draft.changed = draft.changed, False
         _absorb(draft, event)
         draft.absorbed, draft.changed = draft.changed, draft.changed or passed
-        settle(draft, visit)
+        settle(draft)
         if then is not None and draft.refusal is None and draft.parked is None:
             claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))
-            settle(draft, visit)
+            settle(draft)
     except NeedBlobsError as need:
         return NeedBlobs(digests=tuple(need.digests))
     return draft.decision()
@@ -89,7 +95,7 @@ def _unborn(definition: Definition, event: Event) -> RunState:
         raise HistoryMismatchError(f"a run begins with RunStarted, not with {type(event).__name__}")
     return RunState(
         run_id=event.run_id, seed=event.seed, semantics=definition.semantics, env=event.env, started_at_ms=event.at_ms,
-        started_by=event.by.name, now_ms=event.at_ms, size_bytes=limits.ENTRY_BYTES + size_of({**event.env}),
+        started_by=event.by.name, parent=event.parent, depth=event.depth, now_ms=event.at_ms, size_bytes=limits.ENTRY_BYTES + size_of({**event.env}),
     )  # fmt: skip
 
 
@@ -107,6 +113,8 @@ def _absorb(draft: Draft, event: Event) -> None:
     if draft.ended:
         if isinstance(event, events.Woken | events.Continued | Evaluated | events.PerformerLost):
             draft.note("ignored", "", event=type(event).__name__)
+        elif isinstance(event, events.UndoRequested):
+            undo_on_request(draft, event)
         else:
             message = f"the run has ended: {draft.status}"
             draft.refuse("run_ended", message, hint="start another run", status=draft.status)
@@ -126,6 +134,10 @@ def _absorb(draft: Draft, event: Event) -> None:
             absorb_action_event(draft, event, event.action)
         case Evaluated():
             _evaluated(draft, event)
+        case events.SignalSent():
+            receive(draft, event)
+        case events.UndoRequested():
+            draft.refuse("not_ended", "the run has not ended; cancel it first", hint="`treadle cancel` ends it, and takes back what it did")
         case events.CancelRequested():
             _cancel(draft, event)
         case events.RunParked():
@@ -151,6 +163,7 @@ def _start(draft: Draft, event: RunStarted) -> None:
         return
     draft.put_frame(Frame(path="", outer=None, inputs=bound))
     draft.put(ListNode(path="", at="", owner=None, frame="", phase="opening"))
+    own(draft, "", "", draft.definition.main.budget)
     draft.note("run_started", "", workflow=draft.definition.name, by=event.by.name)
     draft.look_at("")
 
@@ -158,8 +171,7 @@ def _start(draft: Draft, event: RunStarted) -> None:
 def _evaluated(draft: Draft, event: Evaluated) -> None:
     node = draft.nodes.get(event.node)
     # A node waits for a function if it could not finish rendering and nobody is about to look at it.
-    waits = node is not None and node.phase in {"opening", "output", "fallback"} and event.node not in draft.agenda
-    if node is None or not waits or node.closing is not None or event.ordinal != len(node.results):
+    if node is None or not _may_wait_for_function(draft, node) or event.ordinal != len(node.results):
         draft.note("ignored", event.node, event="Evaluated")
     elif event.failure is not None:
         message = event.failure.message[: limits.MESSAGE_CHARACTERS_MAX]
@@ -169,16 +181,28 @@ def _evaluated(draft: Draft, event: Evaluated) -> None:
         draft.look_at(event.node)
 
 
+def _may_wait_for_function(draft: Draft, node: Node) -> bool:
+    """Tell whether a node could not finish rendering: nobody is about to look at it, and it has something to render."""
+    if node.path in draft.agenda or node.closing is not None:
+        return False
+    if isinstance(node, StepNode) and node.phase == "action":
+        action = draft.actions.get(node.path)
+        return action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions
+    return node.phase in {"opening", "output", "fallback", "gate"} or (isinstance(node, StepNode) and node.loop is not None)
+
+
 def _cancel(draft: Draft, event: events.CancelRequested) -> None:
     draft.parked = None
-    if draft.status == "cancelling":
+    if draft.status != "running" or draft.ending is not None:
         draft.note("cancel_hastened", "", by=event.by.name)
-        end_run(draft, "cancelled")
+        draft.status = "cancelling"
+        draft.changed = True
+        skip_finally(draft)
         return
     draft.status = "cancelling"
     draft.note("cancel_requested", "", by=event.by.name, reason=event.reason)
     draft.agenda.clear()
-    begin_closing(draft, draft.list_node(""), Closing(how="cancel"))
+    begin_closing(draft, draft.list_node(""), Outcome(how="cancel"))
 
 
 def _resume(draft: Draft, event: RunResumed) -> None:
@@ -190,10 +214,11 @@ def _resume(draft: Draft, event: RunResumed) -> None:
     draft.note("run_resumed", "", by=event.by.name)
     held = list(draft.actions.values())
     draft.changed = True
+    grant(draft)
     fire_due(draft)
     for action in held:
         if action.status == "open" and draft.actions.get(action.id) is action:
-            dispatch(draft, action)
+            offer(draft, action)
 
 
 def check_invariants(state: RunState) -> None:
@@ -211,7 +236,7 @@ def check_invariants(state: RunState) -> None:
         if node.frame not in state.frames:
             raise InvariantViolationError(f"{path!r} has no frame")
     for action in state.actions.values():
-        if action.status != "stopping" and action.id not in state.nodes:
+        if action.status != "stopping" and step_path(action.id) not in state.nodes:
             raise InvariantViolationError(f"the action {action.id!r} has no step")
         if (action.status == "claimed") != (action.holder is not None) and action.status in {"open", "claimed"}:
             raise InvariantViolationError(f"{action.id!r} is {action.status} with the holder {action.holder!r}")

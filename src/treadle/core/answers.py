@@ -7,38 +7,54 @@ that the next answer must name. A failure is first offered to `retry`; what retr
 from dataclasses import replace
 
 from treadle.core import limits
-from treadle.core.definition import Approve, Delegate
+from treadle.core.attempts import fail_attempt, offer_again
+from treadle.core.budget import charge
+from treadle.core.closing import closing_goes_on, needs_claim
+from treadle.core.definition import Approve
 from treadle.core.draft import Draft
 from treadle.core.errors import CLASSES, Failure
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.expected import expected_answer
-from treadle.core.expr import draw_bits
-from treadle.core.opening import dispatch
-from treadle.core.render import instant
+from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
 from treadle.core.schema import check
-from treadle.core.settle import closing_goes_on, fail_step, finish_step, needs_claim, open_handler, write_result
-from treadle.core.state import ActionState
+from treadle.core.state import ActionState, Approval
+from treadle.core.steps import fail_step, finish_step, open_handler, write_result
 from treadle.core.values import Json, Value
-
-_ASSURANCE = ("none", "relayed", "local", "proven")
+from treadle.core.verify import await_proof, complete, looked, refuse_output
 
 
 def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
-    """Take an answer to an open attempt: done, failed, or refused."""
+    """Take an answer to an open attempt: done, to be proven, failed, or refused."""
     if not _fits_attempt(draft, action, event):
         return
-    if event.failure is not None:
-        known = event.failure.error_class if event.failure.error_class in CLASSES else "failed"
+    charge(draft, action.id, event.usage)
+    if action.kind == "verify":
+        looked(draft, action, event.value, event.failure)
+    elif event.failure is not None:
+        known = event.failure.error_class if event.failure.error_class in CLASSES or action.kind == "run" else "failed"
         message = event.failure.message[: limits.MESSAGE_CHARACTERS_MAX]  # the whole of it is in the log
         fail_attempt(draft, action, replace(event.failure, step=action.id, error_class=known, message=message))
-        return
-    faults = _faults(draft, action, event.value)
-    if not faults:
-        _complete(draft, action, _taken(draft, action, event.value))
+    elif not (faults := _faults(draft, action, event.value)):
+        draft.degraded = draft.degraded or event.degraded
+        _take(draft, action, event.value)
     elif action.kind == "delegate":
-        _refuse_output(draft, action, faults)
+        refuse_output(draft, action, faults)
     else:
         _refuse_value(draft, action, faults)
+
+
+def _take(draft: Draft, action: ActionState, value: Value) -> None:
+    taken = _taken(draft, action, value)
+    if draft.step_at(action.at).verify:
+        await_proof(draft, action, taken)
+    else:
+        complete(draft, action, taken)
+
+
+def answer_proving(draft: Draft, action: ActionState, _event: ActionAnswered) -> None:
+    """Refuse a second answer while the first is being proven."""
+    hint = "wait for what the checks find: ask for the next step"
+    draft.refuse("verifying", f"an answer to `{action.id}` is being verified", hint=hint, attempt=action.attempt)
 
 
 def answer_late(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
@@ -72,67 +88,55 @@ def end_stopping(draft: Draft, action: ActionState) -> None:
     closing_goes_on(draft)
 
 
-def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
-    """End an attempt that failed: another follows after a wait, or the step has failed."""
-    retry = draft.step_at(action.at).retry
-    told = {"error_class": failure.error_class, "message": failure.message}
-    draft.note("attempt_failed", action.id, attempt=action.attempt, **told)
-    if retry is None or failure.error_class not in retry.on or action.failures + 1 >= retry.attempts:
-        draft.drop_action(action.id)
-        fail_step(draft, draft.step_node(action.id), failure)
-        return
-    draft.drop_timers(action.id)
-    ceiling_ms = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
-    wait_ms = draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
-    again = replace(action, status="backoff", failures=action.failures + 1, lapses=0, holder=None)
-    draft.put_action(replace(again, problem=replace(failure, result=draft.keep(failure.result))))
-    draft.arm("backoff", action.id, draft.now_ms + wait_ms)
-    draft.note("retry_planned", action.id, attempt=action.attempt + 1, wait_ms=wait_ms)
-
-
-def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
-    """Offer the next attempt of an action."""
-    again = replace(
-        action, status="open", attempt=action.attempt + 1, holder=None, claimed_at_ms=None, redo=redo or action.redo
-    )  # fmt: skip
-    draft.disarm("timeout", action.id)
-    draft.put_action(again)
-    draft.note("action_offered", action.id, attempt=again.attempt, redo=again.redo)
-    dispatch(draft, again)
-
-
 def decide(draft: Draft, action: ActionState, event: ApprovalDecided) -> None:
-    """Take a person's decision about exactly what was shown (ruling 26)."""
-    refused = _why_not(draft, action, event)
+    """Take a person's decision about exactly what was shown; a gate that asks for several waits for the rest (ruling 26)."""
+    refused = why_not(draft, action, event)
     if refused is not None:
         hint = f"a person looks at it again with `treadle approve {draft.base.run_id}`"
         draft.refuse(refused[0], refused[1], hint=hint, digest=action.digest)
         return
-    result: dict[str, Json] = {
-        "approved": event.approved, "by": event.by.name, "at": instant(draft.now_ms), "note": event.note,
-        "digest": event.digest, "assurance": event.by.assurance,
-    }  # fmt: skip
+    result = result_of(draft, action, event)
     draft.note("gate_decided", action.id, **result)
-    if event.approved:
-        _complete(draft, action, result)
+    count = action.params.get("count")
+    if event.approved and isinstance(count, int) and len(action.votes) + 1 < count:
+        draft.put_action(replace(action, votes=(*action.votes, event.by.name)))
+        return
+    _settle_gate(draft, action, result, f"`{action.id}` was rejected by {event.by.name}")
+
+
+def _settle_gate(draft: Draft, action: ActionState, result: dict[str, Json], message: str) -> None:
+    node, by = draft.step_node(step_path(action.id)), result["by"]
+    gate = action.params.get("gate", draft.step(node).id)
+    names = tuple(map(str, by)) if isinstance(by, list) else (by,) if isinstance(by, str) else ()
+    approval = Approval(digest=str(action.digest), approved=result["approved"] is True, by=names)
+    remember_decision(draft, node, str(gate), approval)
+    if not approval.approved:
+        reject(draft, action, result, message)
+        return
+    draft.drop_action(action.id)
+    draft.note("action_completed", action.id, attempt=action.attempt)
+    if action.id.endswith(REQUIRES):
+        draft.disarm("wait", node.path)
+        draft.look_at(node.path)
     else:
-        reject(draft, action, result, f"`{action.id}` was rejected by {event.by.name}")
+        finish_step(draft, node, result)
 
 
 def reject(draft: Draft, action: ActionState, result: dict[str, Json], message: str) -> None:
     """End a gate that was rejected or ran out of time: it fails unless `on_reject` says otherwise."""
-    spec, node = draft.step_at(action.at).spec, draft.step_node(action.id)
-    failure = Failure(error_class="rejected", message=message, step=action.id, result=result, has_result=True)
+    node = draft.step_node(step_path(action.id))
+    spec = draft.step(node).spec
+    failure = Failure(error_class="rejected", message=message, step=node.path, result=result, has_result=True)
     on_reject = spec.on_reject if isinstance(spec, Approve) else "fail"
     draft.drop_action(action.id)
-    draft.disarm("within", action.id)
+    draft.drop_clock(node.path)
     if on_reject == "continue":
         finish_step(draft, node, result)
     elif on_reject == "do":
         write_result(draft, node, failure)
         open_handler(draft, node, ".on_reject", failure)
     else:
-        fail_step(draft, node, failure)
+        fail_step(draft, node, failure if isinstance(spec, Approve) else replace(failure, result=None, has_result=False))
 
 
 def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
@@ -144,13 +148,16 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
         message = f"`{action.id}` is at attempt {action.attempt}"
         draft.refuse("late", message, hint="look at it again", attempt=action.attempt)
         return
+    if draft.step_node(action.id).phase == "read_back":
+        draft.refuse("reading_back", f"what became of `{action.id}` is being read back", hint="look at it again when that has ended")
+        return
     faults = _faults(draft, action, event.value) if event.outcome == "done" else ()
     if faults:
         _refuse_value(draft, action, faults)
         return
     draft.note("outcome_resolved", action.id, outcome=event.outcome, by=event.by.name, note=event.note)
     if event.outcome == "done":
-        _complete(draft, action, event.value)
+        _take(draft, action, event.value)
     elif event.outcome == "not_done":
         offer_again(draft, action, redo=False)
     else:
@@ -167,12 +174,6 @@ def _taken(draft: Draft, action: ActionState, value: Value) -> Value:
         defaults = {name: rule["default"] for name, rule in fields.items() if isinstance(rule, dict) and "default" in rule}
         return {name: given.get(name, defaults.get(name)) for name in fields if name in given or name in defaults}
     return None if action.params.get("format") == "info" else value
-
-
-def _complete(draft: Draft, action: ActionState, value: Value) -> None:
-    draft.drop_action(action.id)
-    draft.note("action_completed", action.id, attempt=action.attempt)
-    finish_step(draft, draft.step_node(action.id), value)
 
 
 def _fits_attempt(draft: Draft, action: ActionState, event: ActionAnswered) -> bool:
@@ -211,39 +212,3 @@ def _refuse_value(draft: Draft, action: ActionState, faults: tuple[str, ...]) ->
         hint="answer again with a value that fits `expected`", faults=list(faults),
         expected=expected_answer(action.kind, action.params), attempt=action.attempt,
     )  # fmt: skip
-
-
-def _refuse_output(draft: Draft, action: ActionState, faults: tuple[str, ...]) -> None:
-    spec = draft.step_at(action.at).spec
-    left = (spec.repair if isinstance(spec, Delegate) else 0) - action.repairs
-    problem = Failure(error_class="bad_output", message="; ".join(faults[:5]), step=action.id)
-    if left <= 0:
-        fail_attempt(draft, action, problem)
-        return
-    again = replace(action, attempt=action.attempt + 1, repairs=action.repairs + 1, problem=problem)
-    draft.put_action(again)
-    draft.note("output_refused", action.id, attempt=action.attempt, faults=list(faults))
-    draft.refuse(
-        "bad_output", f"the answer to `{action.id}` does not fit: {faults[0]}",
-        hint=f"mend it and submit it as attempt {again.attempt}; {left - 1} more may be refused", faults=list(faults),
-        expected=expected_answer(action.kind, action.params), attempt=again.attempt,
-    )  # fmt: skip
-
-
-def _why_not(draft: Draft, action: ActionState, event: ApprovalDecided) -> tuple[str, str] | None:
-    """Say with code and message why a decision is not taken, if it is not."""
-    users, never, needed = (action.params.get(name) for name in ("users", "never", "assurance"))
-    name = event.by.name
-    if action.kind != "approve":
-        return "not_a_gate", f"`{action.id}` is no approval; answer it instead"
-    if event.by.kind != "human":
-        return "agents_never_approve", f"`{action.id}` is decided by a person, never by an agent"
-    if _ASSURANCE.index(event.by.assurance) < _ASSURANCE.index(str(needed)):
-        return "assurance_too_low", f"`{action.id}` needs a decision of level `{needed}`"
-    if event.digest != action.digest:
-        return "digest_mismatch", f"what was shown for `{action.id}` is not what stands there now"
-    if isinstance(users, list) and name not in users:
-        return "not_an_approver", f"{name} may not decide `{action.id}`; {', '.join(map(str, users))} may"
-    if isinstance(never, list) and (name in never or ("starter" in never and name == draft.base.started_by)):
-        return "not_an_approver", f"{name} may never decide `{action.id}`: duties are separated here"
-    return None

@@ -15,7 +15,24 @@ from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, SecretRef, 
 
 Shrink = Callable[[Value], Value]
 # What the core itself looks into stays.
-RULES = frozenset({"format", "options", "fields", "output", "users", "never"})
+RULES = frozenset(
+    {
+        "format",
+        "options",
+        "fields",
+        "output",
+        "users",
+        "roles",
+        "never",
+        "barred",
+        "count",
+        "assurance",
+        "gate",
+        "cache_key",
+        "run_id",
+        "workflow",
+    }
+)
 
 
 def size_of(value: Value) -> int:

@@ -7,12 +7,13 @@ after a lapse or by `take_over`, raises it. Three lapses of one action are enoug
 from dataclasses import replace
 
 from treadle.core import limits
-from treadle.core.answers import fail_attempt, offer_again
+from treadle.core.attempts import fail_attempt, offer_again, start_attempt_clock
+from treadle.core.closing import needs_claim
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.events import ActionClaimed, Claim, PerformerLost
-from treadle.core.opening import start_attempt_clock
-from treadle.core.settle import needs_claim
+from treadle.core.readback import doubt
+from treadle.core.settle import settle
 from treadle.core.state import ActionState
 
 
@@ -26,6 +27,7 @@ def claim_next(draft: Draft, event: ActionClaimed) -> None:
     for action in held[:1] or [*(a for a in mine if a.status == "open"), *takeable]:
         if draft.actions.get(action.id) is action:  # a lapse too many of one may have closed another
             claim_action(draft, action, event)
+            settle(draft)
         if draft.claimed is not None:
             break
     draft.refusal = None  # that nothing is there for it is not the caller's fault
@@ -56,7 +58,7 @@ def refuse_claim(draft: Draft, action: ActionState, _event: ActionClaimed) -> No
     """Refuse a claim on an action that nobody can hold now."""
     why = {
         "backoff": "waits for its next attempt", "stopping": "was asked to stop",
-        "unknown": "has an unknown outcome, which a person decides",
+        "unknown": "has an unknown outcome, which a person decides", "verifying": "has been answered, and the answer is being verified",
     }  # fmt: skip
     message = f"`{action.id}` {why[action.status]}"
     draft.refuse("not_claimable", message, hint="ask for the next step", attempt=action.attempt)
@@ -68,7 +70,7 @@ def lose_performer(draft: Draft, action: ActionState, event: PerformerLost) -> N
     if event.attempt != action.attempt or unclaimed:
         draft.note("ignored", action.id, event="PerformerLost")
     elif not _harmless(action):
-        _unknown(draft, action)
+        doubt(draft, action)
     elif (lost := _lapsed(draft, action)) is not None:
         offer_again(draft, lost, redo=True)
 
@@ -86,7 +88,7 @@ def _may_take(action: ActionState, claim: Claim) -> bool:
 
 def _take(draft: Draft, action: ActionState, claim: Claim) -> None:
     if not _harmless(action):
-        _unknown(draft, action)
+        doubt(draft, action)
         hint = f"a person decides with `treadle answer {draft.base.run_id}`"
         draft.refuse("outcome_unknown", f"nobody knows whether `{action.id}` was done", hint=hint)
         return
@@ -108,12 +110,6 @@ def _lapsed(draft: Draft, action: ActionState) -> ActionState | None:
     return None
 
 
-def _unknown(draft: Draft, action: ActionState) -> None:
-    draft.disarm("timeout", action.id)
-    draft.put_action(replace(action, status="unknown"))
-    draft.note("outcome_unknown", action.id, attempt=action.attempt)
-
-
 def _harmless(action: ActionState) -> bool:
     """Tell whether doing it again at worst wastes work (ruling 20)."""
-    return action.repeatable or not needs_claim(action)
+    return action.repeatable or action.key is not None or not needs_claim(action)

@@ -23,7 +23,7 @@ Reader = Callable[[object], object]
 # Members of unions carry their name; values are leaves, which their own codec has read already.
 _TAGGED: frozenset[type] = frozenset((*get_args(definition.Spec), *events.EVENT_TYPES, *get_args(state.Node)))
 _VALUES: frozenset[object] = frozenset((BlobRef, Chunks, Holed, SecretRef))
-_NAMES = {"Json": Json, "Value": Value}
+_NAMES = {"Json": Json, "Value": Value, "Index": object}
 
 
 def plain(value: object) -> dict[str, object]:

@@ -46,7 +46,15 @@ class CloseRun:
     status: str
 
 
-Command = Perform | StopAction | Evaluate | CloseRun
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepResult:
+    """Keep a result for the same work later (`cache`); losing it costs only the work."""
+
+    key: str
+    value: Value
+
+
+Command = Perform | StopAction | Evaluate | KeepResult | CloseRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

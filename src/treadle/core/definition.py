@@ -1,24 +1,26 @@
 """A definition: a workflow loaded, checked and frozen; immutable data, named by its digest (rulings 17, 4).
 
-Everything an expression may stand in is an `Expr`, a constant included. `Index` answers in one look-up what `advance` asks all the
-time: which steps a list holds, and whose records some expression reads. It is derived, never stored.
+Everything an expression may stand in is an `Expr`, a constant included. What `advance` looks up all the time is derived in `index`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from treadle.core import limits
-from treadle.core.errors import RETRY_DEFAULT, RequestError
+from treadle.core.errors import RETRY_DEFAULT
 from treadle.core.expr import Expr
-from treadle.core.ids import join
 from treadle.core.values import Json
+
+if TYPE_CHECKING:
+    from treadle.core.index import Index
 
 LANGUAGE: Final = 1
 Effect = Literal["none", "read", "write", "send", "pay", "destroy"]
 EFFECTS: Final[tuple[Effect, ...]] = ("none", "read", "write", "send", "pay", "destroy")
 Performer = Literal["server", "agent", "headless", "human"]
 PromptFormat = Literal["text", "info", "confirm", "choice", "form"]
+Assurance = Literal["relayed", "local", "proven"]
+ClosePolicy = Literal["cancel", "wait", "abandon"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,25 +39,37 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who may decide (ruling 26): any of `users` and `roles`, without either any person; `count` of them, each once.
+
+    `never` holds names and `starter`; `distinct_from` ids of gates whose deciders may not decide this one.
+    """
+
+    users: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    distinct_from: tuple[str, ...] = ()
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Approve:
     """Ask a person to decide about exactly what is shown (ruling 26)."""
 
     show: Expr
-    users: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    assurance: Literal["local"] = "local"
+    by: By = By()
+    assurance: Assurance = "local"
     on_reject: Literal["fail", "continue", "do"] = "fail"
     reject_steps: tuple["Step", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegate:
-    """Have an agent do it. `output` is a JSON Schema of the answer; `repair` counts refused answers that may be mended."""
+    """Have an agent do it. `output` is a JSON Schema of the answer."""
 
     instructions: Expr
     agent: str | None = None
     output: Json = None
-    repair: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +78,49 @@ class McpCall:
 
     tool: str
     parameters: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """Send a request; `ok_status` of () means 200 to 299."""
+
+    url: Expr
+    method: str = "GET"
+    headers: Expr | None = None
+    query: Expr | None = None
+    json: Expr | None = None
+    body: Expr | None = None
+    ok_status: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """Run a command: a list without a shell, a text in one."""
+
+    command: Expr
+    env: Expr | None = None
+    working_dir: Expr | None = None
+    ok_exit: tuple[int, ...] = (0,)
+    parse: Literal["text", "json", "lines"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """Call a registered function as a step of its own."""
+
+    function: str
+    version: str
+    parameters: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Start a run of another workflow, named by its key among the definition's children."""
+
+    workflow: str
+    inputs: tuple[tuple[str, Expr], ...] = ()
+    close_policy: ClosePolicy = "cancel"
+    detach: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +153,75 @@ class Foreach:
     max_parallel: int = 10
     sequential: bool = False
     on_item_error: Literal["fail", "collect"] = "fail"
+    min_success: int = 0
+    min_success_percent: int = 0
     output: Expr | None = None
     items_max: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """Choose the list whose name is the value as text."""
+
+    value: Expr
+    cases: dict[str, tuple["Step", ...]]
+    default: tuple["Step", ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parallel:
+    """Do several lists at once; it is done when `need` of them have succeeded. 0 means all."""
+
+    branches: dict[str, tuple["Step", ...]]
+    need: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class While:
+    """Repeat while a condition holds, asked before each round."""
+
+    condition: Expr
+    do: tuple["Step", ...]
+    max_iterations: int
+    on_limit: Literal["fail", "continue"] = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """Repeat until a condition holds, asked after each round, which it can see."""
+
+    until: Expr
+    do: tuple["Step", ...]
+    max_iterations: int
+    on_limit: Literal["fail", "continue"] = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """Leave the innermost loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continue:
+    """Go on with the next round of the innermost loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goto:
+    """Go on at another step of this list or of an enclosing one; taken at most `max_visits` times while that list lives."""
+
+    target: str
+    max_visits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Wait for a time, an instant, or a signal; exactly one of the three is there."""
+
+    duration_ms: int | None = None
+    until: Expr | None = None
+    signal: str | None = None
+    payload: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +231,19 @@ class Return:
     value: Expr
 
 
-Spec = Prompt | Approve | Delegate | McpCall | SetState | Condition | Foreach | Return
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """Fail, with a class of the author's choice."""
+
+    message: Expr
+    error_class: str = "failed"
+    status: Literal["failed", "goal_not_met"] = "failed"
+
+
+Spec = (
+    Prompt | Approve | Delegate | McpCall | Http | Shell | Function | Run | SetState | Condition | Switch | Foreach | Parallel
+    | While | Repeat | Break | Continue | Goto | Wait | Return | Fail
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +266,54 @@ class OnError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What an owner may cost; 0 is no bound. `usd` is text, exact."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: str = ""
+    wall_ms: int = 0
+    on_exceed: Literal["stop", "ask", "degrade"] = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Use the result of the same work again: for `ttl_ms` (0: always), and with `commit` only at the same git commit."""
+
+    ttl_ms: int = 0
+    commit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCheck:
+    """Files that must be there; `changed`: since the step opened."""
+
+    path: Expr
+    changed: bool = False
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that Treadle itself makes sure of when an answer says that it is done; exactly one field is set (ruling 25)."""
+
+    shell: Expr | None = None
+    files: tuple[FileCheck, ...] = ()
+    schema: Json = None
+    expression: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requires:
+    """What must be approved before a step is dispatched: gates by id, or the call itself by whom `by` names (ruling 26)."""
+
+    gates: tuple[str, ...] = ()
+    by: By | None = None
+    assurance: Assurance = "local"
+    within_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One node of a workflow: what every step may say, and `spec`, which says what it is."""
 
@@ -146,6 +330,15 @@ class Step:
     effect: Effect = "none"
     repeatable: bool = False
     performer: Performer = "server"
+    repair: int = 2
+    key: Expr | None = None
+    read_back: tuple["Step", ...] = ()
+    requires: Requires | None = None
+    verify: tuple[Check, ...] = ()
+    cache: Cache | None = None
+    budget: Budget | None = None
+    final_steps: tuple["Step", ...] = ()
+    undo: tuple["Step", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +346,7 @@ class Task:
     """A list of steps with its own inputs and state. `inputs` maps a name to a JSON Schema plus `required` and `default`."""
 
     steps: tuple[Step, ...]
+    budget: Budget | None = None
     inputs: dict[str, dict[str, Json]] = field(default_factory=dict[str, dict[str, Json]])
     initial_state: tuple[tuple[str, Expr], ...] = ()
     state_schema: dict[str, Json] | None = None
@@ -160,9 +354,19 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """A frozen workflow with the closure of its tasks. `functions` pins name to version; `semantics` is in `semantics.py`.
+class Limits:
+    """A workflow's own limits, below the engine's."""
 
+    depth_max: int = limits.CHILD_DEPTH_MAX
+    open_items_max: int = limits.OPEN_ITEMS_MAX
+    moves_max: int = limits.RUN_MOVES_MAX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A frozen workflow with the closure of its tasks and child workflows, by key.
+
+    `functions` pins name to version; `semantics` is in `semantics.py`; `undo_on` are the ends after which `undo` runs by itself.
     `secrets` are the names of those that some step is given, sorted.
     """
 
@@ -174,96 +378,16 @@ class Definition:
     description: str = ""
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
     functions: dict[str, str] = field(default_factory=dict[str, str])
+    children: dict[str, "Definition"] = field(default_factory=dict[str, "Definition"])
+    final_steps: tuple[Step, ...] = ()
+    undo_on: tuple[str, ...] = ("failed", "cancelled")
+    limits: Limits = Limits()
     secrets: tuple[str, ...] = ()
     index: "Index" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Derive the index once."""
+        # The index is made of these records; it cannot be imported before they are there.
+        from treadle.core.index import Index
+
         object.__setattr__(self, "index", Index.of(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
-    """What is looked up on every transition: steps by list address, the step of an address, the task of a scope, ids that are read."""
-
-    lists: dict[str, tuple[Step, ...]]
-    steps: dict[str, Step]
-    scopes: dict[str, Task]
-    read_ids: frozenset[str]
-
-    @staticmethod
-    def of(definition: Definition) -> "Index":
-        """Walk the definition once; a task stands once under each foreach that uses it."""
-        index = Index(lists={}, steps={}, scopes={"": definition.main}, read_ids=frozenset(_read_ids(definition)))
-        _index_list(definition, index, "", definition.main.steps)
-        return index
-
-
-def child_lists(step: Step) -> Iterator[tuple[str, tuple[Step, ...]]]:
-    """Give each list of steps that a step holds, with the suffix that names it; a foreach's task is not among them."""
-    match step.spec:
-        case Condition(then=then, otherwise=otherwise):
-            yield ".then", then
-            yield ".else", otherwise
-        case Foreach(task=None, do=do):
-            yield "[]", do
-        case Approve(on_reject="do", reject_steps=steps):
-            yield ".on_reject", steps
-        case _:
-            pass
-    if step.on_error.policy == "do":
-        yield ".on_error", step.on_error.steps
-
-
-def _index_list(definition: Definition, index: Index, at: str, steps: tuple[Step, ...]) -> None:
-    if len(index.steps) > limits.DEFINITION_STEPS_MAX or at.count("[]") > limits.TASK_DEPTH_MAX:
-        message = f"`{definition.name}` unfolds to more than {limits.DEFINITION_STEPS_MAX} steps, or its tasks go round in a circle"
-        raise RequestError(message, code="definition_too_large", hint="divide it, or break the circle of tasks")
-    index.lists[at] = steps
-    for step in steps:
-        step_at = join(at, step.id)
-        index.steps[step_at] = step
-        for suffix, children in child_lists(step):
-            _index_list(definition, index, step_at + suffix, children)
-        if isinstance(step.spec, Foreach) and step.spec.task is not None:
-            task = definition.tasks[step.spec.task]
-            index.scopes[step_at + "[]"] = task
-            _index_list(definition, index, step_at + "[]", task.steps)
-
-
-def expressions(step: Step) -> Iterator[Expr]:
-    """Give every expression that a step itself holds, in reading order; those of its lists are theirs."""
-    yield from (e for e in (step.when,) if e is not None)
-    match step.spec:
-        case Prompt(message=message, options=options, default=default):
-            yield from (e for e in (message, options, default) if e is not None)
-        case Approve(show=expr) | Delegate(instructions=expr) | McpCall(parameters=expr):
-            yield expr
-        case Condition(test=expr) | Return(value=expr):
-            yield expr
-        case SetState(updates=updates, let=let):
-            yield from (expr for _, expr in (*let, *updates))
-        case Foreach(items=items, inputs=inputs, output=output):
-            yield items
-            yield from (expr for _, expr in inputs or ())
-            yield from (e for e in (output,) if e is not None)
-    yield from (e for e in (step.on_error.fallback,) if e is not None)
-
-
-def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
-    """Give every step of a list and of the lists below it, in reading order; tasks are not entered."""
-    for step in steps:
-        yield step
-        for _, children in child_lists(step):
-            yield from walk(children)
-
-
-def _read_ids(definition: Definition) -> Iterator[str]:
-    for task in (definition.main, *definition.tasks.values()):
-        sources = [expr for _, expr in task.initial_state] + ([task.output] if task.output else [])
-        for step in walk(task.steps):
-            sources += expressions(step)
-        for expr in sources:
-            for read in expr.reads:
-                if read.startswith("steps"):
-                    yield read.split(".")[1].replace("-", "_") if "." in read else "*"

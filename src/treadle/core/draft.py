@@ -7,6 +7,7 @@ tells whether there is anything to store. Nothing here decides: policy is in the
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from treadle.core import limits
 from treadle.core.aside import fill, make_room, size_of
@@ -15,8 +16,10 @@ from treadle.core.definition import Definition, Step, Task
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import is_under
-from treadle.core.state import ActionState, Frame, ListNode, Node, Parked, RunState, StepNode
+from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, RunStatus, StepNode
 from treadle.core.values import BlobRef, Value, spill
+
+NODE_TIMERS: Final = ("within", "wait", "wall", "shield")
 
 
 class Draft:
@@ -29,8 +32,11 @@ class Draft:
         self.now_ms = max(state.now_ms, at_ms)
         self.nodes, self.frames = dict(state.nodes), dict(state.frames)
         self.actions, self.timers = dict(state.actions), dict(state.timers)
-        self.agenda = deque(state.agenda)
-        self.status, self.parked, self.degraded = state.status, state.parked, state.degraded
+        self.agenda, self.closings, self.mailbox = deque(state.agenda), list(state.closings), list(state.mailbox)
+        self.spent, self.undo = dict(state.spent), dict(state.undo)
+        self.status: RunStatus = state.status
+        self.parked, self.degraded, self.goal_missed = state.parked, state.degraded, state.goal_missed
+        self.undo_status, self.ending = state.undo_status, state.ending
         self.result, self.failure = state.result, state.failure
         self.moves, self.moves_left, self.size_bytes = state.moves, limits.SETTLE_MOVES_MAX, state.size_bytes
         self.reached = state.reached
@@ -64,7 +70,8 @@ class Draft:
             self.base, now_ms=self.now_ms, revision=self.base.revision + 1, status=self.status, parked=self.parked,
             degraded=self.degraded, moves=self.moves, size_bytes=self.size_bytes, nodes=self.nodes, frames=self.frames,
             actions=self.actions, timers=self.timers, agenda=tuple(self.agenda), reached=self.reached, result=self.result,
-            failure=self.failure,
+            failure=self.failure, goal_missed=self.goal_missed, closings=tuple(self.closings), mailbox=tuple(self.mailbox),
+            spent=self.spent, undo=self.undo, undo_status=self.undo_status, ending=self.ending,
         )  # fmt: skip
 
     # What is there
@@ -72,7 +79,7 @@ class Draft:
     @property
     def ended(self) -> bool:
         """Tell whether the run is over."""
-        return self.status not in {"running", "cancelling"}
+        return self.status in ENDED
 
     def step_at(self, at: str) -> Step:
         """Give the definition's step at an address. Raises HistoryMismatchError where the definition has none."""
@@ -106,8 +113,11 @@ class Draft:
         return frame
 
     def task_of(self, scope: Frame) -> Task:
-        """Give the task whose steps run in a scope."""
-        return self.index.scopes[self.list_node(scope.path).at]
+        """Give the task whose steps run in a scope; an undo in it has outlived the list that opened it."""
+        at = self.list_node(scope.path).at
+        if at in self.index.scopes:
+            return self.index.scopes[at]
+        return self.index.scopes[max((known for known in self.index.scopes if is_under(at, known)), key=len)]
 
     def actions_under(self, path: str) -> Iterator[ActionState]:
         """Give open actions at or below a path, in the order in which they were opened."""
@@ -142,6 +152,10 @@ class Draft:
         """Add or replace a node."""
         self._grow(node.path, self.nodes)
         self.nodes[node.path] = node
+        if node.closing is not None and node.path not in self.closings:
+            self.closings.append(node.path)
+        elif node.closing is None and self.closings and node.path in self.closings:
+            self.closings.remove(node.path)
 
     def put_frame(self, frame: Frame) -> None:
         """Add or replace a frame."""
@@ -170,17 +184,49 @@ class Draft:
             self.disarm(kind, action_id)
 
     def drop(self, path: str) -> None:
-        """Take one node away, with its timer."""
+        """Take one node away, with its timers and what it may spend."""
         self.nodes.pop(path, None)
-        self.timers.pop(f"within:{path}", None)
+        self.spent.pop(path, None)
+        if self.timers:
+            self.drop_clock(path)
+        if self.closings and path in self.closings:
+            self.closings.remove(path)
         self.changed = True
 
-    def drop_below(self, path: str) -> None:
-        """Take everything strictly below a path away, actions excepted."""
-        for other in [p for p in self.nodes if p != path and is_under(p, path)]:
+    def drop_clock(self, path: str) -> None:
+        """Take the timers of a node away."""
+        for kind in NODE_TIMERS:
+            self.timers.pop(f"{kind}:{path}", None)
+
+    def drop_below(self, path: str, *, keep: frozenset[str] = frozenset()) -> None:
+        """Take everything strictly below a path away, actions and what is in `keep` excepted."""
+        for other in [p for p in self.nodes if p != path and is_under(p, path) and p not in keep]:
             self.drop(other)
-        for other in [p for p in self.frames if p != path and is_under(p, path)]:
+        for other in [p for p in self.frames if p != path and is_under(p, path) and p not in keep]:
             del self.frames[other]
+
+    def drop_list(self, node: ListNode) -> None:
+        """Take a list away with all below it, and the frame it has of its own."""
+        self.drop_below(node.path)
+        self.drop(node.path)
+        if node.frame == node.path:
+            self.frames.pop(node.path, None)
+
+    def parent_of(self, node: Node) -> Node | None:
+        """Give the node that a node stands in, None for the root and for lists of the run's end."""
+        path = node.owner if isinstance(node, ListNode) else node.list_path
+        return self.nodes.get(path) if path is not None else None
+
+    def closing_above(self, node: Node) -> Node | None:
+        """Give the nearest closing node around a node; a `finally` in between shields from it (ruling 27)."""
+        above: Node | None = node
+        while self.closings and above is not None:
+            if isinstance(above, StepNode) and above.phase == "finally" and above is not node:
+                return None
+            above = self.parent_of(above)
+            if above is not None and above.closing is not None:
+                return above
+        return None
 
     def arm(self, kind: str, path: str, due_ms: int) -> None:
         """Set a timer."""

@@ -17,13 +17,17 @@ RETRY_DEFAULT: Final = ("transient", "rate_limited", "timeout", "unavailable")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a step failed, as data of the run. `step` is the path of the step where it began."""
+    """Why a step failed, as data of the run. `step` is the path of the step where it began.
+
+    `goal_not_met` ends the run with that status.
+    """
 
     error_class: str
     message: str
     step: str
     result: Value = None
     has_result: bool = False
+    goal_not_met: bool = False
 
     def shown(self) -> dict[str, Value]:
         """Give the shape that expressions read as `error` (language.md §9)."""

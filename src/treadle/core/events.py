@@ -13,11 +13,12 @@ from treadle.core.values import Json, Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who did it. `name` is a person's name, or a performer's holder id; `assurance` is of ruling 26."""
+    """Who did it. `name` is a person's name, or a performer's holder id; `assurance` is of ruling 26, `roles` as configured."""
 
     kind: Literal["agent", "human", "server", "headless"]
     name: str
     assurance: Literal["none", "relayed", "local", "proven"] = "none"
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,20 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a performer reports that an attempt cost; `calls` are those of a child run."""
+
+    tokens: int = 0
+    usd: str = "0"
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run was asked for. `seed` is random text, the source of every random value and branch token; `env` is what `env()` may read."""
+    """A run was asked for. `seed` is random text, the source of every random value and branch token; `env` is what `env()` may read.
+
+    `parent` names the action that started a child run (`RUN/ACTION`), `depth` how many runs are above it.
+    """
 
     at_ms: int
     run_id: str
@@ -42,6 +55,8 @@ class RunStarted:
     inputs: dict[str, Json]
     by: Caller
     env: dict[str, str] = field(default_factory=dict[str, str])
+    depth: int = 0
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +71,7 @@ class ActionClaimed:
 class ActionAnswered:
     """A performer answered an attempt: `failure` of None means done, with `value`. `then` claims the next action in the same transition.
 
-    `channel` is the one an agent speaks on; None where the shell vouches for the caller.
+    `channel` is the one an agent speaks on; None where the shell vouches for the caller. `degraded` tells how a child run completed.
     """
 
     at_ms: int
@@ -68,6 +83,8 @@ class ActionAnswered:
     failure: Failure | None = None
     then: Claim | None = None
     channel: str | None = None
+    usage: Usage | None = None
+    degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +148,24 @@ class Continued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignalSent:
+    """Somebody sent the run a message; it is kept until a `wait` takes it."""
+
+    at_ms: int
+    name: str
+    by: Caller
+    payload: Value = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRequested:
+    """Somebody asked to take back what an ended run did and kept for that."""
+
+    at_ms: int
+    by: Caller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested:
     """Somebody asked to end the run; a second request waits for nobody (ruling 27)."""
 
@@ -159,6 +194,6 @@ class RunResumed:
 
 Event = (
     RunStarted | ActionClaimed | ActionAnswered | ApprovalDecided | Evaluated | PerformerLost | OutcomeResolved
-    | Woken | Continued | CancelRequested | RunParked | RunResumed
+    | Woken | Continued | SignalSent | UndoRequested | CancelRequested | RunParked | RunResumed
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)

@@ -6,10 +6,13 @@ A list of steps has the path of its owner plus a suffix (`triage.then`, `researc
 
 import hashlib
 import re
+from urllib.parse import quote
 
 ID_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 ACTION_ID_CHARACTERS_MAX = 1_024
 _INDEX = re.compile(r"\[\d+\]")
+_VISIT = re.compile(r"~\d+")
+_OWN_LISTS = frozenset({"on_error", "on_reject", "finally", "undo", "read_back", "default", "requires", "verify"})
 
 
 def join(list_path: str, step_id: str) -> str:
@@ -19,7 +22,13 @@ def join(list_path: str, step_id: str) -> str:
 
 def address_of(path: str) -> str:
     """Give the place in the definition that a path stands for."""
-    return _INDEX.sub("[]", path)
+    return _VISIT.sub("", _INDEX.sub("[]", path))
+
+
+def suffix_of(name: str) -> str:
+    """Write the name of a case or branch so that it can stand in a path, and is none of the lists that every step may have."""
+    text = quote(name, safe="").replace("~", "%7E").replace(".", "%2E")
+    return f"%{ord(text[0]):02X}{text[1:]}" if text in _OWN_LISTS else text or "%"
 
 
 def is_under(path: str, root: str) -> bool:
@@ -37,3 +46,8 @@ def idempotency_key(run_id: str, action_id: str) -> str:
 def branch_token(seed: str, list_path: str) -> str:
     """Name a sub-agent's own channel; it cannot be guessed without the run's seed (ruling 22)."""
     return "br_" + hashlib.sha256(f"{seed}|branch|{list_path}".encode()).hexdigest()[:24]
+
+
+def child_run_id(run_id: str, action_id: str) -> str:
+    """Name the run that a step starts, the same at every attempt, so that it is started once."""
+    return "run_" + hashlib.sha256(f"{run_id}|child|{action_id}".encode()).hexdigest()[:20]

@@ -1,39 +1,76 @@
 """Opening: what each type of step does when it is reached, and how a run, or a round of a foreach, gets its first state.
 
-A step's fields are rendered once (ruling 6). Until the results of registered functions are there it stays `opening` and is visited again.
+A step's fields are rendered once (ruling 6). Until the results of registered functions are there it stays `opening` and is visited again. A step
+that is performed by somebody becomes an action, perhaps after a look into the cache and the approval that it requires.
 """
 
 from dataclasses import replace
+from typing import Final
 
-from treadle.core import limits, settle
-from treadle.core.aside import RULES, in_pieces, size_of
+from treadle.core import blocks, endings, limits, rounds
+from treadle.core.aside import RULES, size_of
+from treadle.core.attempts import offer
 from treadle.core.bind import bind_inputs, single_required
-from treadle.core.commands import Perform
-from treadle.core.definition import Approve, Condition, Delegate, Foreach, McpCall, Prompt, Return, SetState, Step, Task
+from treadle.core.budget import own
+from treadle.core.definition import (
+    Approve,
+    Break,
+    Condition,
+    Continue,
+    Delegate,
+    Fail,
+    Foreach,
+    Function,
+    Goto,
+    Http,
+    McpCall,
+    Parallel,
+    Prompt,
+    Repeat,
+    Return,
+    Run,
+    SetState,
+    Shell,
+    Step,
+    Switch,
+    Task,
+    Wait,
+    While,
+)  # fmt: skip
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure, InvariantViolationError
-from treadle.core.expr import NeedBlobs as NeedBlobsError
-from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, branch_token
-from treadle.core.render import NeedCallError, Renderer, RenderFailedError
-from treadle.core.state import ActionState, Fan, Frame, ListNode, StepNode
-from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value, canonical, digest
+from treadle.core.errors import Failure
+from treadle.core.expr import Expr
+from treadle.core.gates import open_gate, unmet
+from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, child_run_id
+from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.signals import wait
+from treadle.core.state import ActionState, Frame, ListNode, StepNode
+from treadle.core.steps import fail_step, finish_step, schema_problem, write_fields
+from treadle.core.values import Json, Value, canonical, digest
+from treadle.core.verify import prove
+
+CACHE_GET: Final = "treadle.cache_get"
+FILES_DIGEST: Final = "treadle.files_digest"
+OWN_VERSION: Final = "1"
 
 
-def visit(draft: Draft, node: StepNode | ListNode) -> None:
-    """Do what a step, or a scope that has not begun, can do now."""
-    try:
-        if isinstance(node, ListNode):
-            _open_scope(draft, node)
-        elif node.phase == "opening":
-            _open(draft, node)
-        elif node.phase == "fallback":
-            _fall_back(draft, node)
-        elif node.fan is not None:
-            _go_on_with_rounds(draft, node, node.fan)
-    except NeedCallError as need:
-        draft.commands.append(need.command)
-    except RenderFailedError as error:
-        settle.fail_node(draft, node, error.failure)
+def visit_step(draft: Draft, node: StepNode) -> None:
+    """Do what a step can do now. Raises what rendering raises, and GateMissingError."""
+    spec = draft.step(node).spec
+    if node.phase == "opening":
+        _open(draft, node)
+    elif node.phase == "fallback":
+        _fall_back(draft, node)
+    elif node.phase == "gate":
+        _pass_gate(draft, node)
+    elif node.phase == "action":
+        action = draft.actions.get(node.path)
+        if action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions:
+            prove(draft, node, action)
+    elif node.phase == "block" and isinstance(spec, Foreach) and node.fan is not None:
+        rounds.go_on_with_rounds(draft, node, spec, node.fan)
+    elif node.phase == "block" and isinstance(spec, While | Repeat):
+        blocks.go_on_with_loop(draft, node, spec)
 
 
 def _failed(node: StepNode | ListNode, message: str, error_class: str = "expression") -> RenderFailedError:
@@ -47,38 +84,148 @@ def _open(draft: Draft, node: StepNode) -> None:
         raise _failed(node, message, "failed")
     render = Renderer(draft, node)
     if step.when is not None and not render.truth(step.when, "when"):
-        settle.finish_step(draft, node, skipped=True)
+        finish_step(draft, node, skipped=True)
         return
+    own(draft, node.path, node.at, step.budget)
+    if not _open_block(draft, node, step, render) and not _open_jump(draft, node, step, render):
+        _open_action(draft, node, step, render)
+
+
+def _open_block(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
     match step.spec:
-        case Prompt() as spec:
-            _open_action(draft, node, step, "prompt", _prompt_params(node, spec, render))
-        case Approve() as spec:
-            _open_action(draft, node, step, "approve", _approve_params(spec, render))
-        case Delegate() as spec:
-            params: dict[str, Value] = {"instructions": render.value(spec.instructions, "instructions")}
-            extra: dict[str, Value] = {"agent": spec.agent, "output": spec.output}
-            _open_action(draft, node, step, "delegate", params | {k: v for k, v in extra.items() if v is not None})
-        case McpCall() as spec:
-            parameters = render.value(spec.parameters, "parameters")
-            _open_action(draft, node, step, "mcp_call", {"tool": spec.tool, "parameters": parameters})
+        case Condition() as spec:
+            blocks.condition(draft, node, spec, render)
+        case Switch() as spec:
+            blocks.switch(draft, node, spec, render)
+        case Foreach() as spec:
+            rounds.foreach(draft, node, spec, render)
+        case Parallel() as spec:
+            blocks.parallel(draft, node, spec)
+        case While() | Repeat():
+            blocks.loop(draft, node)
+        case _:
+            return False
+    return True
+
+
+def _open_jump(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
+    match step.spec:
         case SetState() as spec:
             _set_state(draft, node, spec, render)
-        case Condition() as spec:
-            _condition(draft, node, spec, render)
-        case Foreach() as spec:
-            _foreach(draft, node, spec, render)
+        case Wait() as spec:
+            wait(draft, node, spec, render)
         case Return() as spec:
-            settle.return_from(draft, node, render.value(spec.value, "value"))
+            endings.return_from(draft, node, render.value(spec.value, "value"))
+        case Fail() as spec:
+            fail_step(draft, node, _failure_of(draft, node, spec, render))
+        case Break():
+            endings.leave_loop(draft, node, for_good=True)
+        case Continue():
+            endings.leave_loop(draft, node, for_good=False)
+        case Goto() as spec:
+            endings.go_to(draft, node, spec.target, spec.max_visits)
+        case _:
+            return False
+    return True
+
+
+def _failure_of(draft: Draft, node: StepNode, spec: Fail, render: Renderer) -> Failure:
+    message = str(draft.whole(render.value(spec.message, "message")))[: limits.MESSAGE_CHARACTERS_MAX]
+    return Failure(error_class=spec.error_class, message=message, step=node.path, goal_not_met=spec.status == "goal_not_met")
 
 
 def _fall_back(draft: Draft, node: StepNode) -> None:
     fallback = draft.step(node).on_error.fallback
     render = Renderer(draft, node)
     render.names["error"] = node.failure.shown() if node.failure is not None else None
-    settle.finish_step(draft, node, render.value(fallback, "fallback") if fallback is not None else None)
+    finish_step(draft, node, render.value(fallback, "fallback") if fallback is not None else None)
 
 
 # Steps that are actions
+
+
+def _open_action(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
+    """Render the fields and hand the action out; a gate of its own, or a result that is kept, comes first."""
+    if isinstance(step.spec, Approve):
+        show = render.value(step.spec.show, "show")
+        draft.put(replace(node, phase="action", results=()))
+        open_gate(draft, node, node.path, show, step.spec.by, step.spec.assurance)
+        return
+    kind, params = _params(draft, node, step, render)
+    if step.key is not None:
+        params["key"] = render.value(step.key, "idempotency_key")
+    if any(file.changed for each in step.verify for file in each.files):
+        paths: list[Value] = [render.value(file.path, "verify") for each in step.verify for file in each.files if file.changed]
+        params["files_before"] = render.call(FILES_DIGEST, OWN_VERSION, (paths,))
+    if step.cache is not None:
+        key = digest(canonical(draft.whole({"kind": kind, "params": params})))
+        found = render.call(CACHE_GET, OWN_VERSION, (key, step.cache.ttl_ms, step.cache.commit))
+        if isinstance(found, dict) and "value" in found:
+            draft.note("cache_hit", node.path, key=key)
+            finish_step(draft, node, found["value"])
+            return
+        params["cache_key"] = key
+    if not unmet(draft, node, step, params, render):
+        _hand_out(draft, node, step, kind, params)
+
+
+def _pass_gate(draft: Draft, node: StepNode) -> None:
+    """Go on after the approval that a step waited for; the next one that it requires may be open still."""
+    step, params = draft.step(node), node.params or {}
+    if f"{node.path}.requires" in draft.actions:
+        return
+    if step.requires is not None and step.requires.gates and unmet(draft, node, step, params, Renderer(draft, node)):
+        return
+    _hand_out(draft, replace(node, params=None), step, _KINDS[type(step.spec)], params)
+
+
+def _hand_out(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[str, Value]) -> None:
+    key = params.pop("key", None) if "key" in params else None
+    action = ActionState(
+        id=node.path, at=node.at, kind=kind, performer=step.performer, effect=step.effect, repeatable=step.repeatable,
+        channel="" if kind == "prompt" else draft.frames[node.frame].channel, opened_at_ms=draft.now_ms,
+        params={name: draft.keep(value) if name not in RULES else value for name, value in params.items()},
+        key=str(draft.whole(key)) if key is not None else None,
+    )  # fmt: skip
+    draft.put(replace(node, phase="action", results=()))
+    draft.put_action(action)
+    draft.note("action_opened", action.id, action_kind=kind, performer=action.performer, effect=action.effect)
+    offer(draft, action)
+
+
+def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple[str, dict[str, Value]]:
+    spec = step.spec
+    if isinstance(spec, Prompt):
+        return "prompt", _prompt_params(node, spec, render)
+    if isinstance(spec, Run):
+        return "run", _run_params(draft, node, spec, render)
+    kind, fields = _KINDS[type(spec)], _FIELDS[type(spec)]
+    params: dict[str, Value] = {}
+    for name in fields:
+        value: Expr | Json | tuple[int, ...] = getattr(spec, name)
+        if isinstance(value, Expr):
+            params[name] = render.value(value, name)
+        elif value is not None:
+            params[name] = list(value) if isinstance(value, tuple) else value
+    return kind, params
+
+
+_KINDS: Final[dict[type, str]] = {
+    Prompt: "prompt", Delegate: "delegate", McpCall: "mcp_call", Http: "http", Shell: "shell", Function: "function", Run: "run",
+}  # fmt: skip
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {
+    Delegate: ("instructions", "agent", "output"),
+    McpCall: ("tool", "parameters"),
+    Http: ("method", "url", "headers", "query", "json", "body", "ok_status"),
+    Shell: ("command", "env", "working_dir", "ok_exit", "parse"),
+    Function: ("function", "version", "parameters"),
+}
+
+
+def _run_params(draft: Draft, node: StepNode, spec: Run, render: Renderer) -> dict[str, Value]:
+    inputs: Value = {name: render.value(expr, f"inputs.{name}") for name, expr in spec.inputs}
+    run_id = child_run_id(draft.base.run_id, node.path)
+    return {"workflow": spec.workflow, "run_id": run_id, "inputs": inputs, "detach": spec.detach, "depth": draft.base.depth + 1}
 
 
 def _prompt_params(node: StepNode, spec: Prompt, render: Renderer) -> dict[str, Value]:
@@ -98,44 +245,7 @@ def _prompt_params(node: StepNode, spec: Prompt, render: Renderer) -> dict[str, 
     return params | {name: rule for name, rule in rules.items() if rule is not None}
 
 
-def _approve_params(spec: Approve, render: Renderer) -> dict[str, Value]:
-    params: dict[str, Value] = {"show": render.value(spec.show, "show"), "assurance": spec.assurance}
-    people: dict[str, Value] = {"users": list(spec.users), "never": list(spec.never)}
-    return params | {name: users for name, users in people.items() if users}
-
-
-def _open_action(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[str, Value]) -> None:
-    """Hand out an action; questions to people go to the run's main channel, all else to its branch (ruling 22)."""
-    action = ActionState(
-        id=node.path, at=node.at, kind=kind, performer=step.performer, effect=step.effect, repeatable=step.repeatable,
-        channel="" if kind in {"prompt", "approve"} else draft.frames[node.frame].channel,
-        params={name: draft.keep(value) if name not in RULES else value for name, value in params.items()},
-        opened_at_ms=draft.now_ms, digest=digest(canonical(draft.whole(params["show"]))) if kind == "approve" else None,
-    )  # fmt: skip
-    draft.put(replace(node, phase="action", results=()))
-    draft.put_action(action)
-    draft.note("action_opened", action.id, action_kind=kind, performer=action.performer, effect=action.effect)
-    dispatch(draft, action)
-
-
-def dispatch(draft: Draft, action: ActionState) -> None:
-    """Ask for a server-performed action; what may run again without harm needs no claim of its own (ruling 19)."""
-    if action.performer != "server" or draft.parked is not None:
-        return
-    claim = settle.needs_claim(action)
-    if not claim:
-        start_attempt_clock(draft, action)
-    draft.commands.append(Perform(action=action.id, attempt=action.attempt, claim=claim))
-
-
-def start_attempt_clock(draft: Draft, action: ActionState) -> None:
-    """Bound the attempt that begins now (ruling 2)."""
-    timeout_ms = draft.step_at(action.at).timeout_ms
-    if timeout_ms is not None:
-        draft.arm("timeout", action.id, draft.now_ms + timeout_ms)
-
-
-# Steps that are done at once, and blocks
+# Steps that are done at once
 
 
 def _set_state(draft: Draft, node: StepNode, spec: SetState, render: Renderer) -> None:
@@ -146,102 +256,17 @@ def _set_state(draft: Draft, node: StepNode, spec: SetState, render: Renderer) -
     for name, expr in spec.updates:
         written[name] = render.value(expr, f"updates.{name}")
         render.names["state"] = {**before, **written}
-    problem = settle.write_fields(draft, node, written)
+    problem = write_fields(draft, node, written)
     if problem is not None:
         raise RenderFailedError(problem)
     draft.note("state_written", node.path, fields=list(written))
-    settle.finish_step(draft, node)
-
-
-def _condition(draft: Draft, node: StepNode, spec: Condition, render: Renderer) -> None:
-    truth = render.truth(spec.test, "if")
-    draft.note("branch_chosen", node.path, branch="then" if truth else "else")
-    if not (spec.then if truth else spec.otherwise):
-        settle.finish_step(draft, node)
-        return
-    node = replace(node, phase="block", results=())
-    draft.put(node)
-    settle.open_list(draft, node, ".then" if truth else ".else", node.frame)
-
-
-def _foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> None:
-    items = render.value(spec.items, "items")
-    if isinstance(items, BlobRef) and items.kind == "list":
-        items = draft.read_blob(items.digest)
-    if not isinstance(items, list | Chunks):
-        raise _failed(node, f"`items` of step `{node.path}` is not a list")
-    count = items.length if isinstance(items, Chunks) else len(items)
-    if count > spec.items_max:
-        raise _failed(node, f"`items` of step `{node.path}` has {count} items; the limit is {spec.items_max}", "failed")
-    empty = tuple((None,) * min(CHUNK_ITEMS, count - first) for first in range(0, count, CHUNK_ITEMS))
-    if isinstance(items, list):
-        pieces = [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)]
-        items = in_pieces(pieces, count, draft.set_value_aside)
-        draft.size_bytes += size_of(items)
-    fan = Fan(items=items, count=count, parts=empty)
-    node = replace(node, phase="block", results=(), fan=fan)
-    draft.put(node)
-    draft.note("items_found", node.path, count=count)
-    draft.look_at(node.path)
-
-
-# Rounds of a foreach
-
-
-def _go_on_with_rounds(draft: Draft, node: StepNode, fan: Fan) -> None:
-    spec = draft.step(node).spec
-    if not isinstance(spec, Foreach):
-        raise InvariantViolationError(f"{node.path!r} is no foreach")
-    if fan.next_index == fan.count and fan.open_count == 0:
-        draft.degraded = draft.degraded or bool(fan.errors or fan.error_parts)
-        settle.finish_step(draft, node, in_pieces(fan.parts, fan.count, draft.set_value_aside))
-        return
-    width = 1 if spec.sequential else spec.max_parallel
-    room = limits.OPEN_ITEMS_MAX - sum(1 for frame in draft.frames.values() if frame.index is not None)
-    while fan.next_index < fan.count and fan.open_count < width and (room > 0 or fan.open_count == 0):
-        _begin_round(draft, node, spec, fan)
-        fan = replace(fan, next_index=fan.next_index + 1, open_count=fan.open_count + 1)
-        room -= 1
-    draft.put(replace(node, fan=fan))
-
-
-def _begin_round(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
-    index, path = fan.next_index, f"{node.path}[{fan.next_index}]"
-    channel = branch_token(draft.base.seed, path) if spec.agent is not None else draft.frames[node.frame].channel
-    draft.put_frame(
-        Frame(
-            path=path, outer=node.frame, item=draft.keep(_item(draft, fan.items, index)), index=index, count=fan.count,
-            item_name=spec.item_name, channel=channel,
-        )
-    )  # fmt: skip
-    phase = "opening" if spec.task is not None else "running"
-    draft.put(ListNode(path=path, at=node.at + "[]", owner=node.path, frame=path, phase=phase))
-    draft.note("item_opened", path)
-    draft.look_at(path)
-
-
-def _item(draft: Draft, items: Value, index: int) -> Value:
-    """Give one item; of chunks only the piece that holds it is read."""
-    if isinstance(items, BlobRef):
-        items = draft.read_blob(items.digest)
-    if isinstance(items, Chunks):
-        number, index = divmod(index, CHUNK_ITEMS)
-        part = items.parts[number]
-        if isinstance(part, BlobRef) and part.digest not in draft.blobs:
-            # Small pieces are asked for ahead: each question costs the transition from its beginning.
-            ahead = [piece for piece in items.parts[number + 1 : number + limits.PIECES_AHEAD] if isinstance(piece, BlobRef)]
-            small = [piece.digest for piece in ahead if piece.size_bytes <= limits.STATE_BYTES_MAX]
-            raise NeedBlobsError(tuple(name for name in (part.digest, *small) if name not in draft.blobs))
-        items = draft.blobs[part.digest] if isinstance(part, BlobRef) else list(part)
-    if not isinstance(items, list):
-        raise InvariantViolationError("the items of a foreach are no list any more")
-    return items[index]
+    finish_step(draft, node)
 
 
 # Scopes: the run itself, and rounds that do a task
 
 
-def _open_scope(draft: Draft, node: ListNode) -> None:
+def open_scope(draft: Draft, node: ListNode) -> None:
     """Give a scope its inputs and its own state, and seal a task's from its parent (ruling 13)."""
     task, frame = draft.index.scopes[node.at], draft.frames[node.path]
     render = Renderer(draft, node)
@@ -257,11 +282,12 @@ def _open_scope(draft: Draft, node: ListNode) -> None:
     for name, expr in task.initial_state:
         state = {**state, name: render.value(expr, f"initial_state.{name}")}
         render.names["state"] = state
-    problem = settle.schema_problem(draft, task, state, node.path)
+    problem = schema_problem(draft, task, state, node.path)
     if problem is not None:
         raise RenderFailedError(problem)
     inputs = {name: draft.keep(value) for name, value in bound.items()}
     scope = replace(frame, outer=None, state={}, inputs=inputs, item=None)
+    own(draft, node.path, node.at, task.budget)
     draft.write_state(scope, state)
     draft.put(replace(node, phase="running", results=()))
     draft.look_at(node.path)

@@ -87,6 +87,14 @@ class Renderer:
             self.ordinal += 1
         return results
 
+    def call(self, function: str, version: str, args: tuple[Value, ...]) -> Value:
+        """Give the result of a function that a step itself needs. Raises NeedCallError."""
+        if self.ordinal == len(self.node.results):
+            command = Evaluate(node=self.node.path, ordinal=self.ordinal, function=function, version=version, args=args, kwargs={})
+            raise NeedCallError(command)
+        self.ordinal += 1
+        return self.node.results[self.ordinal - 1]
+
     def _failed(self, error: ExprError, field: str) -> RenderFailedError:
         place = f"step `{self.node.path}`" if self.node.path else "the workflow"
         hint = f" ({error.suggestion})" if error.suggestion else ""
@@ -107,7 +115,9 @@ def visible_names(draft: Draft, frame: Frame) -> dict[str, Value]:
         if inner.state is not None:
             names |= {"state": inner.state, "inputs": inner.inputs or {}}
             break
-        if inner.index is not None:
+        if inner.index is not None and inner.count < 0:
+            names.setdefault("loop", {"index": inner.index + 1, "index0": inner.index, "first": inner.index == 0})
+        elif inner.index is not None:
             names.setdefault("item", inner.item)
             names.setdefault("loop", _loop(inner.index, inner.count))
             if inner.item_name is not None:

@@ -53,11 +53,7 @@ class _Form:
         self.count += 1
         if self.count > SCHEMAS_MAX or depth > DEPTH_MAX:
             if self.count <= SCHEMAS_MAX + 1:
-                self.fault(
-                    path,
-                    "budget",
-                    f"a schema is nested deeper than {DEPTH_MAX}, or has more than {SCHEMAS_MAX:,} parts",
-                )
+                self.fault(path, "budget", f"a schema is nested deeper than {DEPTH_MAX}, or has more than {SCHEMAS_MAX:,} parts")
             self.count = max(self.count, SCHEMAS_MAX + 1)
             return
         if isinstance(schema, bool) or len(self.faults) >= FAULTS_MAX:
@@ -78,11 +74,7 @@ class _Form:
             self.fault(path, "unknown_keyword", f"`{keyword}` is not carried out here, so it may not stand")
         else:
             meant = nearest(keyword, sorted(KEYWORDS))
-            self.fault(
-                path,
-                "unknown_keyword",
-                f"there is no keyword `{keyword[:60]}`" + (f"; did you mean `{meant}`?" if meant else ""),
-            )
+            self.fault(path, "unknown_keyword", f"there is no keyword `{keyword[:60]}`" + (f"; did you mean `{meant}`?" if meant else ""))
 
     def inner(self, _keyword: str, argument: Json, path: str, depth: int) -> None:
         self.schema(argument, path, depth + 1)

@@ -55,9 +55,7 @@ def _enum(check: Checker, allowed: Json, value: Value, path: str, _schema: Schem
         listed = ", ".join(shown(option) for option in options[:20]) + (", …" if len(options) > 20 else "")
         meant = nearest(value, [option for option in options if isinstance(option, str)]) if isinstance(value, str) else None
         check.fault(
-            path,
-            "enum",
-            f"it must be one of {listed}; it is {shown(value)}" + (f" (did you mean {shown(meant)}?)" if meant else ""),
+            path, "enum", f"it must be one of {listed}; it is {shown(value)}" + (f" (did you mean {shown(meant)}?)" if meant else "")
         )
 
 

@@ -12,24 +12,44 @@ from treadle.core.definition import Effect, Performer
 from treadle.core.errors import Failure
 from treadle.core.values import BlobRef, Value
 
-RunStatus = Literal["running", "cancelling", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"]
+RunStatus = Literal["running", "cancelling", "undoing", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"]
 ENDED: Final = frozenset({"completed", "completed_degraded", "goal_not_met", "failed", "cancelled"})
-ActionStatus = Literal["open", "claimed", "backoff", "stopping", "unknown"]
-ACTION_STATES: Final = ("absent", "open", "claimed", "backoff", "stopping", "unknown")
+ActionStatus = Literal["open", "claimed", "verifying", "backoff", "stopping", "unknown"]
+ACTION_STATES: Final = ("absent", "open", "claimed", "verifying", "backoff", "stopping", "unknown")
+UndoStatus = Literal["", "done", "incomplete", "kept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """A node that ends as soon as nothing is open below it, and how it then ends."""
+class Outcome:
+    """How a list or block ends: `next` ends a round alone, `done` a block before its lists have, `lost` a branch that another one beat.
 
-    how: Literal["return", "fail", "cancel"]
+    `goto` leaves a block for the step named in `target`.
+    """
+
+    how: Literal["done", "fail", "cancel", "return", "next", "lost", "goto"]
     value: Value = None
     failure: Failure | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnd:
+    """What became of a step, kept while its `finally` runs. `goes_on` tells whether the list goes on: behind it, or at `target`."""
+
+    status: Literal["completed", "skipped", "failed", "cancelled"]
+    result: Value = None
+    failure: Failure | None = None
+    goes_on: bool = True
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListNode:
-    """A list of steps in progress. `results` are of registered functions called while it opens or gives its output."""
+    """A list of steps in progress. `results` are of registered functions called while it opens or gives its output.
+
+    `closing` says how it ends as soon as nothing is open below it. `visits` counts the openings of steps that a goto came by, `taken` how often
+    each goto into this list was taken. `last` is the result of the step that ended last, where the owner wants it.
+    """
 
     path: str
     at: str
@@ -38,22 +58,117 @@ class ListNode:
     cursor: int = 0
     phase: Literal["opening", "running", "output"] = "running"
     results: tuple[Value, ...] = ()
-    closing: Closing | None = None
+    closing: Outcome | None = None
+    visits: dict[str, int] = field(default_factory=dict[str, int])
+    taken: dict[str, int] = field(default_factory=dict[str, int])
+    last: Value = None
+
+
+StepPhase = Literal["opening", "gate", "action", "block", "wait", "handler", "fallback", "read_back", "finally"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepNode:
-    """A step in progress: `opening` while its fields are evaluated, then an action, a block of lists, or the handler of its failure."""
+    """A step in progress: `opening` while its fields are evaluated, then what its type is, then perhaps a handler and its `finally`.
+
+    `params` is the rendering of an action that waits for its gate; `fan`, `loop` and `join` are of blocks; `wait` of a step that waits.
+    """
 
     path: str
     at: str
     list_path: str
     frame: str
-    phase: Literal["opening", "action", "block", "handler", "fallback"] = "opening"
+    phase: StepPhase = "opening"
     results: tuple[Value, ...] = ()
     failure: Failure | None = None
-    closing: Closing | None = None
+    closing: Outcome | None = None
+    params: dict[str, Value] | None = None
     fan: "Fan | None" = None
+    loop: "Loop | None" = None
+    join: "Join | None" = None
+    wait: "Waiting | None" = None
+    end: StepEnd | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """The rounds of a `while` or `repeat`: how many have begun."""
+
+    rounds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """The branches of a `parallel`: results of those that succeeded, in that order, and the failures of the others."""
+
+    results: dict[str, Value] = field(default_factory=dict[str, Value])
+    failures: dict[str, Failure] = field(default_factory=dict[str, Failure])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a `wait` waits for, since when."""
+
+    since_ms: int
+    until_ms: int | None = None
+    signal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A message to the run that no `wait` has taken yet."""
+
+    name: str
+    payload: Value
+    by: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A gate's decision, for steps that require it: about what, by whom."""
+
+    digest: str
+    approved: bool
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What an owner of a budget has used. `more` counts how often it was granted once more, `asked` that a person is asked to,
+    `over` that the owner was stopped: what its `finally` does is counted and not refused. `usd` is exact."""
+
+    at: str
+    calls: int = 0
+    tokens: int = 0
+    usd: str = "0"
+    more: int = 0
+    asked: bool = False
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoEntry:
+    """A completed visit that can be taken back: what its steps saw. `state` is of a task whose own is gone."""
+
+    at: str
+    steps: dict[str, Value]
+    item: Value = None
+    index: int | None = None
+    count: int = 0
+    item_name: str | None = None
+    inputs: dict[str, Value] | None = None
+    state: dict[str, Value] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the run ends when its `finally` and `undo` have run."""
+
+    status: RunStatus
+    value: Value = None
+    failure: Failure | None = None
+    phase: Literal["finally", "undo"] = "finally"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +192,10 @@ Node = ListNode | StepNode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What expressions see in a list: a scope (`state` is not None: the run, or one item's task) or a round inside one."""
+    """What expressions see in a list: a scope (`state` is not None: the run, or one item's task) or a round inside one.
+
+    `approvals` are those of the gates decided there, by id. `count` is -1 in the rounds of a `while` or `repeat`, which have no item.
+    """
 
     path: str
     outer: str | None
@@ -91,11 +209,16 @@ class Frame:
     item_name: str | None = None
     error: Failure | None = None
     channel: str = ""
+    approvals: dict[str, Approval] = field(default_factory=dict[str, "Approval"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionState:
-    """One durable intent that was handed out. `params` is the one rendering of the step (ruling 6); `failures` counts what retry counts."""
+    """One durable intent that was handed out. `params` is the one rendering of the step (ruling 6); `failures` counts what retry counts.
+
+    `key` is the author's idempotency key, `votes` who has approved so far, `answer` what is being verified;
+    `counted` says that the attempt is in the budgets above it.
+    """
 
     id: str
     at: str
@@ -116,6 +239,10 @@ class ActionState:
     redo: bool = False
     digest: str | None = None
     problem: Failure | None = None
+    key: str | None = None
+    votes: tuple[str, ...] = ()
+    answer: Value = None
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +258,9 @@ class Parked:
 class RunState:
     """One run. `timers` maps `kind:path` to a due instant; `agenda` is what a transition left to do when it yielded (ruling 3).
 
+    `closings` are the nodes that are closing; `spent` is by the path of its owner, `undo` by the path of the step, in
+    the order in which they completed.
+
     `size_bytes` is never less than the encoded size; it is measured only when it passes the limit (room.py).
     """
 
@@ -140,10 +270,13 @@ class RunState:
     started_at_ms: int
     started_by: str
     now_ms: int
+    parent: str | None = None
+    depth: int = 0
     revision: int = 0
     status: RunStatus = "running"
     parked: Parked | None = None
     degraded: bool = False
+    goal_missed: bool = False
     env: dict[str, str] = field(default_factory=dict[str, str])
     moves: int = 0
     size_bytes: int = 0
@@ -152,6 +285,12 @@ class RunState:
     actions: dict[str, ActionState] = field(default_factory=dict[str, ActionState])
     timers: dict[str, int] = field(default_factory=dict[str, int])
     agenda: tuple[str, ...] = ()
+    closings: tuple[str, ...] = ()
+    mailbox: tuple[Signal, ...] = ()
+    spent: dict[str, Spent] = field(default_factory=dict[str, Spent])
+    undo: dict[str, UndoEntry] = field(default_factory=dict[str, UndoEntry])
+    undo_status: UndoStatus = ""
+    ending: Ending | None = None
     reached: int = 0
     result: Value = None
     failure: Failure | None = None

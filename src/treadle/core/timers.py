@@ -1,12 +1,18 @@
 """Timers: what is due fires before an event is absorbed, in the order of (due, path) (ruling 2). A run that is set aside lets nothing fire."""
 
-from treadle.core.answers import end_stopping, fail_attempt, offer_again, reject
+from treadle.core.answers import end_stopping, reject
+from treadle.core.attempts import fail_attempt, offer_again
+from treadle.core.budget import exceed
+from treadle.core.closing import begin_closing, may_be_underway
 from treadle.core.commands import StopAction
-from treadle.core.draft import Draft
+from treadle.core.draft import NODE_TIMERS, Draft
+from treadle.core.endings import skip_finally
 from treadle.core.errors import Failure
+from treadle.core.gates import REQUIRES
+from treadle.core.index import FINALLY, budget_at
 from treadle.core.render import instant
-from treadle.core.settle import begin_closing, fail_step, may_be_underway
-from treadle.core.state import Closing, StepNode
+from treadle.core.state import ActionState, Outcome, StepNode
+from treadle.core.steps import fail_step, finish_step
 from treadle.core.values import Json
 
 
@@ -19,10 +25,29 @@ def fire_due(draft: Draft) -> None:
         due_ms, path, kind = min(due)
         draft.disarm(kind, path)
         draft.note("timer_fired", path, timer=kind, due_ms=due_ms)
-        if kind == "within":
-            _within(draft, draft.step_node(path))
+        if kind in NODE_TIMERS:
+            _fire_node(draft, kind, path)
         else:
             _fire(draft, kind, path)
+
+
+def _fire_node(draft: Draft, kind: str, path: str) -> None:
+    node = draft.nodes[path]
+    if kind == "wall":
+        budget = budget_at(draft.definition, draft.spent[path].at)
+        exceed(draft, path, budget, f"{budget.wall_ms} ms")
+    elif kind == "shield":
+        draft.note("finally_cut", path)
+        if path == FINALLY:
+            skip_finally(draft)
+        else:
+            begin_closing(draft, node, node.closing or Outcome(how="cancel"), shielded=False)
+    elif kind == "within" and isinstance(node, StepNode):
+        _within(draft, node)
+    elif isinstance(node, StepNode) and node.wait is not None:
+        finish_step(draft, node, {"waited_ms": draft.now_ms - node.wait.since_ms})
+    elif isinstance(node, StepNode):
+        _reject_late(draft, draft.actions[path + REQUIRES], f"nobody decided `{path}{REQUIRES}` in time")
 
 
 def _fire(draft: Draft, kind: str, path: str) -> None:
@@ -45,13 +70,19 @@ def _within(draft: Draft, node: StepNode) -> None:
     if node.closing is not None:
         return
     if action is not None and action.kind == "approve":
-        result: dict[str, Json] = {
-            "approved": False, "by": None, "at": instant(draft.now_ms), "note": message, "digest": action.digest, "assurance": "none",
-        }  # fmt: skip
-        reject(draft, action, result, message)
-    elif node.phase == "block":
-        begin_closing(draft, node, Closing(how="fail", failure=failure))
+        _reject_late(draft, action, message)
+    elif node.phase in {"block", "handler", "read_back"}:
+        begin_closing(draft, node, Outcome(how="fail", failure=failure))
     else:
-        if action is not None and may_be_underway(action):
-            draft.commands.append(StopAction(action=action.id, attempt=action.attempt))
+        for other in list(draft.actions_under(node.path)):
+            if may_be_underway(other):
+                draft.commands.append(StopAction(action=other.id, attempt=other.attempt))
+            draft.drop_action(other.id)
         fail_step(draft, node, failure)
+
+
+def _reject_late(draft: Draft, action: ActionState, message: str) -> None:
+    result: dict[str, Json] = {
+        "approved": False, "by": None, "at": instant(draft.now_ms), "note": message, "digest": action.digest, "assurance": "none",
+    }  # fmt: skip
+    reject(draft, action, result, message)

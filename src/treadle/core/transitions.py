@@ -9,7 +9,7 @@ here. This file chooses, it does not act: the functions it names live with their
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from treadle.core.answers import answer, answer_late, answer_stopping, decide, lose_stopping, resolve
+from treadle.core.answers import answer, answer_late, answer_proving, answer_stopping, decide, lose_stopping, resolve
 from treadle.core.claims import claim_action, lose_performer, refuse_claim
 from treadle.core.draft import Draft
 from treadle.core.events import Event
@@ -43,13 +43,13 @@ def _row(*cells: Cell) -> dict[str, Cell]:
     return dict(zip(ACTION_STATES, cells, strict=True))
 
 
-# Events that name one action: the function that absorbs them, by the state of that action: absent, open, claimed, backoff, stopping, unknown.
+# Events that name one action: the function that absorbs them, by the state of that action, in the order of ACTION_STATES.
 ACTION_EVENTS: Final[dict[str, dict[str, Callable[..., None]]]] = {
-    "ActionClaimed": _row(refuse_not_open, claim_action, claim_action, refuse_claim, refuse_claim, refuse_claim),
-    "ActionAnswered": _row(refuse_not_open, answer, answer, answer_late, answer_stopping, answer),
-    "ApprovalDecided": _row(refuse_not_open, decide, decide, refuse_decision, refuse_decision, refuse_decision),
-    "PerformerLost": _row(refuse_not_open, lose_performer, lose_performer, ignore, lose_stopping, ignore),
-    "OutcomeResolved": _row(refuse_not_open, refuse_known, refuse_known, refuse_known, refuse_known, resolve),
+    "ActionClaimed": _row(refuse_not_open, claim_action, claim_action, refuse_claim, refuse_claim, refuse_claim, refuse_claim),
+    "ActionAnswered": _row(refuse_not_open, answer, answer, answer_proving, answer_late, answer_stopping, answer),
+    "ApprovalDecided": _row(refuse_not_open, decide, decide, refuse_decision, refuse_decision, refuse_decision, refuse_decision),
+    "PerformerLost": _row(refuse_not_open, lose_performer, lose_performer, ignore, ignore, lose_stopping, ignore),
+    "OutcomeResolved": _row(refuse_not_open, refuse_known, refuse_known, refuse_known, refuse_known, refuse_known, resolve),
 }
 
 # Events of the whole run: what becomes of an action in each state. `advance` does it; the words are checked by the table test.
@@ -58,13 +58,15 @@ RUN_EVENTS: Final[dict[str, dict[str, str]]] = {
     "Evaluated": dict.fromkeys(ACTION_STATES, "untouched"),
     "Continued": dict.fromkeys(ACTION_STATES, "untouched"),
     "Woken": _row(
-        "untouched", "within fires, and the timeout of what needs no claim", "within and timeout fire",
+        "untouched", "within fires, and the timeout of what needs no claim", "within and timeout fire", "within fires",
         "within and backoff fire", "grace fires", "within fires",
     ),
     "CancelRequested": _row(
-        "untouched", "dropped; what a server may have begun is stopped", "stopped",
+        "untouched", "dropped; what a server may have begun is stopped", "stopped", "dropped",
         "dropped", "untouched; dropped by a second request", "dropped",
     ),
+    "SignalSent": dict.fromkeys(ACTION_STATES, "untouched"),
+    "UndoRequested": dict.fromkeys(ACTION_STATES, "untouched; refused"),
     "RunParked": dict.fromkeys(ACTION_STATES, "untouched; nothing is handed out"),
     "RunResumed": dict.fromkeys(ACTION_STATES, "untouched") | {"open": "a server's is performed"},
 }  # fmt: skip

@@ -5,17 +5,21 @@ Pure, changes nothing, and holds no secret of the run but branch tokens, which t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
-from treadle.core.definition import Definition, Foreach, Step, child_lists
+from treadle.core.definition import Definition, Foreach, Step
 from treadle.core.errors import Failure
 from treadle.core.expected import expected_answer
+from treadle.core.gates import step_path
 from treadle.core.ids import join
+from treadle.core.index import FINALLY, budget_at, child_lists
+from treadle.core.settle import visit_path
 from treadle.core.state import ActionState, ListNode, RunState, StepNode
 from treadle.core.values import CHUNK_ITEMS, Json, Value
 
 RunWord = Literal[
-    "running", "waiting", "parked", "cancelling", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"
+    "running", "waiting", "parked", "cancelling", "undoing", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"
 ]  # fmt: skip
 StepWord = Literal["pending", "running", "waiting", "completed", "skipped", "failed", "handling"]
 WaitsFor = Literal["person", "agent", "server", "time", "outcome"]
@@ -42,6 +46,7 @@ class ActionView:
     digest: str | None = None
     problem: Failure | None = None
     description: str = ""
+    votes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,30 @@ class BranchView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitView:
+    """A step that waits for time (`until_ms`) or for a signal; `due_ms` is when the wait itself runs out."""
+
+    path: str
+    since_ms: int
+    until_ms: int | None = None
+    signal: str | None = None
+    due_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetView:
+    """What an owner has used of its budget; a bound of 0 is none. `owner` is a path, `""` the run."""
+
+    owner: str
+    calls: int
+    calls_max: int
+    tokens: int
+    tokens_max: int
+    usd: str
+    usd_max: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """A run from outside."""
 
@@ -91,16 +120,25 @@ class RunView:
     parked: str | None = None
     degraded: bool = False
     next_due_ms: int | None = None
+    waits: tuple[WaitView, ...] = ()
+    budgets: tuple[BudgetView, ...] = ()
+    signals: tuple[str, ...] = ()
+    undo: str = ""
+    ending: str | None = None
+    parent: str | None = None
 
 
 def status_word(state: RunState) -> RunWord:
     """Give the one word for a run: `running` while a performer holds something, `waiting` while a person, an agent or time is awaited."""
     if state.parked is not None:
         return "parked"
-    if state.ended or state.status == "cancelling":
+    if state.status != "running":
         return state.status
-    moving = any(a.status in {"claimed", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values())
-    return "running" if moving or not state.actions else "waiting"
+    moving = any(
+        a.status in {"claimed", "verifying", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values()
+    )
+    waits = any(isinstance(node, StepNode) and node.phase == "wait" for node in state.nodes.values())
+    return "running" if moving or not (state.actions or waits) else "waiting"
 
 
 def view(definition: Definition, state: RunState, *, outline: bool = True) -> RunView:
@@ -112,22 +150,44 @@ def view(definition: Definition, state: RunState, *, outline: bool = True) -> Ru
         inputs=(root.inputs or {}) if root is not None else {}, state=(root.state or {}) if root is not None else {},
         actions=tuple(action_view(definition, state, action) for action in state.actions.values()),
         branches=tuple(_branches(definition, state)),
-        steps=tuple(_outline(definition, state, "", definition.main.steps)) if outline else (),
+        steps=tuple(_whole_outline(definition, state)) if outline else (),
         result=state.result, failure=state.failure, degraded=state.degraded, next_due_ms=state.next_due_ms,
-        parked=state.parked.reason if state.parked is not None else None,
+        parked=state.parked.reason if state.parked is not None else None, waits=tuple(_waits(state)),
+        budgets=tuple(_budgets(definition, state)), signals=tuple(signal.name for signal in state.mailbox), undo=state.undo_status,
+        ending=state.ending.phase if state.ending is not None else None, parent=state.parent,
     )  # fmt: skip
+
+
+def _waits(state: RunState) -> Iterator[WaitView]:
+    for node in state.nodes.values():
+        if isinstance(node, StepNode) and node.wait is not None:
+            due = [at for kind in ("wait", "within") if (at := state.timers.get(f"{kind}:{node.path}")) is not None]
+            yield WaitView(
+                path=node.path, since_ms=node.wait.since_ms, until_ms=node.wait.until_ms, signal=node.wait.signal,
+                due_ms=min(due, default=None),
+            )  # fmt: skip
+
+
+def _budgets(definition: Definition, state: RunState) -> Iterator[BudgetView]:
+    for owner, spent in state.spent.items():
+        budget, times = budget_at(definition, spent.at), 1 + spent.more
+        yield BudgetView(
+            owner=owner, calls=spent.calls, calls_max=budget.calls * times, tokens=spent.tokens, tokens_max=budget.tokens * times,
+            usd=spent.usd, usd_max=str(Decimal(budget.usd) * times) if budget.usd else "",
+        )  # fmt: skip
 
 
 def action_view(definition: Definition, state: RunState, action: ActionState) -> ActionView:
     """Show one open action."""
-    timers = (f"{kind}:{action.id}" for kind in ("timeout", "within", "backoff", "grace"))
+    timers = [f"{kind}:{action.id}" for kind in ("timeout", "backoff", "grace")] + [f"within:{step_path(action.id)}"]
+    timers += [f"wait:{step_path(action.id)}"] if action.id != step_path(action.id) else []
     dues = [state.timers[name] for name in timers if name in state.timers]
     return ActionView(
         id=action.id, kind=action.kind, status=action.status, attempt=action.attempt, performer=action.performer,
         channel=action.channel, effect=action.effect, waits_for=_waits_for(action), params=action.params,
         expected=expected_answer(action.kind, action.params), opened_at_ms=action.opened_at_ms, holder=action.holder,
         redo=action.redo, due_ms=min(dues, default=None), digest=action.digest, problem=action.problem,
-        description=definition.index.steps[action.at].description,
+        description=definition.index.steps[action.at].description, votes=action.votes,
     )  # fmt: skip
 
 
@@ -136,7 +196,7 @@ def _waits_for(action: ActionState) -> WaitsFor:
         return "outcome"
     if action.status in {"backoff", "stopping"}:
         return "time"
-    if action.performer == "server":
+    if action.performer == "server" or action.status == "verifying":
         return "server"
     return "agent" if action.kind not in {"prompt", "approve"} else "person"
 
@@ -153,28 +213,40 @@ def _branches(definition: Definition, state: RunState) -> Iterator[BranchView]:
             yield BranchView(path=path, token=frame.channel, agent=spec.agent, foreach=node.owner, index=frame.index, item=item)
 
 
+def _whole_outline(definition: Definition, state: RunState) -> Iterator[StepView]:
+    yield from _outline(definition, state, "", definition.main.steps)
+    if FINALLY in state.nodes:
+        yield from _outline(definition, state, FINALLY, definition.final_steps)
+    for node in state.nodes.values():
+        if isinstance(node, ListNode) and node.owner is None and node.path.endswith(".undo"):
+            yield from _outline(definition, state, node.path, definition.index.lists[node.at])
+
+
 def _outline(definition: Definition, state: RunState, path: str, steps: tuple[Step, ...]) -> Iterator[StepView]:
     """Show the steps of an open list. What is behind the cursor has ended; only what did not simply complete is marked."""
     node = state.nodes.get(path)
-    cursor = node.cursor if isinstance(node, ListNode) else state.reached
+    cursor = node.cursor if isinstance(node, ListNode) and not (path == "" and state.ending is not None) else state.reached
     frame = state.frames.get(node.frame) if node is not None else state.frames.get("")
     marks = frame.marks if frame is not None else {}
     for index, step in enumerate(steps):
-        step_path = join(path, step.id)
-        here = state.nodes.get(step_path)
+        times = node.visits.get(step.id, 1) if isinstance(node, ListNode) else 1
+        here_path = visit_path(node, step.id, times or 1) if isinstance(node, ListNode) else join(path, step.id)
+        here = state.nodes.get(here_path)
         type_name = type(step.spec).__name__
         if isinstance(here, StepNode):
             yield _open_step(definition, state, here, step, type_name)
             continue
         word: StepWord = "pending"
         if index < cursor or (state.ended and step.id in marks):
-            word = "skipped" if marks.get(step.id) == "skipped" else "failed" if step.id in marks else "completed"
-        yield StepView(path=step_path, type=type_name, status=word, description=step.description)
+            word = "skipped" if marks.get(step.id) == "skipped" or not times else "failed" if step.id in marks else "completed"
+        yield StepView(path=here_path, type=type_name, status=word, description=step.description)
 
 
 def _open_step(definition: Definition, state: RunState, node: StepNode, step: Step, type_name: str) -> StepView:
     action = state.actions.get(node.path)
-    word: StepWord = "handling" if node.phase == "handler" else "running"
+    word: StepWord = "handling" if node.phase in {"handler", "finally", "read_back"} else "running"
+    if node.phase in {"wait", "gate"}:
+        word = "waiting"
     if action is not None and action.status in {"open", "backoff", "unknown"} and action.performer != "server":
         word = "waiting"
     children: list[StepView] = []
@@ -184,7 +256,7 @@ def _open_step(definition: Definition, state: RunState, node: StepNode, step: St
     fan = node.fan
     lists = (each for each in state.nodes.values() if isinstance(each, ListNode) and each.owner == node.path)
     rounds = [each for each in lists if each.at == node.at + "[]"]
-    for each in rounds if fan is not None else []:
+    for each in rounds if fan is not None or node.loop is not None else []:
         inner = tuple(_outline(definition, state, each.path, definition.index.lists[each.at]))
         children.append(StepView(path=each.path, type="Round", status="running", children=inner))
     return StepView(

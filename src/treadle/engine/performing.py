@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from treadle.core.aside import fill
+from treadle.core.closing import needs_claim
 from treadle.core.commands import Command, Perform, StopAction
 from treadle.core.definition import EFFECTS, Definition
 from treadle.core.errors import Failure, RequestError, TreadleError
 from treadle.core.events import ActionAnswered, ActionClaimed, Caller, Claim, Continued, Event, PerformerLost, Woken
 from treadle.core.ids import idempotency_key
-from treadle.core.settle import needs_claim
 from treadle.core.state import ActionState, RunState
 from treadle.engine.storage import Record, Served, Storage
 from treadle.ports import ActionCall, ActionRunner, Answer, Clock, Lapsed, Lease, MakeEvent, Reply
@@ -154,7 +154,7 @@ class Performing:
 
     def _call(self, definition: Definition, run_id: str, action: ActionState) -> ActionCall:
         params = {name: fill(value, self._engine.storage.blob) for name, value in action.params.items()}
-        key = idempotency_key(run_id, action.id)
+        key = action.key or idempotency_key(run_id, action.id)
         timeout_ms = definition.index.steps[action.at].timeout_ms
         return ActionCall(run_id=run_id, action=action, params=params, key=key, timeout_ms=timeout_ms)
 
@@ -192,7 +192,7 @@ class Performing:
                 return PerformerLost(at_ms=at_ms, action=action_id, attempt=attempt)
             return ActionAnswered(
                 at_ms=at_ms, action=action_id, attempt=attempt, holder=self._engine.holder, by=self._by, value=answer.value,
-                failure=answer.failure,
+                failure=answer.failure, usage=answer.usage, degraded=answer.degraded,
             )  # fmt: skip
 
         while True:

@@ -28,6 +28,8 @@ from treadle.core.events import (
     RunParked,
     RunResumed,
     RunStarted,
+    SignalSent,
+    UndoRequested,
 )  # fmt: skip
 from treadle.core.ids import branch_token
 from treadle.core.state import RunState
@@ -174,6 +176,15 @@ class Service:
             return OutcomeResolved(at_ms=at_ms, action=action, attempt=attempt, outcome=outcome, by=by, value=answer, note=note)
 
         return await self._sent(run_id, make, "")
+
+    async def signal(self, run_id: str, name: str, by: Caller, payload: object = None) -> Offer:
+        """Send a run a message; it is kept until a `wait` takes it. Each call is a message of its own."""
+        given = _json(payload)
+        return await self._sent(run_id, lambda at, _s, _l: SignalSent(at_ms=at, name=name, by=by, payload=given), "")
+
+    async def undo(self, run_id: str, by: Caller) -> Offer:
+        """Take back what an ended run did and kept for that."""
+        return await self._sent(run_id, lambda at, _s, _l: UndoRequested(at_ms=at, by=by), "")
 
     async def cancel(self, run_id: str, by: Caller, reason: str = "") -> Offer:
         """Ask a run to end; asked twice, it ends at once."""

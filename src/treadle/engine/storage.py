@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from treadle.core.closing import needs_claim
 from treadle.core.definition import Definition
 from treadle.core.errors import Refusal
 from treadle.core.events import Event
-from treadle.core.settle import needs_claim
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value
 from treadle.engine.transact import Transition

@@ -13,7 +13,7 @@ from treadle.core.aside import fill
 from treadle.core.commands import Blob, Command, Decision, Evaluate, NeedBlobs, Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, HistoryMismatchError, InvariantViolationError, Refusal
-from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event, OutcomeResolved
+from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event, OutcomeResolved, SignalSent
 from treadle.core.limits import BLOB_BYTES_MIN
 from treadle.core.state import RunState
 from treadle.core.values import BlobRef, Value, decode, encode, spill
@@ -184,11 +184,16 @@ class _Transaction:
 
     def _with_large_value_aside(self, event: Event) -> Event:
         """Let the log hold a reference in place of a large value (ruling 10)."""
+        if isinstance(event, SignalSent) and is_large(event.payload):
+            return replace(event, payload=self._aside(event.payload))
         if not isinstance(event, ActionAnswered | Evaluated | OutcomeResolved) or not is_large(event.value):
             return event
-        reference, body = spill(event.value)
+        return replace(event, value=self._aside(event.value))
+
+    def _aside(self, value: Value) -> BlobRef:
+        reference, body = spill(value)
         self.blobs[reference.digest] = Blob(digest=reference.digest, body=body)
-        return replace(event, value=reference)
+        return reference
 
 
 class _MissingError(Exception):

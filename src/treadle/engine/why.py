@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from treadle.core.state import ENDED
-from treadle.core.view import ActionView, RunView
+from treadle.core.view import ActionView, RunView, WaitView
 
-WaitKind = Literal["ended", "parked", "outcome", "approval", "answer", "agent", "server", "stalled", "time", "nothing"]
-_ORDER: Final = ("outcome", "approval", "answer", "agent", "stalled", "server", "time")
+WaitKind = Literal["ended", "parked", "outcome", "approval", "answer", "agent", "server", "stalled", "signal", "time", "nothing"]
+_ORDER: Final = ("outcome", "approval", "answer", "agent", "stalled", "signal", "server", "time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
         return Wait(kind="ended", message="it has ended")
     if run.parked is not None:
         return Wait(kind="parked", message=f"it is set aside: {run.parked}", command=f"treadle resume {run.run_id}")
-    waits = [_wait(run, action, served=served, alive=alive) for action in run.actions]
+    waits = [_wait(run, action, served=served, alive=alive) for action in run.actions] + [_pause(run, each) for each in run.waits]
     if not waits:
         message = "nothing is handed out; a process has to go on with it"
         return Wait(kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}")
@@ -41,6 +41,15 @@ def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
     return Wait(
         kind=first.kind, message=first.message, action=first.action, command=first.command, due_ms=first.due_ms,
         others=len(waits) - 1,
+    )  # fmt: skip
+
+
+def _pause(run: RunView, wait: WaitView) -> Wait:
+    if wait.signal is None:
+        return Wait(kind="time", message=f"`{wait.path}` lets time pass", action=wait.path, due_ms=wait.due_ms)
+    command = f"treadle signal {run.run_id} {wait.signal}"
+    return Wait(
+        kind="signal", message=f"`{wait.path}` waits for the signal `{wait.signal}`", action=wait.path, command=command, due_ms=wait.due_ms
     )  # fmt: skip
 
 

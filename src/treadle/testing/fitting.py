@@ -11,7 +11,8 @@ from typing import Final
 
 from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence
 from treadle.authoring.problems import Problem, did_you_mean, listed
-from treadle.core.definition import Definition, McpCall, SetState, Step, walk
+from treadle.core.definition import Definition, McpCall, SetState, Step
+from treadle.core.index import walk
 from treadle.testing.fields import KINDS
 from treadle.testing.reading import Case
 from treadle.testing.script import matches

@@ -18,6 +18,7 @@ from typing import Final, cast
 
 from treadle.clock import FakeClock
 from treadle.core.aside import fill, named
+from treadle.core.closing import needs_claim
 from treadle.core.commands import Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Refusal, RequestError
@@ -35,7 +36,6 @@ from treadle.core.events import (
     Woken,
 )  # fmt: skip
 from treadle.core.ids import idempotency_key
-from treadle.core.settle import needs_claim
 from treadle.core.state import RunState
 from treadle.core.values import RESERVED, Json, Value, ValueProblem, normalise
 from treadle.core.view import ActionView, RunView, action_view, view

@@ -238,7 +238,9 @@ class ServerConnection:
         return failed("failed", "protocol_error", said)
 
     def _unusable(self, tool: str, reason: str) -> ToolOutcome:
-        return failed("bad_output", "bad_answer", f"the answer of {self._spec.name}.{tool} cannot be used: {self._log.redacted(reason)}", lost=True)
+        return failed(
+            "bad_output", "bad_answer", f"the answer of {self._spec.name}.{tool} cannot be used: {self._log.redacted(reason)}", lost=True
+        )
 
     def _start_failure(self, error: Exception) -> ServerUnavailableError:
         command = self._spec.command

@@ -111,5 +111,3 @@ class ServerLog:
             return
         self._file.write(data)
         self._size += len(data)
-
-

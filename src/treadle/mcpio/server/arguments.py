@@ -34,7 +34,7 @@ Reason = Annotated[str, StringConstraints(max_length=REASON_CHARS_MAX)]
 Key = Annotated[str, StringConstraints(pattern=r"\A[\x21-\x7e]{1,128}\z")]
 ErrorClass = Literal["refused", "failed", "transient", "rate_limited", "timeout", "unavailable", "denied"]
 Status = Literal[
-    "running", "waiting", "parked", "cancelling", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"
+    "running", "waiting", "parked", "cancelling", "undoing", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"
 ]  # fmt: skip
 
 

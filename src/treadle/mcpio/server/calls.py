@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PROGRESS_EVERY_S: Final = 5.0
 WORKFLOWS_SHOWN_MAX: Final = 50
-_OPEN: Final[tuple[RunWord, ...]] = ("running", "waiting", "parked", "cancelling")
+_OPEN: Final[tuple[RunWord, ...]] = ("running", "waiting", "parked", "cancelling", "undoing")
 
 
 class Workflows(Protocol):

@@ -8,7 +8,8 @@ Nothing here writes (ruling 45), and no branch's token is ever shown.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from treadle.core.definition import Approve, Delegate, Foreach, Prompt, Step, walk
+from treadle.core.definition import Approve, Delegate, Foreach, Prompt, Step
+from treadle.core.index import walk
 from treadle.core.render import instant
 from treadle.core.state import Frame
 from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value

@@ -1,0 +1,22 @@
+"""Which kinds of action this process performs, and what does each."""
+
+from collections.abc import Mapping
+
+from treadle.actions.function import call_function
+from treadle.actions.mcp_call import ToolPool, call_tool
+from treadle.actions.outcome import CallOutcome
+from treadle.actions.runner import Perform
+from treadle.core.values import Json
+from treadle.ports import ActionCall, Functions
+
+
+def performers(*, pool: ToolPool, functions: Functions) -> Mapping[str, Perform]:
+    """Give the performer of each kind."""
+
+    async def mcp_call(call: ActionCall, params: dict[str, Json]) -> CallOutcome:
+        return await call_tool(pool, str(params["tool"]), params.get("parameters"), timeout_ms=call.timeout_ms, idempotency_key=call.key)
+
+    async def function(_call: ActionCall, params: dict[str, Json]) -> CallOutcome:
+        return await call_function(functions, str(params["function"]), str(params["version"]), params.get("parameters"))
+
+    return {"mcp_call": mcp_call, "function": function}

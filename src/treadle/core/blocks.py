@@ -1,0 +1,175 @@
+"""Blocks: conditions, switches, parallels, and the loops `while` and `repeat`: how each begins its lists, and what it makes of their ends.
+
+A block is a step with lists below it. `ended` is called when one of them is over, with how; the block then begins another, or ends. The rounds of
+a `foreach` have a file of their own.
+"""
+
+from dataclasses import replace
+
+from treadle.core.closing import begin_closing
+from treadle.core.definition import Condition, Parallel, Repeat, Switch, While
+from treadle.core.draft import Draft
+from treadle.core.errors import Failure, InvariantViolationError
+from treadle.core.ids import suffix_of
+from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.state import Frame, Join, ListNode, Loop, Outcome, StepNode
+from treadle.core.steps import fail_step, finish_step, open_list
+from treadle.core.values import Value, encode
+
+
+def condition(draft: Draft, node: StepNode, spec: Condition, render: Renderer) -> None:
+    """Choose one of two lists."""
+    truth = render.truth(spec.test, "if")
+    _choose(draft, node, "then" if truth else "else", ".then" if truth else ".else", empty=not (spec.then if truth else spec.otherwise))
+
+
+def switch(draft: Draft, node: StepNode, spec: Switch, render: Renderer) -> None:
+    """Choose the list whose name is the value as text."""
+    value = render.value(spec.value, "value")
+    name = value if isinstance(value, str) else encode(draft.whole(value))
+    if name in spec.cases:
+        _choose(draft, node, name, "." + suffix_of(name), empty=not spec.cases[name])
+    else:
+        _choose(draft, node, "default", ".default", empty=not spec.default)
+
+
+def _choose(draft: Draft, node: StepNode, name: str, suffix: str, *, empty: bool) -> None:
+    draft.note("branch_chosen", node.path, branch=name)
+    if empty:
+        finish_step(draft, node)
+        return
+    node = replace(node, phase="block", results=())
+    draft.put(node)
+    open_list(draft, node, suffix, node.frame)
+
+
+def chosen_ended(draft: Draft, owner: StepNode, outcome: Outcome) -> None:
+    """End a block that has one list: as the list did."""
+    if outcome.failure is not None:
+        fail_step(draft, owner, outcome.failure)
+    else:
+        finish_step(draft, owner)
+
+
+# Parallel
+
+
+def parallel(draft: Draft, node: StepNode, spec: Parallel) -> None:
+    """Begin every branch."""
+    node = replace(node, phase="block", results=(), join=Join())
+    draft.put(node)
+    for name in spec.branches:
+        open_list(draft, node, "." + suffix_of(name), node.frame)
+
+
+def branch_ended(draft: Draft, owner: StepNode, spec: Parallel, branch: ListNode, outcome: Outcome) -> None:
+    """Count a branch; when enough have succeeded the others are cancelled, when too many have failed the block fails."""
+    name = next(name for name in spec.branches if owner.path + "." + suffix_of(name) == branch.path)
+    join = owner.join or Join()
+    if outcome.failure is not None:
+        join = replace(join, failures={**join.failures, name: outcome.failure})
+        draft.note("branch_failed", branch.path)
+    elif outcome.how != "lost":
+        join = replace(join, results={**join.results, name: draft.keep(branch.last)})
+        draft.note("branch_completed", branch.path)
+    owner = replace(owner, join=join)
+    draft.put(owner)
+    need = spec.need or len(spec.branches)
+    if len(join.failures) > len(spec.branches) - need:
+        begin_closing(draft, owner, Outcome(how="fail", failure=_all_causes(owner, join)))
+    elif len(join.results) < need:
+        return
+    elif (others := _open_branches(draft, owner, spec)) and outcome.how != "lost":
+        for other in others:
+            begin_closing(draft, other, Outcome(how="lost"))
+    elif not others:
+        finish_step(draft, owner, _joined(spec, join))
+
+
+def _open_branches(draft: Draft, owner: StepNode, spec: Parallel) -> list[ListNode]:
+    paths = (owner.path + "." + suffix_of(name) for name in spec.branches)
+    return [node for path in paths if isinstance(node := draft.nodes.get(path), ListNode)]
+
+
+def _joined(spec: Parallel, join: Join) -> Value:
+    if not spec.need:
+        return {name: join.results[name] for name in spec.branches}
+    return {"winners": list(join.results), "results": join.results}
+
+
+def _all_causes(owner: StepNode, join: Join) -> Failure:
+    causes = list(join.failures.items())
+    first = causes[0][1]
+    message = f"`{owner.path}`: " + "; ".join(f"{name}: {failure.message}" for name, failure in causes)
+    return replace(first, message=message, result=None, has_result=False)
+
+
+# while and repeat
+
+
+def loop(draft: Draft, node: StepNode) -> None:
+    """Begin a loop."""
+    draft.put(replace(node, phase="block", results=(), loop=Loop()))
+    draft.look_at(node.path)
+
+
+def go_on_with_loop(draft: Draft, node: StepNode, spec: While | Repeat) -> None:
+    """Begin the next round, or end. Raises what rendering raises: the condition of a `while` is asked here."""
+    rounds = node.loop.rounds if node.loop is not None else 0
+    path = f"{node.path}[{rounds}]"
+    if f"{node.path}[{rounds - 1}]" in draft.nodes:
+        return
+    if isinstance(spec, While) and not Renderer(draft, node).truth(spec.condition, "condition"):
+        end_loop(draft, node)
+    elif rounds >= spec.max_iterations:
+        _reach_limit(draft, node, spec)
+    else:
+        node = replace(node, results=(), loop=Loop(rounds=rounds + 1))
+        draft.put(node)
+        channel = draft.frames[node.frame].channel
+        draft.put_frame(Frame(path=path, outer=node.frame, index=rounds, count=-1, channel=channel))
+        draft.note("round_opened", path)
+        open_list(draft, node, f"[{rounds}]", path)
+
+
+def end_loop(draft: Draft, node: StepNode) -> None:
+    """End a loop with how many rounds it made."""
+    finish_step(draft, node, {"iterations": node.loop.rounds if node.loop is not None else 0})
+
+
+def _reach_limit(draft: Draft, node: StepNode, spec: While | Repeat) -> None:
+    if spec.on_limit == "continue":
+        draft.goal_missed = True
+        draft.note("limit_reached", node.path, rounds=spec.max_iterations)
+        end_loop(draft, node)
+        return
+    message = f"`{node.path}` made {spec.max_iterations} rounds, and its condition still asks for more"
+    raise RenderFailedError(Failure(error_class="max_iterations", message=message, step=node.path))
+
+
+def round_ended(draft: Draft, owner: StepNode, spec: While | Repeat, round_node: ListNode, outcome: Outcome) -> None:
+    """Go on after a round of a loop. A `repeat` asks its condition where the round can be seen, before it is gone."""
+    if outcome.failure is not None:
+        draft.drop_list(round_node)
+        fail_step(draft, owner, outcome.failure)
+        return
+    if isinstance(spec, Repeat):
+        steps = draft.index.lists[round_node.at]
+        asking = replace(round_node, phase="output", closing=None, cursor=len(steps))
+        draft.put(asking)
+        if Renderer(draft, asking).truth(spec.until, "until"):
+            draft.drop_list(asking)
+            end_loop(draft, owner)
+            return
+    draft.drop_list(round_node)
+    draft.look_at(owner.path)
+
+
+def loop_around(draft: Draft, node: StepNode) -> tuple[ListNode, StepNode]:
+    """Give the innermost round that a step stands in, and its loop."""
+    around = draft.list_node(node.list_path)
+    while not around.at.endswith("[]"):
+        if around.owner is None:
+            raise InvariantViolationError(f"{node.path!r} stands in no loop")
+        around = draft.list_node(draft.step_node(around.owner).list_path)
+    return around, draft.step_node(around.owner or "")

@@ -1,0 +1,310 @@
+"""Endings: what follows when a list is over, and how a run ends.
+
+A list is over when its last step is, or when it was closing and nothing is open below it any more. What that means is its owner's affair: the run
+itself, a block (blocks.py, rounds.py), or one of the lists that every step may have: `on_error`, `on_reject`, `finally`, `read_back`, `undo`.
+
+A run ends in this order: its body, the file's `finally`, the `undo` of completed steps (newest first) where the end is one that asks
+for it, and `CloseRun`.
+"""
+
+from dataclasses import replace
+
+from treadle.core import limits
+from treadle.core.blocks import branch_ended, chosen_ended, end_loop, loop_around, round_ended
+from treadle.core.closing import begin_closing, below, may_be_underway, owes_finally
+from treadle.core.commands import CloseRun, StopAction
+from treadle.core.definition import Foreach, Parallel, Repeat, While
+from treadle.core.draft import Draft
+from treadle.core.errors import Failure, InvariantViolationError
+from treadle.core.events import UndoRequested
+from treadle.core.expr import Expr
+from treadle.core.index import FINALLY
+from treadle.core.readback import read_back_ended
+from treadle.core.render import Renderer
+from treadle.core.rounds import end_foreach, item_ended
+from treadle.core.state import ENDED, Ending, Frame, ListNode, Outcome, RunStatus, StepEnd, StepNode
+from treadle.core.steps import begin_finally, fail_step, finish_finally, finish_handled, finish_step
+from treadle.core.values import Value
+
+_OWN_LISTS = (".on_error", ".on_reject", ".finally", ".read_back")
+
+
+# A node that is closing
+
+
+def close(draft: Draft, node: ListNode | StepNode) -> None:
+    """End a closing node once nothing is open below it; before that, run what `finally` is owed below it, from the inside out."""
+    if next(draft.actions_under(node.path), None) is not None:
+        return
+    inside = below(draft, node)
+    if any(isinstance(other, StepNode) and other.phase == "finally" for other in inside):
+        return
+    owing = [other for other in inside if isinstance(other, StepNode) and owes_finally(draft, other)]
+    if owing:
+        depth = max(other.path.count("/") for other in owing)
+        innermost = [other for other in owing if other.path.count("/") == depth][-1]
+        if f"shield:{node.path}" not in draft.timers:
+            draft.arm("shield", node.path, draft.now_ms + limits.FINALLY_MS)
+        begin_finally(draft, innermost, StepEnd(status="cancelled"))
+        return
+    draft.disarm("shield", node.path)
+    above = draft.closing_above(node)
+    if above is not None:
+        _make_way(draft, node)
+        draft.look_at(above.path)
+    elif isinstance(node, ListNode):
+        _list_ended(draft, node, node.closing or Outcome(how="done"))
+    else:
+        _end_closed_step(draft, replace(node, closing=None), node.closing or Outcome(how="done"))
+
+
+def _make_way(draft: Draft, node: ListNode | StepNode) -> None:
+    """Leave a node whose surroundings are closing too; a `finally` it owes is run by what closes above."""
+    draft.drop_below(node.path)
+    if isinstance(node, StepNode) and owes_finally(draft, node):
+        draft.put(replace(node, closing=None))
+    else:
+        draft.drop(node.path)
+
+
+def _end_closed_step(draft: Draft, node: StepNode, outcome: Outcome) -> None:
+    draft.drop_below(node.path)
+    draft.put(node)
+    spec = draft.step(node).spec
+    if outcome.failure is not None:
+        fail_step(draft, node, outcome.failure)
+    elif outcome.how == "goto":
+        finish_step(draft, node, target=outcome.target)
+    elif isinstance(spec, Foreach) and node.fan is not None:
+        end_foreach(draft, node, spec, node.fan)
+    elif isinstance(spec, While | Repeat):
+        end_loop(draft, node)
+    else:
+        finish_step(draft, node)
+
+
+# A list that is over
+
+
+def list_done(draft: Draft, node: ListNode) -> None:
+    """End a list whose steps are all done; the run's, a task's and a round's give a value, which may call functions."""
+    output = _output_of(draft, node)
+    value: Value = None
+    if output is not None:
+        node = replace(node, phase="output")
+        draft.put(node)
+        value = Renderer(draft, node).value(output, "output")
+    _list_ended(draft, node, Outcome(how="done", value=value))
+
+
+def _output_of(draft: Draft, node: ListNode) -> Expr | None:
+    scope = draft.index.scopes.get(node.at)
+    if scope is not None:
+        return scope.output
+    spec = draft.step(draft.step_node(node.owner)).spec if node.owner is not None and node.at.endswith("[]") else None
+    return spec.output if isinstance(spec, Foreach) else None
+
+
+def _list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
+    if node.owner is None:
+        _run_list_ended(draft, node, outcome)
+        return
+    owner = draft.step_node(node.owner)
+    suffix = node.path[len(owner.path) :]
+    if suffix in _OWN_LISTS:
+        draft.drop_list(node)
+        _own_list_ended(draft, owner, suffix, node, outcome)
+        return
+    match draft.step(owner).spec:
+        case Foreach() as spec:
+            item_ended(draft, owner, spec, node, outcome)
+        case While() | Repeat() as spec:
+            round_ended(draft, owner, spec, node, outcome)
+        case Parallel() as spec:
+            draft.drop_list(node)
+            branch_ended(draft, owner, spec, node, outcome)
+        case _:
+            draft.drop_list(node)
+            chosen_ended(draft, owner, outcome)
+
+
+def _own_list_ended(draft: Draft, owner: StepNode, suffix: str, node: ListNode, outcome: Outcome) -> None:
+    if suffix == ".finally":
+        finish_finally(draft, owner, outcome.failure)
+    elif suffix == ".read_back":
+        read_back_ended(draft, owner, node, outcome)
+    elif outcome.failure is not None:
+        fail_step(draft, owner, outcome.failure)
+    else:
+        finish_handled(draft, owner)
+
+
+# Leaving lists from inside
+
+
+def leave_loop(draft: Draft, node: StepNode, *, for_good: bool) -> None:
+    """End the innermost loop, or its round alone."""
+    around, owner = loop_around(draft, node)
+    finish_step(draft, node)
+    begin_closing(draft, draft.nodes[owner.path if for_good else around.path], Outcome(how="done" if for_good else "next"))
+
+
+def return_from(draft: Draft, node: StepNode, value: Value) -> None:
+    """End the task or run that holds a step; what is open in it is cancelled first."""
+    holder = draft.list_node(draft.scope_of(node.frame).path)
+    kept = draft.keep(value)
+    if holder.path == "":
+        draft.reached = holder.cursor + 1
+    finish_step(draft, node)
+    holder = draft.list_node(holder.path)
+    begin_closing(draft, holder, Outcome(how="return", value=kept))
+
+
+def go_to(draft: Draft, node: StepNode, target: str, visits_max: int) -> None:
+    """Go on at another step of this list or an enclosing one; what lies in between is ended first."""
+    around, inside = draft.list_node(node.list_path), node
+    while target not in {step.id for step in draft.index.lists[around.at]}:
+        inside = draft.step_node(around.owner or "")
+        around = draft.list_node(inside.list_path)
+    taken = around.taken.get(node.at, 0) + 1
+    if taken > visits_max:
+        message = f"`{node.path}` was taken {visits_max} times already"
+        fail_step(draft, node, Failure(error_class="max_visits", message=message, step=node.path))
+        return
+    draft.put(replace(around, taken={**around.taken, node.at: taken}))
+    draft.note("goto_taken", node.path, target=target, times=taken)
+    if inside is node:
+        finish_step(draft, node, target=target)
+    else:
+        finish_step(draft, node)
+        begin_closing(draft, draft.step_node(inside.path), Outcome(how="goto", target=target))
+
+
+# The run
+
+
+def _run_list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
+    if node.path == "":
+        _body_ended(draft, node, outcome)
+        return
+    draft.drop_list(node)
+    if node.path == FINALLY:
+        if outcome.failure is not None:
+            draft.note("finally_failed", "", error_class=outcome.failure.error_class, message=outcome.failure.message)
+        _finally_ended(draft, outcome.failure)
+        return
+    path = node.path.removesuffix(".undo")
+    draft.undo.pop(path, None)
+    if outcome.failure is not None:
+        draft.undo_status = "incomplete"
+    draft.note("undo_failed" if outcome.failure else "undone", path)
+    _undo_next(draft)
+
+
+def _body_ended(draft: Draft, root: ListNode, outcome: Outcome) -> None:
+    draft.reached = max(draft.reached, root.cursor)
+    failure = outcome.failure
+    status: RunStatus = "failed" if failure is not None else "cancelled" if outcome.how == "cancel" else "completed"
+    if failure is not None and failure.goal_not_met:
+        status = "goal_not_met"
+    value = draft.keep(outcome.value)
+    draft.drop_below("")
+    draft.ending = Ending(status=status, value=value, failure=failure)
+    draft.put(replace(root, closing=None))
+    if not draft.definition.final_steps:
+        _finally_ended(draft, None)
+        return
+    draft.note("finally_begun", "", after=status)
+    draft.put_frame(Frame(path=FINALLY, outer="", error=failure))
+    draft.put(ListNode(path=FINALLY, at=FINALLY, owner=None, frame=FINALLY))
+    draft.arm("shield", FINALLY, draft.now_ms + limits.FINALLY_MS)
+    draft.look_at(FINALLY)
+
+
+def _finally_ended(draft: Draft, problem: Failure | None) -> None:
+    ending = draft.ending or Ending(status="failed")
+    if problem is not None and ending.status == "completed":
+        ending = Ending(status="failed", failure=problem)
+    ending = replace(ending, phase="undo")
+    draft.ending = ending
+    if ending.status == "completed":
+        draft.undo = {}
+    if not draft.undo:
+        end_run(draft)
+    elif ending.status in draft.definition.undo_on:
+        _undo_next(draft)
+    else:
+        draft.undo_status = "kept"
+        end_run(draft)
+
+
+def _undo_next(draft: Draft) -> None:
+    """Take the newest completed visit back, with item, inputs and results as they were (language.md §2)."""
+    if not draft.undo:
+        draft.undo_status = draft.undo_status or "done"
+        end_run(draft)
+        return
+    draft.status = "undoing"
+    path, entry = next(reversed(draft.undo.items()))
+    at = f"{path}.undo"
+    draft.put_frame(
+        Frame(
+            path=at, outer="", steps=entry.steps, item=entry.item, index=entry.index, count=entry.count,
+            item_name=entry.item_name, state=entry.state, inputs=entry.inputs,
+        )
+    )  # fmt: skip
+    draft.put(ListNode(path=at, at=f"{entry.at}.undo", owner=None, frame=at))
+    draft.note("undo_begun", path)
+    draft.look_at(at)
+
+
+def undo_on_request(draft: Draft, event: UndoRequested) -> None:
+    """Take back what an ended run kept for that."""
+    if draft.undo_status != "kept" or not draft.undo:
+        draft.refuse("nothing_to_undo", f"the run is {draft.status}, and kept nothing to undo", hint="look at the run")
+        return
+    draft.note("undo_requested", "", by=event.by.name)
+    draft.ending = Ending(status=draft.status, value=draft.result, failure=draft.failure, phase="undo")
+    draft.undo_status = ""
+    draft.put(ListNode(path="", at="", owner=None, frame="", cursor=draft.reached))
+    _undo_next(draft)
+
+
+def skip_finally(draft: Draft) -> None:
+    """Give the end of a run no more time: a second cancel skips `finally`, a third the rest of the undo."""
+    if draft.ending is not None and draft.ending.phase == "undo":
+        draft.undo_status = "incomplete"
+        end_run(draft)
+        return
+    root = draft.list_node("")
+    draft.commands += [StopAction(action=a.id, attempt=a.attempt) for a in draft.actions.values() if may_be_underway(a)]
+    draft.nodes.clear()
+    draft.nodes[""] = root
+    draft.actions, draft.timers, draft.closings = {}, {}, []
+    draft.frames = {"": draft.frames[""]}
+    draft.agenda.clear()
+    if draft.ending is None:
+        draft.reached = root.cursor
+    draft.ending = draft.ending or Ending(status="cancelled")
+    _finally_ended(draft, None)
+
+
+def end_run(draft: Draft) -> None:
+    """Seal the run: `CloseRun` is its last command."""
+    ending = draft.ending or Ending(status="failed")
+    status: RunStatus = ending.status
+    if status == "completed":
+        status = "goal_not_met" if draft.goal_missed else "completed_degraded" if draft.degraded else "completed"
+    if draft.undo_status == "incomplete" and status == "cancelled":
+        status = "failed"
+    draft.nodes, draft.actions, draft.timers, draft.closings = {}, {}, {}, []
+    draft.frames = {"": draft.frames[""]}
+    draft.spent = {path: spent for path, spent in draft.spent.items() if path == ""}
+    draft.agenda.clear()
+    draft.status, draft.result, draft.failure = status, ending.value, ending.failure
+    draft.ending = draft.parked = None
+    draft.changed = True
+    draft.note("run_ended", "", status=status, undo=draft.undo_status or None, unread_signals=[s.name for s in draft.mailbox])
+    if status not in ENDED:
+        raise InvariantViolationError(f"a run cannot end as {status}")
+    draft.commands.append(CloseRun(status=status))

@@ -1,0 +1,179 @@
+"""Gates: what a person is shown, who may decide, and what a decision is good for (ruling 26).
+
+A gate is an action of kind `approve`: an `approve` step, or, named `STEP.requires`, the approval that a step needs before it is dispatched. Its
+digest is of the whole of what is shown; a decision names that digest. A step may require gates by id instead: what they show is computed again
+then, and where it is not what was approved, it is shown again.
+"""
+
+from dataclasses import replace
+
+from treadle.core.definition import Approve, Assurance, By, Requires, Step
+from treadle.core.draft import Draft
+from treadle.core.errors import Failure
+from treadle.core.events import ApprovalDecided
+from treadle.core.index import walk
+from treadle.core.render import Renderer, instant, visible_names
+from treadle.core.state import ActionState, Approval, Frame, StepNode
+from treadle.core.values import Json, Value, canonical, digest
+
+REQUIRES = ".requires"
+_ASSURANCE = ("none", "relayed", "local", "proven")
+
+
+def step_path(action_id: str) -> str:
+    """Give the path of the step that an action belongs to."""
+    return action_id.removesuffix(REQUIRES).removesuffix(".verify")
+
+
+def open_gate(draft: Draft, node: StepNode, action_id: str, show: Value, by: By, assurance: Assurance) -> None:
+    """Ask for a decision about exactly what is shown; questions to people go to the run's main channel (ruling 22)."""
+    params: dict[str, Value] = {"show": draft.keep(show), "assurance": assurance}
+    rules: dict[str, Value] = {
+        "users": list(by.users), "roles": list(by.roles), "never": list(by.never), "barred": _barred(draft, node, by),
+        "count": by.count if by.count > 1 else None,
+    }  # fmt: skip
+    params |= {name: rule for name, rule in rules.items() if rule}
+    draft.put_action(
+        ActionState(
+            id=action_id, at=node.at, kind="approve", performer="human", channel="", effect="none", repeatable=False, params=params,
+            opened_at_ms=draft.now_ms, digest=digest(canonical(draft.whole(show))),
+        )
+    )  # fmt: skip
+    draft.note("action_opened", action_id, action_kind="approve", performer="human", effect="none")
+
+
+def _barred(draft: Draft, node: StepNode, by: By) -> list[Value]:
+    """Name who decided the gates that this one must be distinct from."""
+    found: list[Value] = []
+    for gate in by.distinct_from:
+        approval = approval_of(draft, node, gate)
+        found += approval.by if approval is not None else ()
+    return found
+
+
+# Gates that a step requires
+
+
+def unmet(draft: Draft, node: StepNode, step: Step, params: dict[str, Value], render: Renderer) -> bool:
+    """Open what a step requires and has not got; the step then waits with its rendered parameters. Raises what rendering raises.
+
+    A required gate that was rejected or skipped fails the step.
+    """
+    requires = step.requires
+    if requires is None:
+        return False
+    if requires.by is not None:
+        show: Value = {"step": node.path, **params}
+        _ask(draft, node, requires, show, requires.by, params)
+        return True
+    for gate_id in requires.gates:
+        approval = approval_of(draft, node, gate_id)
+        if approval is None or not approval.approved:
+            said = "was rejected" if approval is not None else "was not decided"
+            raise GateMissingError(
+                Failure(error_class="rejected", message=f"`{node.path}` requires `{gate_id}`, which {said}", step=node.path)
+            )
+        gate = _gate_step(draft, gate_id)
+        if gate is None or not isinstance(gate.spec, Approve):
+            continue
+        seen = Renderer(draft, node)
+        seen.ordinal, seen.names = render.ordinal, visible_names(draft, _frame_of(draft, node, gate_id) or draft.frames[node.frame])
+        show = seen.value(gate.spec.show, f"show of {gate_id}")
+        render.ordinal = seen.ordinal
+        if digest(canonical(draft.whole(show))) != approval.digest:
+            draft.note("gate_reopened", node.path, gate=gate_id)
+            _ask(draft, node, replace(requires, assurance=gate.spec.assurance), show, gate.spec.by, params, gate=gate_id)
+            return True
+    return False
+
+
+class GateMissingError(Exception):
+    """A step requires a gate that did not approve."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Keep the failure."""
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def _ask(draft: Draft, node: StepNode, requires: Requires, show: Value, by: By, params: dict[str, Value], *, gate: str = "") -> None:
+    kept = {name: draft.keep(value) for name, value in params.items()}
+    draft.put(replace(node, phase="gate", results=(), params=kept, wait=None))
+    open_gate(draft, node, node.path + REQUIRES, show, by, requires.assurance)
+    if gate:
+        action = draft.actions[node.path + REQUIRES]
+        draft.put_action(replace(action, params={**action.params, "gate": gate}))
+    if requires.within_ms is not None:
+        draft.arm("wait", node.path, draft.now_ms + requires.within_ms)
+
+
+def _gate_step(draft: Draft, gate_id: str) -> Step | None:
+    tasks = (draft.definition.main, *draft.definition.tasks.values())
+    return next((step for task in tasks for step in walk(task.steps) if step.id == gate_id), None)
+
+
+def approval_of(draft: Draft, node: StepNode, gate_id: str) -> Approval | None:
+    """Give the newest decision of a gate that a step can see."""
+    frame = _frame_of(draft, node, gate_id)
+    return frame.approvals[gate_id] if frame is not None else None
+
+
+def _frame_of(draft: Draft, node: StepNode, gate_id: str) -> Frame | None:
+    frame: Frame | None = draft.frames[node.frame]
+    while frame is not None:
+        if gate_id in frame.approvals:
+            return frame
+        frame = draft.frames[frame.outer] if frame.outer is not None and frame.state is None else None
+    return None
+
+
+def remember_decision(draft: Draft, node: StepNode, gate_id: str, approval: Approval) -> None:
+    """Keep a decision where the steps that may require it can see it."""
+    frame = _frame_of(draft, node, gate_id) or draft.frames[node.frame]
+    draft.put_frame(replace(frame, approvals={**frame.approvals, gate_id: approval}))
+
+
+# Deciding
+
+
+def why_not(draft: Draft, action: ActionState, event: ApprovalDecided) -> tuple[str, str] | None:
+    """Say with code and message why a decision is not taken, if it is not."""
+    rules: dict[str, list[object]] = {
+        name: list(value) for name in ("users", "roles", "never", "barred") if isinstance(value := action.params.get(name), list)
+    }
+    name, needed = event.by.name, str(action.params.get("assurance"))
+    if action.kind != "approve":
+        return "not_a_gate", f"`{action.id}` is no approval; answer it instead"
+    if event.by.kind != "human":
+        return "agents_never_approve", f"`{action.id}` is decided by a person, never by an agent"
+    if _ASSURANCE.index(event.by.assurance) < _ASSURANCE.index(needed):
+        return "assurance_too_low", f"`{action.id}` needs a decision of level `{needed}`"
+    if event.digest != action.digest:
+        return "digest_mismatch", f"what was shown for `{action.id}` is not what stands there now"
+    if not _is_admitted(rules.get("users"), rules.get("roles"), event):
+        who = [*(rules.get("users") or ()), *(f"whoever is {role}" for role in rules.get("roles") or ())]
+        return "not_an_approver", f"{name} may not decide `{action.id}`; {', '.join(map(str, who))} may"
+    never = rules.get("never") or []
+    if name in never or ("starter" in never and name == draft.base.started_by):
+        return "not_an_approver", f"{name} may never decide `{action.id}`: duties are separated here"
+    if name in (rules.get("barred") or []):
+        return "not_an_approver", f"{name} has decided a gate that `{action.id}` must be distinct from"
+    if name in action.votes and event.approved:
+        return "decided_already", f"{name} has approved `{action.id}` already; another person is needed"
+    return None
+
+
+def _is_admitted(users: list[object] | None, roles: list[object] | None, event: ApprovalDecided) -> bool:
+    if users is None and roles is None:
+        return True
+    return event.by.name in (users or ()) or any(role in (roles or ()) for role in event.by.roles)
+
+
+def result_of(draft: Draft, action: ActionState, event: ApprovalDecided) -> dict[str, Json]:
+    """Give the value of a decided gate (language.md §2)."""
+    names = [*action.votes, event.by.name]
+    by: Json = list(names) if action.params.get("count") is not None else event.by.name
+    return {
+        "approved": event.approved, "by": by, "at": instant(draft.now_ms), "note": event.note, "digest": event.digest,
+        "assurance": event.by.assurance,
+    }  # fmt: skip

@@ -1,0 +1,38 @@
+"""Reading back: steps that find out whether an attempt whose answer was lost was done (ruling 19; language.md §9)."""
+
+from dataclasses import replace
+
+from treadle.core.attempts import offer_again
+from treadle.core.draft import Draft
+from treadle.core.state import ActionState, ListNode, Outcome, StepNode
+from treadle.core.steps import finish_step, open_list
+
+
+def doubt(draft: Draft, action: ActionState) -> None:
+    """Take note that nobody knows what became of an attempt: its `read_back` finds out, else a person says it."""
+    draft.disarm("timeout", action.id)
+    draft.put_action(replace(action, status="unknown"))
+    draft.note("outcome_unknown", action.id, attempt=action.attempt)
+    node = draft.step_node(action.id)
+    if draft.step(node).read_back:
+        node = replace(node, phase="read_back")
+        draft.put(node)
+        draft.note("read_back_begun", action.id)
+        open_list(draft, node, ".read_back", node.frame)
+
+
+def read_back_ended(draft: Draft, owner: StepNode, node: ListNode, outcome: Outcome) -> None:
+    """Go on with what was found: null means that it was not done, anything else is the step's result."""
+    action = draft.actions[owner.path]
+    owner = replace(owner, phase="action")
+    draft.put(owner)
+    if outcome.failure is not None:
+        draft.note("read_back_failed", owner.path, message=outcome.failure.message)
+    elif node.last is None:
+        draft.note("outcome_resolved", owner.path, outcome="not_done", by="read_back", note="")
+        offer_again(draft, action, redo=False)
+    else:
+        draft.note("outcome_resolved", owner.path, outcome="done", by="read_back", note="")
+        draft.drop_action(action.id)
+        draft.note("action_completed", action.id, attempt=action.attempt)
+        finish_step(draft, owner, node.last)

@@ -1,0 +1,143 @@
+"""The rounds of a `foreach`: items in order, at most so many at once, results by index however the rounds end (rulings 10, 14)."""
+
+from dataclasses import replace
+
+from treadle.core import limits
+from treadle.core.aside import in_pieces, size_of
+from treadle.core.closing import begin_closing
+from treadle.core.definition import Foreach
+from treadle.core.draft import Draft
+from treadle.core.errors import Failure, InvariantViolationError
+from treadle.core.expr import NeedBlobs as NeedBlobsError
+from treadle.core.ids import branch_token
+from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.state import Fan, Frame, ListNode, Outcome, StepNode
+from treadle.core.steps import fail_step, finish_step
+from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value
+
+
+def foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> None:
+    """Begin: find the items."""
+    items = render.value(spec.items, "items")
+    if isinstance(items, BlobRef) and items.kind == "list":
+        items = draft.read_blob(items.digest)
+    if not isinstance(items, list | Chunks):
+        raise _failed(node, "is not a list", "expression")
+    count = items.length if isinstance(items, Chunks) else len(items)
+    if count > spec.items_max:
+        raise _failed(node, f"has {count} items; the limit is {spec.items_max}", "failed")
+    empty = tuple((None,) * min(CHUNK_ITEMS, count - first) for first in range(0, count, CHUNK_ITEMS))
+    if isinstance(items, list):
+        pieces = [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)]
+        items = in_pieces(pieces, count, draft.set_value_aside)
+        draft.size_bytes += size_of(items)
+    fan = Fan(items=items, count=count, parts=empty)
+    node = replace(node, phase="block", results=(), fan=fan)
+    draft.put(node)
+    draft.note("items_found", node.path, count=count)
+    draft.look_at(node.path)
+
+
+def _failed(node: StepNode, what: str, error_class: str) -> RenderFailedError:
+    message = f"`items` of step `{node.path}` {what}"
+    return RenderFailedError(Failure(error_class=error_class, message=message, step=node.path))
+
+
+def go_on_with_rounds(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
+    """Begin as many rounds as may be open, or end."""
+    if fan.next_index == fan.count and fan.open_count == 0:
+        end_foreach(draft, node, spec, fan)
+        return
+    width = 1 if spec.sequential else spec.max_parallel
+    open_items = sum(1 for frame in draft.frames.values() if frame.index is not None and frame.count >= 0)
+    room = min(limits.OPEN_ITEMS_MAX, draft.definition.limits.open_items_max) - open_items
+    while fan.next_index < fan.count and fan.open_count < width and (room > 0 or fan.open_count == 0):
+        _begin_round(draft, node, spec, fan)
+        fan = replace(fan, next_index=fan.next_index + 1, open_count=fan.open_count + 1)
+        room -= 1
+    draft.put(replace(node, fan=fan))
+
+
+def _begin_round(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
+    index, path = fan.next_index, f"{node.path}[{fan.next_index}]"
+    channel = branch_token(draft.base.seed, path) if spec.agent is not None else draft.frames[node.frame].channel
+    draft.put_frame(
+        Frame(
+            path=path, outer=node.frame, item=draft.keep(_item(draft, fan.items, index)), index=index, count=fan.count,
+            item_name=spec.item_name, channel=channel,
+        )
+    )  # fmt: skip
+    phase = "opening" if spec.task is not None else "running"
+    draft.put(ListNode(path=path, at=node.at + "[]", owner=node.path, frame=path, phase=phase))
+    draft.note("item_opened", path)
+    draft.look_at(path)
+
+
+def _item(draft: Draft, items: Value, index: int) -> Value:
+    """Give one item; of chunks only the piece that holds it is read."""
+    if isinstance(items, BlobRef):
+        items = draft.read_blob(items.digest)
+    if isinstance(items, Chunks):
+        number, index = divmod(index, CHUNK_ITEMS)
+        part = items.parts[number]
+        if isinstance(part, BlobRef) and part.digest not in draft.blobs:
+            # Small pieces are asked for ahead: each question costs the transition from its beginning.
+            ahead = [piece for piece in items.parts[number + 1 : number + limits.PIECES_AHEAD] if isinstance(piece, BlobRef)]
+            small = [piece.digest for piece in ahead if piece.size_bytes <= limits.STATE_BYTES_MAX]
+            raise NeedBlobsError(tuple(name for name in (part.digest, *small) if name not in draft.blobs))
+        items = draft.blobs[part.digest] if isinstance(part, BlobRef) else list(part)
+    if not isinstance(items, list):
+        raise InvariantViolationError("the items of a foreach are no list any more")
+    return items[index]
+
+
+def end_foreach(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
+    """End with the list of results; too few successes are a failure that carries it."""
+    draft.degraded = draft.degraded or bool(fan.errors or fan.error_parts)
+    result = in_pieces(fan.parts, fan.count, draft.set_value_aside)
+    failed = len(fan.errors) + CHUNK_ITEMS * len(fan.error_parts)
+    needed = max(spec.min_success, -(-spec.min_success_percent * fan.count // 100))
+    succeeded = fan.next_index - fan.open_count - failed
+    if succeeded >= needed:
+        finish_step(draft, node, result)
+        return
+    message = f"{succeeded} of {fan.count} items of `{node.path}` succeeded; {needed} must"
+    fail_step(draft, node, Failure(error_class="min_success", message=message, step=node.path, result=result, has_result=True))
+
+
+def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, outcome: Outcome) -> None:
+    """Take a round's value, or what became of it."""
+    fan, index, failure = owner.fan, draft.frames[node.path].index, outcome.failure
+    if fan is None or index is None:
+        raise InvariantViolationError(f"the round {node.path!r} belongs to no foreach")
+    draft.drop_list(node)
+    draft.note("item_failed" if failure else "item_completed", node.path)
+    fan = replace(fan, open_count=fan.open_count - 1, parts=_with_part(fan.parts, index, draft.keep(outcome.value)))
+    collects = spec.on_item_error == "collect"
+    if failure is not None and collects:
+        fan = _with_error(draft, fan, {**failure.shown(), "index": index})
+    owner = replace(owner, fan=fan)
+    draft.put(owner)
+    if failure is None or collects:
+        draft.look_at(owner.path)
+        return
+    message = f"item {index} of `{owner.path}` failed: {failure.message}"
+    begin_closing(draft, owner, Outcome(how="fail", failure=replace(failure, message=message, result=None, has_result=False)))
+
+
+Parts = tuple[tuple[Value, ...] | BlobRef, ...]
+
+
+def _with_part(parts: Parts, index: int, value: Value) -> Parts:
+    number, place = divmod(index, CHUNK_ITEMS)
+    part = parts[number]
+    if value is None or isinstance(part, BlobRef):
+        return parts
+    return (*parts[:number], (*part[:place], value, *part[place + 1 :]), *parts[number + 1 :])
+
+
+def _with_error(draft: Draft, fan: Fan, error: Value) -> Fan:
+    errors = (*fan.errors, draft.keep(error))
+    if len(errors) < CHUNK_ITEMS:
+        return replace(fan, errors=errors)
+    return replace(fan, errors=(), error_parts=(*fan.error_parts, draft.set_value_aside(list(errors))))

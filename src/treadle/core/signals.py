@@ -1,0 +1,84 @@
+"""Waiting: for a time, an instant, or a signal (language.md §2).
+
+Signals are kept per run, first in first out. One signal ends one wait: the mailbox is looked at when the wait opens, later a signal goes to the
+wait that opened first. One that does not fit what a wait asks for is refused where its sender can hear it, and passed over in the mailbox.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from treadle.core import limits
+from treadle.core.definition import Wait
+from treadle.core.draft import Draft
+from treadle.core.errors import Failure
+from treadle.core.events import SignalSent
+from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.schema import check
+from treadle.core.state import Signal, StepNode, Waiting
+from treadle.core.steps import finish_step
+from treadle.core.values import Value
+
+
+def wait(draft: Draft, node: StepNode, spec: Wait, render: Renderer) -> None:
+    """Begin to wait; what is there already is not waited for."""
+    if spec.signal is not None:
+        _wait_for_signal(draft, node, spec)
+        return
+    until_ms = draft.now_ms + (spec.duration_ms or 0) if spec.until is None else _instant_ms(node, render.value(spec.until, "until"))
+    if until_ms <= draft.now_ms:
+        finish_step(draft, node, {"waited_ms": 0})
+        return
+    draft.put(replace(node, phase="wait", results=(), wait=Waiting(since_ms=draft.now_ms, until_ms=until_ms)))
+    draft.arm("wait", node.path, until_ms)
+    draft.note("waiting", node.path, until_ms=until_ms)
+
+
+def _wait_for_signal(draft: Draft, node: StepNode, spec: Wait) -> None:
+    for index, signal in enumerate(draft.mailbox):
+        if signal.name == spec.signal and not _faults(draft, spec, signal.payload):
+            del draft.mailbox[index]
+            draft.note("signal_taken", node.path, signal=signal.name, by=signal.by)
+            finish_step(draft, node, signal.payload)
+            return
+    draft.put(replace(node, phase="wait", results=(), wait=Waiting(since_ms=draft.now_ms, signal=spec.signal)))
+    draft.note("waiting", node.path, signal=spec.signal)
+
+
+def _instant_ms(node: StepNode, value: Value) -> int:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        message = f"`until` of step `{node.path}` is no instant with a zone: {value!r}"
+        raise RenderFailedError(Failure(error_class="expression", message=message, step=node.path))
+    return int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+
+
+def receive(draft: Draft, event: SignalSent) -> None:
+    """Give a signal to the wait that opened first, or keep it."""
+    waits = [
+        (node, spec) for node in draft.nodes.values()
+        if isinstance(node, StepNode) and node.wait is not None and node.wait.signal == event.name
+        and isinstance(spec := draft.step(node).spec, Wait) and draft.closing_above(node) is None
+    ]  # fmt: skip
+    faults: tuple[str, ...] = ()
+    for node, spec in waits:
+        faults = _faults(draft, spec, event.payload)
+        if not faults:
+            draft.note("signal_taken", node.path, signal=event.name, by=event.by.name)
+            finish_step(draft, node, draft.keep(event.payload))
+            return
+    if faults:
+        draft.refuse("invalid_signal", f"the signal `{event.name}` does not fit: {faults[0]}", hint="send it again", faults=list(faults))
+    elif len(draft.mailbox) >= limits.MAILBOX_MAX:
+        draft.refuse("mailbox_full", f"{limits.MAILBOX_MAX} signals wait to be read", hint="look at what the run waits for")
+    else:
+        draft.mailbox.append(Signal(name=event.name, payload=draft.keep(event.payload), by=event.by.name, at_ms=draft.now_ms))
+        draft.note("signal_kept", "", signal=event.name, by=event.by.name)
+        draft.changed = True
+
+
+def _faults(draft: Draft, spec: Wait, payload: Value) -> tuple[str, ...]:
+    faults = check(spec.payload, draft.whole(payload)) if isinstance(spec.payload, dict) else ()
+    return tuple(f"{fault.path or 'the payload'}: {fault.message}" for fault in faults)

@@ -1,0 +1,259 @@
+"""Steps: how one begins a list, how one ends, and what it leaves behind.
+
+A step ends in four layers, from the inside out: what it did (`finish_step`, `fail_step`), its `on_error`, its `finally`, and last `depart`, which
+remembers what expressions read, keeps what `undo` needs and lets the list go on or fail. A list that fails closes (closing.py), and
+what its owner makes of that is said in endings.py.
+"""
+
+from dataclasses import replace
+
+from treadle.core import limits
+from treadle.core.closing import begin_closing
+from treadle.core.definition import OnError, Parallel, Task
+from treadle.core.draft import Draft
+from treadle.core.errors import Failure
+from treadle.core.render import visible_names
+from treadle.core.schema import check
+from treadle.core.state import Fan, Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry
+from treadle.core.values import CHUNK_ITEMS, Chunks, Value
+
+
+def open_list(draft: Draft, owner: StepNode, suffix: str, frame: str, *, phase: str = "running") -> None:
+    """Begin one of the lists that a step holds."""
+    path = owner.path + suffix
+    at = owner.at + ("[]" if suffix.startswith("[") else suffix)
+    draft.put(ListNode(path=path, at=at, owner=owner.path, frame=frame, phase="opening" if phase == "opening" else "running"))
+    draft.look_at(path)
+
+
+def finish_step(draft: Draft, node: StepNode, result: Value = None, *, skipped: bool = False, target: str | None = None) -> None:
+    """End a step that is done or skipped: write its output, then what comes after it, or the step `target`."""
+    step = draft.step(node)
+    kept = draft.keep(result)
+    if not skipped and step.output_to is not None:
+        problem = write_fields(draft, node, {step.output_to: kept})
+        if problem is not None:
+            fail_step(draft, node, problem)
+            return
+    draft.note("step_skipped" if skipped else "step_completed", node.path)
+    _conclude(draft, node, StepEnd(status="skipped" if skipped else "completed", result=kept, target=target))
+
+
+def fail_step(draft: Draft, node: StepNode, failure: Failure) -> None:
+    """End a step that failed, as its `on_error` says; nothing below it is open any more."""
+    step = draft.step(node)
+    draft.drop_action(node.path)
+    draft.drop_clock(node.path)
+    # A failure of the handler, or of the fallback's own expression, is not handled a second time.
+    policy = OnError() if node.phase in {"handler", "fallback"} else step.on_error
+    failure = replace(failure, result=draft.keep(failure.result))
+    draft.note("step_failed", node.path, error_class=failure.error_class, message=failure.message, policy=policy.policy)
+    if policy.policy == "fallback":
+        draft.degraded = True
+        draft.put(replace(node, phase="fallback", failure=failure, results=(), fan=None, join=None, loop=None))
+        draft.look_at(node.path)
+        return
+    write_result(draft, node, failure)
+    if policy.policy == "do":
+        open_handler(draft, node, ".on_error", failure)
+        return
+    if policy.policy == "continue":
+        draft.degraded = True
+    _conclude(draft, node, StepEnd(status="failed", result=failure.result, failure=failure, goes_on=policy.policy == "continue"))
+
+
+def finish_handled(draft: Draft, node: StepNode) -> None:
+    """End a step whose failure was handled."""
+    draft.note("step_handled", node.path)
+    failure = node.failure
+    _conclude(draft, node, StepEnd(status="failed", result=failure.result if failure else None, failure=failure))
+
+
+def write_result(draft: Draft, node: StepNode, failure: Failure) -> None:
+    """Write the output of a step whose own failure carries a result; one that does not fit the schema is not written."""
+    output_to = draft.step(node).output_to
+    if output_to is not None and failure.has_result and failure.step == node.path:
+        write_fields(draft, node, {output_to: failure.result})
+
+
+def open_handler(draft: Draft, node: StepNode, suffix: str, failure: Failure) -> None:
+    """Begin the list that handles a failure; `error` and the step's own record are readable in it."""
+    draft.put(replace(node, phase="handler", failure=failure, results=(), fan=None, join=None, loop=None))
+    open_with_error(draft, node, suffix, failure)
+
+
+def open_with_error(draft: Draft, node: StepNode, suffix: str, failure: Failure | None) -> None:
+    """Begin a list in which a failure, if there is one, can be read."""
+    path = node.path + suffix
+    name = draft.step(node).id.replace("-", "_")
+    steps: dict[str, Value] = {name: _record(draft, node, "failed", failure.result, failure)} if failure is not None else {}
+    channel = draft.frames[node.frame].channel
+    draft.put_frame(Frame(path=path, outer=node.frame, error=failure, channel=channel, steps=steps))
+    open_list(draft, node, suffix, path)
+
+
+def write_fields(draft: Draft, node: StepNode, updates: dict[str, Value]) -> Failure | None:
+    """Write fields of the scope a step runs in, all or none; a fault against the state's schema is a failure of the step."""
+    scope = draft.scope_of(node.frame)
+    problem = schema_problem(draft, draft.task_of(scope), updates, node.path)
+    if problem is None:
+        draft.write_state(scope, updates)
+    return problem
+
+
+def schema_problem(draft: Draft, task: Task, updates: dict[str, Value], path: str) -> Failure | None:
+    """Check fields of the state against its schema."""
+    for name, value in updates.items():
+        schema = (task.state_schema or {}).get(name)
+        faults = check(schema, draft.whole(value)) if isinstance(schema, dict) else ()
+        if faults:
+            message = f"`{name}` does not fit the state's schema: {faults[0].message}"
+            return Failure(error_class="bad_output", message=message, step=path)
+    return None
+
+
+# After on_error: finally, then away
+
+
+def _conclude(draft: Draft, node: StepNode, end: StepEnd) -> None:
+    """Run the step's `finally`, if it has one that has not run, and then depart."""
+    if node.phase == "finally" or end.status == "skipped" or not draft.step(node).final_steps:
+        depart(draft, node, end)
+    else:
+        begin_finally(draft, node, end)
+
+
+def begin_finally(draft: Draft, node: StepNode, end: StepEnd) -> None:
+    """Begin the steps that run whatever happened; `error` is readable in them where the step failed."""
+    draft.drop_clock(node.path)
+    draft.drop_below(node.path)
+    draft.put(replace(node, phase="finally", closing=None, end=end, params=None))
+    draft.note("finally_begun", node.path, after=end.status)
+    open_with_error(draft, node, ".finally", end.failure)
+
+
+def finish_finally(draft: Draft, node: StepNode, problem: Failure | None) -> None:
+    """Go on after a `finally`. Its own failure is the step's, unless that had failed before."""
+    end = node.end or StepEnd(status="completed")
+    draft.drop_below(node.path)
+    if problem is not None:
+        draft.note("finally_failed", node.path, error_class=problem.error_class, message=problem.message)
+        if end.status in {"completed", "skipped"} or end.goes_on:
+            end = StepEnd(status="failed", failure=problem, goes_on=False)
+    above = draft.closing_above(node)
+    if above is None:
+        depart(draft, node, end)
+    else:
+        draft.drop(node.path)
+        draft.look_at(above.path)
+
+
+def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
+    """Take a step away: remember it where it is read, keep what its undo needs, and let its list go on or fail."""
+    remember(draft, node, end)
+    if end.status == "completed" and draft.step(node).undo:
+        _keep_for_undo(draft, node)
+    draft.drop_below(node.path)
+    draft.drop(node.path)
+    parent = draft.list_node(node.list_path)
+    if not end.goes_on and end.failure is not None:
+        begin_closing(draft, parent, Outcome(how="fail", failure=end.failure))
+        return
+    last = end.result if _wants_last(draft, parent) else None
+    parent = replace(parent, cursor=parent.cursor + 1, last=last)
+    draft.put(parent if end.target is None else _jumped(draft, parent, end.target))
+    draft.look_at(parent.path)
+
+
+def _jumped(draft: Draft, parent: ListNode, target: str) -> ListNode:
+    """Set a list back, or forward, to a step; whatever is passed again is another visit."""
+    ids = [step.id for step in draft.index.lists[parent.at]]
+    here, there = parent.cursor - 1, ids.index(target)
+    visits = dict(parent.visits)
+    for index in range(there, here + 1):
+        visits.setdefault(ids[index], 1)
+    for index in range(here + 1, there):
+        visits.setdefault(ids[index], 0)
+    visits.setdefault(ids[here], 1)
+    return replace(parent, cursor=there, visits=visits)
+
+
+def _wants_last(draft: Draft, parent: ListNode) -> bool:
+    if parent.owner is None:
+        return False
+    owner = draft.step_node(parent.owner)
+    return owner.phase == "read_back" or (owner.phase == "block" and isinstance(draft.step(owner).spec, Parallel))
+
+
+def _keep_for_undo(draft: Draft, node: StepNode) -> None:
+    """Keep what the steps of an undo will see: item, inputs and results as they are now (language.md §2)."""
+    frame, scope = draft.frames[node.frame], draft.scope_of(node.frame)
+    names = visible_names(draft, frame)
+    round_of = next((f for f in _frames_inside(draft, frame) if f.index is not None), None)
+    steps, own = names["steps"], scope.path != ""
+    seen: dict[str, Value] = dict(steps) if isinstance(steps, dict) else {}
+    draft.undo[node.path] = UndoEntry(
+        at=node.at, steps=seen, item=names.get("item"),
+        index=round_of.index if round_of else None, count=round_of.count if round_of else 0,
+        item_name=round_of.item_name if round_of else None, inputs=scope.inputs if own else None, state=scope.state if own else None,
+    )  # fmt: skip
+    draft.size_bytes += 2 * limits.ENTRY_BYTES
+
+
+def _frames_inside(draft: Draft, frame: Frame) -> list[Frame]:
+    found = [frame]
+    while found[-1].state is None and found[-1].outer is not None:
+        found.append(draft.frames[found[-1].outer])
+    return found
+
+
+# What is remembered
+
+
+def _record(draft: Draft, node: StepNode, status: str, result: Value, failure: Failure | None) -> Value:
+    errors = _errors(node.fan) if node.fan is not None else _failures(draft, node) if node.join is not None else []
+    error = failure.shown() if failure is not None else None
+    return {"status": status, "result": result, "error": error, "errors": errors, "visits": visits_of(node)}
+
+
+def visits_of(node: Node) -> int:
+    """Give which visit of its step a node is, from 1."""
+    _, _, visit = node.path.rpartition("~")
+    return int(visit) if visit.isdigit() and node.path != node.at else 1
+
+
+def remember(draft: Draft, node: StepNode, end: StepEnd) -> None:
+    """Keep what expressions read (ruling 10) and what a list shows besides plain success."""
+    step_id = draft.step(node).id
+    name = step_id.replace("-", "_")
+    frame = draft.frames[node.frame]
+    if end.status != "completed":
+        frame = replace(frame, marks={**frame.marks, step_id: end.status})
+    elif step_id in frame.marks:
+        frame = replace(frame, marks={k: v for k, v in frame.marks.items() if k != step_id})
+    if name in draft.index.read_ids or "*" in draft.index.read_ids:
+        record = _record(draft, node, end.status, end.result, end.failure)
+        frame = replace(frame, steps={**frame.steps, name: draft.keep(record)})
+    if frame is not draft.frames[node.frame]:
+        draft.put_frame(frame)
+
+
+def _errors(fan: Fan) -> Value:
+    if not fan.error_parts:
+        return list(fan.errors)
+    parts = (*fan.error_parts, fan.errors) if fan.errors else fan.error_parts
+    return Chunks(parts=parts, length=len(fan.error_parts) * CHUNK_ITEMS + len(fan.errors))
+
+
+def _failures(draft: Draft, node: StepNode) -> Value:
+    spec, failures = draft.step(node).spec, node.join.failures if node.join is not None else {}
+    names = list(spec.branches) if isinstance(spec, Parallel) else []
+    return [{**failure.shown(), "index": names.index(name), "branch": name} for name, failure in failures.items()]
+
+
+def fail_node(draft: Draft, node: Node, failure: Failure) -> None:
+    """End whatever a failed rendering belonged to."""
+    if isinstance(node, StepNode):
+        fail_step(draft, node, failure)
+    else:
+        begin_closing(draft, node, Outcome(how="fail", failure=failure))

@@ -1,0 +1,117 @@
+"""Proof: what Treadle itself makes sure of before an answer counts as done (ruling 25).
+
+The answer is kept and the action is `verifying`. A schema or an expression is checked in the same transition. Commands and files need the world:
+an action of its own, `STEP.verify`, is performed, and what it found decides. An answer that does not hold is refused with what was missing: an
+agent mends it, which uses up a repair; what Treadle itself performed has failed.
+"""
+
+from dataclasses import replace
+
+from treadle.core.attempts import fail_attempt, offer
+from treadle.core.budget import reserve
+from treadle.core.closing import counts
+from treadle.core.commands import KeepResult
+from treadle.core.definition import Check
+from treadle.core.draft import Draft
+from treadle.core.errors import Failure
+from treadle.core.expected import expected_answer
+from treadle.core.render import Renderer
+from treadle.core.schema import check
+from treadle.core.state import ActionState, StepNode
+from treadle.core.steps import finish_step
+from treadle.core.values import Value
+
+VERIFY = ".verify"
+
+
+def await_proof(draft: Draft, action: ActionState, value: Value) -> None:
+    """Keep an answer until it is proven."""
+    draft.drop_timers(action.id)
+    draft.put_action(replace(action, status="verifying", answer=draft.keep(value)))
+    draft.look_at(action.id)
+
+
+def prove(draft: Draft, node: StepNode, action: ActionState) -> None:
+    """Check the answer, or have the world looked at. Raises what rendering raises."""
+    step, render = draft.step(node), Renderer(draft, node)
+    render.names = {**render.names, "result": action.answer}
+    faults: list[str] = []
+    outside: list[Value] = []
+    for number, each in enumerate(step.verify, 1):
+        if isinstance(each.schema, dict):
+            faults += [f"{fault.path or 'the answer'}: {fault.message}" for fault in check(each.schema, draft.whole(action.answer))]
+        elif each.expression is not None:
+            faults += [] if render.truth(each.expression, f"verify[{number}]") else [f"check {number}, an expression, does not hold"]
+        else:
+            outside.append(_rendered(each, render, number))
+    draft.put(replace(node, results=()))
+    if faults:
+        refuse_output(draft, action, tuple(faults))
+    elif outside:
+        _look(draft, action, outside)
+    else:
+        complete(draft, action, action.answer)
+
+
+def _look(draft: Draft, action: ActionState, checks: list[Value]) -> None:
+    looking = ActionState(
+        id=action.id + VERIFY, at=action.at, kind="verify", performer="server", channel="", effect="none", repeatable=True,
+        params={"checks": draft.keep(checks), "before": action.params.get("files_before")}, opened_at_ms=draft.now_ms,
+    )  # fmt: skip
+    draft.put_action(looking)
+    draft.note("verifying", action.id, checks=len(checks))
+    offer(draft, looking)
+
+
+def looked(draft: Draft, looking: ActionState, value: Value, failure: Failure | None) -> None:
+    """Take what a look at the world found: a list of `{check, ok, message}`."""
+    action = draft.actions[looking.id.removesuffix(VERIFY)]
+    draft.drop_action(looking.id)
+    rows = draft.whole(value)
+    bad = [row for row in rows if isinstance(row, dict) and row.get("ok") is not True] if isinstance(rows, list) else []
+    draft.note("verified" if not bad and failure is None else "verify_failed", action.id, found=draft.keep(value))
+    if failure is not None:
+        fail_attempt(draft, action, replace(failure, step=action.id))
+    elif bad:
+        refuse_output(draft, action, tuple(str(row.get("message")) for row in bad))
+    else:
+        complete(draft, action, action.answer)
+
+
+def refuse_output(draft: Draft, action: ActionState, faults: tuple[str, ...]) -> None:
+    """Refuse what an agent gave: it may mend it while repairs are left; else, and for what a server did, the attempt has failed."""
+    left = draft.step_at(action.at).repair - action.repairs if action.performer != "server" else 0
+    problem = Failure(error_class="bad_output", message="; ".join(faults[:5]), step=action.id)
+    if left <= 0:
+        fail_attempt(draft, action, problem)
+        return
+    if counts(action) and not reserve(draft, action.id):
+        return
+    status = "claimed" if action.holder is not None else "open"
+    again = replace(action, status=status, attempt=action.attempt + 1, repairs=action.repairs + 1, problem=problem, answer=None)
+    draft.put_action(again)
+    draft.note("output_refused", action.id, attempt=action.attempt, faults=list(faults))
+    draft.refuse(
+        "bad_output", f"the answer to `{action.id}` does not fit: {faults[0]}",
+        hint=f"mend it and submit it as attempt {again.attempt}; {left - 1} more may be refused", faults=list(faults),
+        expected=expected_answer(action.kind, action.params), attempt=again.attempt,
+    )  # fmt: skip
+
+
+def complete(draft: Draft, action: ActionState, value: Value) -> None:
+    """End an action that is done."""
+    draft.drop_action(action.id)
+    draft.note("action_completed", action.id, attempt=action.attempt)
+    node, step = draft.step_node(action.id), draft.step_at(action.at)
+    if step.cache is not None and isinstance(key := action.params.get("cache_key"), str):
+        draft.commands.append(KeepResult(key=key, value=draft.keep(value)))
+    finish_step(draft, node, value)
+
+
+def _rendered(each: Check, render: Renderer, number: int) -> Value:
+    if each.shell is not None:
+        return {"shell": render.value(each.shell, f"verify[{number}].shell")}
+    files: list[Value] = [
+        {"path": render.value(file.path, f"verify[{number}].path"), "changed": file.changed, "sha256": file.sha256} for file in each.files
+    ]
+    return {"files": files}
