@@ -136,6 +136,8 @@ LEFT = [
     '  - return: "{{ state.plan_b }}"\n',
     '  - return: "{{ inputs.what.lstrip() }} {{ inputs.what.format(1) }}"\n',
     '  - return: "{{ inputs.what | escape }}"\n',
+    "  - delegate: hi: there:\n",
+    "  - {id: a, delegate: hi, 'a]b': {'c.d': 1}}\n",
     "  - id: my step\n    delegate: hi\n",
     "  - type: task\n    instructions: hi\n",
     "  - user_message: hi\n",

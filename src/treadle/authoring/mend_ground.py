@@ -189,7 +189,7 @@ class Ground:
     def step(self, path: str) -> str:
         """Give the path of the innermost step around a path; empty where there is none."""
         while path and path not in self.steps:
-            path = re.sub(r"(?:\.?[^.\[\]]+|\[[^\]]*\])\Z", "", path)
+            path = above(path)
         return path
 
 
@@ -203,6 +203,11 @@ def _step_paths(root: Node | None) -> Iterator[str]:
     elif isinstance(root, Sequence):
         for child in root.items:
             yield from _step_paths(child)
+
+
+def above(path: str) -> str:
+    """Take the last part off a path; a key that holds dots or brackets goes in several turns."""
+    return path[: max(path.rfind("."), path.rfind("["), 0)]
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:

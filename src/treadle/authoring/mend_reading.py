@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from treadle.authoring.mend_ground import Edit, Ground, Mend, applied
+from treadle.authoring.mend_ground import Edit, Ground, Mend, above, applied
 from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence, data_of
 from treadle.authoring.problems import Problem
 from treadle.authoring.yaml_reader import read_text
@@ -111,8 +111,8 @@ def _colon_in_text(ground: Ground, at: int) -> Mend | None:
         return None
     end = start + len(_REMARK.sub("", line))
     inner = line[found.end() : at - start]
-    # `retry: attempts: 3` may have been meant as a map.
-    if re.fullmatch(r"[a-z][a-z0-9_]*", inner):
+    # `retry: attempts: 3` may have been meant as a map, and what ends in a colon as the beginning of one.
+    if re.fullmatch(r"[a-z][a-z0-9_]*", inner) or ground.text[end - 1] == ":":
         return None
     return _quote(ground, start + found.end(), end, _ON_ITS_LINE)
 
@@ -200,7 +200,7 @@ def _second_type(ground: Ground, problem: Problem, at: int) -> Mend | None:
 
 
 def _same_line(ground: Ground, problem: Problem, at: int) -> Mend | None:
-    parent = ground.paths.get(re.sub(r"(?:\.?[^.\[\]]+|\[[^\]]*\])\Z", "", problem.path))
+    parent = ground.paths.get(above(problem.path))
     found = re.compile(r"[^\s:]+").match(ground.text, at)
     if parent is None or found is None or not isinstance(parent.node, Mapping):
         return None
