@@ -23,7 +23,7 @@ _DIM: Final = "bright_black"
 _MAIN: Final = {"prompt": "message", "delegate": "instructions", "approve": "show", "fail": "message"}
 # What says nothing beside the rest.
 _LEFT_OUT: Final = frozenset(
-    {"tool", "output", "format", "agent", "performer", "repair", "max_iterations", "on_item_error", "max_parallel"}
+    {"tool", "task", "output", "format", "agent", "performer", "repair", "max_iterations", "on_item_error", "max_parallel"}
 )
 
 
