@@ -26,6 +26,7 @@ ELSEWHERE = {
     "too_many_values",
     "ambiguous_name",
     "broken_task",
+    "json_syntax",
     "unknown_person",
     "unknown_role",
 }

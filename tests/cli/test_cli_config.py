@@ -20,6 +20,9 @@ OTHER = "${OTHER}"
 
 [people.ann]
 roles = ["editor"]
+
+[secrets.TOKEN]
+env = "MY_TOKEN"
 """
 
 
@@ -53,9 +56,18 @@ def test_every_setting_is_shown_with_value_and_origin(configured: Here):
 
 @pytest.mark.parametrize("arguments", [(), ("--json",), ("servers",), ("servers.web.env",), ("servers.web.args", "--json")])
 def test_what_may_be_a_credential_is_never_shown(configured: Here, arguments: tuple[str, ...]):
-    done = configured.treadle("config", "show", *arguments)
+    done = configured.treadle("config", "show", *arguments, MY_TOKEN="sk-hidden")
     assert done.code == 0
     assert "sk-hidden" not in done.out + done.err
+
+
+def test_of_a_secret_it_is_told_where_it_is_found(configured: Here):
+    assert (
+        configured.treadle("config", "show", "secrets.TOKEN.env").out
+        == 'secrets.TOKEN.env = "MY_TOKEN"\n  from:      file treadle.toml:17\n'
+    )
+    found = configured.treadle("config", "show", "--json").json["secrets"]
+    assert found == [{"name": "TOKEN", "kind": "env", "where": "MY_TOKEN", "origin": "treadle.toml:17"}]
 
 
 def test_a_mere_reference_to_a_variable_is_shown(configured: Here):

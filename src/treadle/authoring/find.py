@@ -210,6 +210,7 @@ class Finder:
         self.people = people
         self.places = places(project, paths, user_home)
         self._entries: list[Entry] | None = None
+        self._called: tuple[dict[str, list[Entry]], ...] | None = None
         self._trees: dict[str, FileTree] = {}
         self._catalog: Catalog | None = None
         self._impossible: dict[str, tuple[Problem, ...]] = {}
@@ -258,15 +259,12 @@ class Finder:
         return Entry(name="", path=full, origin="path", shown=_label(full, self.project.root).rstrip("/"), place=full.parent)
 
     def _candidates(self, name: str) -> list[Entry]:
-        for matches in (
-            lambda e: e.name == name and not e.foreign,
-            lambda e: e.stem == name and not e.foreign,
-            lambda e: e.stem == name,
-        ):
-            for place in self.places:
-                found = [entry for entry in self.entries() if entry.place == place.directory and matches(entry)]
-                if found:
-                    return found
+        if self._called is None:
+            self._called = _by_what_they_are_called(self.entries())
+        for called in self._called:
+            found = called.get(name, [])
+            if found:
+                return [entry for entry in found if entry.place == found[0].place]
         return []
 
     def candidates(self, name: str) -> list[str]:
@@ -360,6 +358,18 @@ class Finder:
             status="broken" if error else "not_yet" if loaded.not_yet else "ready",
             problem=str(error) if error else listed(row.feature for row in loaded.not_yet) if loaded.not_yet else "",
         )  # fmt: skip
+
+
+def _by_what_they_are_called(entries: Iterable[Entry]) -> tuple[dict[str, list[Entry]], ...]:
+    """Give the files by declared name, by stem, and those of other formats by stem: in the order in which a name is looked up."""
+    names: dict[str, list[Entry]] = {}
+    stems: dict[str, list[Entry]] = {}
+    others: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if not entry.foreign:
+            names.setdefault(entry.name, []).append(entry)
+        (others if entry.foreign else stems).setdefault(entry.stem, []).append(entry)
+    return names, stems, others
 
 
 def _foreign(entry: Entry) -> list[NotYet]:

@@ -43,13 +43,15 @@ def config() -> None:
 @command(
     examples="treadle config show\ntreadle config show log.level\ntreadle config show servers\nLOG_LEVEL=debug treadle config show log --json",
     keys="file, settings [{name, value, origin {kind, where}, default, doc, variables}], servers [{name, origin {file, line}, …}], "
-    "people [{name, full_name, account, roles, you, line}], problems [text], warnings [text]",
+    "people [{name, full_name, account, roles, you, line}], secrets [{name, kind, where, origin}], problems [text], warnings [text]",
 )
 @click.argument("name", required=False)
 def show(frame: Frame, name: str | None) -> int:
     """Show every setting with value and origin.
 
-    An origin is the default, treadle.toml with the line, an environment variable, or a flag. NAME is a setting (`log.level`), a table (`log`), `servers`, `servers.NAME`, `people` or `people.NAME`.
+    An origin is the default, treadle.toml with the line, an environment variable, or a flag. NAME is a setting (`log.level`), a table
+    (`log`), `servers`, `people`, `secrets`, or one of them by name (`servers.web`). Of secrets it tells where treadle.toml finds them;
+    `treadle secrets list` knows those of this account too.
     """
     settings = frame.settings
     catalog = settings.servers()
@@ -85,7 +87,7 @@ def _wanted(settings: Settings, catalog: Catalog, name: str | None) -> Callable[
     """Give the test of what is to be shown. Raises RequestError `unknown_setting`."""
     rows = [row.name for row in _rows(settings, catalog)]
     parts = dict.fromkeys(".".join(row.split(".")[:depth]) for row in rows for depth in (1, 2, 3))
-    known = [*parts, "servers", "people"]
+    known = [*parts, "servers", "people", "secrets"]
     if name is not None and name not in known:
         hint = did_you_mean(name, known) or f"there are: {', '.join(dict.fromkeys(part.split('.')[0] for part in known))}"
         raise RequestError(f"there is no setting {name!r}", code="unknown_setting", hint=hint)
@@ -101,6 +103,9 @@ def _rows(settings: Settings, catalog: Catalog) -> Iterator[Row]:
     for person in settings.people.by_name.values():
         for key, (value, place) in _shown_person(person, settings.project.config_file.name).items():
             yield Row(f"people.{person.name}.{key}", value, place)
+    # Where a value is found; the value itself is none of this command's business.
+    for secret in settings.secrets.values():
+        yield Row(f"secrets.{secret.name}.{secret.kind}", secret.where, f"file {secret.origin}")
 
 
 def shown_server(server: ServerSpec) -> dict[str, tuple[Json, str]]:
@@ -171,6 +176,10 @@ def _as_json(settings: Settings, catalog: Catalog, wanted: Callable[[str], bool]
         "people": [
             person_json(person, user_name()) for name, person in settings.people.by_name.items()
             if any(wanted(f"people.{name}.{key}") for key in _shown_person(person, file))
+        ],
+        "secrets": [
+            {"name": s.name, "kind": s.kind, "where": s.where, "origin": s.origin}
+            for s in settings.secrets.values() if wanted(f"secrets.{s.name}.{s.kind}")
         ],
         "problems": [str(problem) for problem in catalog.problems],
         "warnings": list(settings.warnings),
