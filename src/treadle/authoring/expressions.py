@@ -6,6 +6,7 @@ told at once, each with its place in the text.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -15,6 +16,7 @@ from jinja2.parser import Parser
 from treadle.authoring.expression_apply import NULL
 from treadle.authoring.expression_blocks import Blocks, block_faults
 from treadle.authoring.expression_compiler import Compiler, Functions, Scope
+from treadle.authoring.expression_plain import plain_reads
 from treadle.authoring.expression_scan import (
     ENVIRONMENT,
     ExpressionProblem,
@@ -40,6 +42,8 @@ __all__ = [
 ]
 NO_FUNCTIONS: Final[Functions] = {}
 _CANDIDATES_MAX: Final = 50
+# Longer sources are compiled anew each time rather than kept.
+_KEPT_MAX: Final = 2_000
 _TEXT_OPS: Final = frozenset({"text", "cat"})
 
 
@@ -59,32 +63,49 @@ def compile_text(source: str, *, functions: Functions = NO_FUNCTIONS, known: Ite
     """
     if not has_template(source):
         return const(source)
-    compiler = Compiler(functions, known)
-    tree = _Text(compiler, source).tree()
-    _raise(_problems(compiler.faults, source, ()))
-    return _expr(compiler, tree)
+    return _compiled(source, functions, known, is_condition=False)
 
 
 def compile_condition(source: str, *, functions: Functions = NO_FUNCTIONS, known: Iterable[str] | None = None) -> Expr:
-    """Compile a scalar that must be exactly one `{{ … }}` and must not be text (language.md §4). Raises ExpressionProblemsError."""
+    """Compile a scalar that must be exactly one `{{ }}` and must not be text (language.md §4). Raises ExpressionProblemsError."""
+    return _compiled(source, functions, known, is_condition=True)
+
+
+def _compiled(source: str, functions: Functions, known: Iterable[str] | None, *, is_condition: bool) -> Expr:
+    if known is not None or len(source) > _KEPT_MAX:
+        return _expression(source, functions, known, is_condition=is_condition)
+    # Without a bracket nothing can be called, and the functions that there are make no difference.
+    return _kept(source, tuple(functions.items()) if "(" in source else (), is_condition)
+
+
+@lru_cache(maxsize=4096)
+def _kept(source: str, functions: tuple[tuple[str, tuple[str, bool]], ...], is_condition: bool) -> Expr:  # noqa: FBT001 - a cache's key
+    """Compile, once for equal sources: files repeat themselves, and are read again and again. What fails is not kept."""
+    return _expression(source, dict(functions), None, is_condition=is_condition)
+
+
+def _expression(source: str, functions: Functions, known: Iterable[str] | None, *, is_condition: bool) -> Expr:
+    plain = plain_reads(source) if known is None else None
+    if plain is not None and (plain[2] or not is_condition):
+        return Expr(plain[0], (), plain[1])
     compiler = Compiler(functions, known)
     text = _Text(compiler, source)
     tree = text.tree() if has_template(source) else NULL
-    if not compiler.faults and not text.single:
-        shown = source.strip()
-        if has_template(source):
-            compiler.fault(
-                "condition_text",
-                "a condition is one `{{ … }}`; this is text and would always count as true",
-                0,
-                "write `{{ … and … }}`",
-            )
-        else:
-            compiler.fault("condition_braces", "a condition stands in braces", 0, f'write "{{{{ {shown[:80]} }}}}"')
-    elif tree[0] in _TEXT_OPS or (tree[0] == "const" and isinstance(tree[1], str)):
-        compiler.fault("condition_text", "a condition gives a value that is not text", 0, "compare it: `{{ … == 'yes' }}`")
+    if is_condition:
+        _check_condition(compiler, source, tree, single=text.single)
     _raise(_problems(compiler.faults, source, ()))
     return _expr(compiler, tree)
+
+
+def _check_condition(compiler: Compiler, source: str, tree: Node, *, single: bool) -> None:
+    if not compiler.faults and not single:
+        if has_template(source):
+            message = "a condition is one `{{ … }}`; this is text and would always count as true"
+            compiler.fault("condition_text", message, 0, "write `{{ … and … }}`")
+        else:
+            compiler.fault("condition_braces", "a condition stands in braces", 0, f'write "{{{{ {source.strip()[:80]} }}}}"')
+    elif tree[0] in _TEXT_OPS or (tree[0] == "const" and isinstance(tree[1], str)):
+        compiler.fault("condition_text", "a condition gives a value that is not text", 0, "compare it: `{{ … == 'yes' }}`")
 
 
 def compile_data(value: Json, *, functions: Functions = NO_FUNCTIONS, known: Iterable[str] | None = None) -> Expr:
@@ -103,6 +124,9 @@ def compile_data(value: Json, *, functions: Functions = NO_FUNCTIONS, known: Ite
 
 def _data(value: Json, path: tuple[str | int, ...], compiler: Compiler, problems: list[ExpressionProblem]) -> Node:
     if isinstance(value, str) and has_template(value):
+        plain = plain_reads(value) if compiler.known is None else None
+        if plain is not None:
+            return plain[0]
         tree = _Text(compiler, value).tree()
         problems += _problems(compiler.faults, value, path)
         compiler.faults.clear()
