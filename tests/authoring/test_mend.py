@@ -210,6 +210,19 @@ def test_tabs_of_indentation_become_spaces_and_those_of_a_text_stay() -> None:
     assert fixed_text(tabbed) == "name: x\nsteps:\n  - return:\n      a: 1\n      b: 2\n"
 
 
+def test_rules_of_inputs_are_unfolded_and_take_the_names_of_json_schema() -> None:
+    text = (
+        "name: x\ninputs:\n  what:\n    type: str\n    validation:\n      min_length: 1\n      pattern: a+\n"
+        "  n: {type: int, validation: {min: 1, max: 3}}\n  all:\n    type: list\n    item_type: string\n    max_items: 3  # few\n"
+        "steps:\n  - return: 1\n"
+    )
+    assert fixed_text(text) == (
+        "name: x\ninputs:\n  what:\n    type: string\n    minLength: 1\n    pattern: a+\n"
+        "  n: {type: integer, minimum: 1, maximum: 3}\n  all:\n    type: array\n    items: {type: string}\n    maxItems: 3  # few\n"
+        "steps:\n  - return: 1\n"
+    )
+
+
 def test_a_fix_says_where_the_fault_stood_in_the_file_as_it_was() -> None:
     text = "name: x\nsteps:\n  - id: a\n    type: user_message\n    mesage: hi\n  - delegate: hi\n    timeout: 1 s\n"
     told = [(f.problem.code, f.line, f.column) for f in mended(text).fixed]

@@ -168,7 +168,7 @@ def _holds(before: Ground, proposals: list[_Proposal], after: Ground) -> bool:
         return False
     # Where reading stopped at the first, the next of its kind is a new one.
     places = {(p.problem.code, before.at(p.problem)) for p in proposals}
-    if any((problem.code, back(after.at(problem), _edits(proposals))) in places for problem in after.problems):
+    if not readable and any((problem.code, back(after.at(problem), _edits(proposals))) in places for problem in after.problems):
         return False
     if readable and after.root is None:
         return False

@@ -134,9 +134,13 @@ class Reader:
             self._shape(kind, node, name)
             expr = self.templates.data(node)
         if expr is None:
+            self._parts(node, owner, name)
             raise Unread
         owner.uses.append(Use(expr=expr, node=node, field=name))
         return expr
+
+    def _parts(self, node: Node, owner: Owner, name: str) -> None:
+        owner.uses += [Use(expr=expr, node=node, field=name, is_part=True) for expr in self.templates.parts(node)]
 
     def _condition(self, node: Node, name: str) -> Expr | None:
         if isinstance(node, Scalar) and isinstance(node.value, bool):
@@ -184,6 +188,7 @@ class Reader:
             self._state_key(key, node.keys[key], name)
             expr = self.templates.data(child)
             if expr is None:
+                self._parts(child, owner, f"{name}.{key}")
                 failed = True
                 continue
             owner.uses.append(Use(expr=expr, node=child, field=f"{name}.{key}"))
@@ -438,7 +443,7 @@ class Reader:
                     "unknown_field",
                     node.keys[key],
                     f"inputs use JSON Schema's names; `{key}` is none",
-                    f"did you mean `{_OLD_RULES[key]}`?",
+                    f"did you mean `{_OLD_RULES[key]}`?" if _OLD_RULES[key] else "its rules stand beside `type`",
                 )
         self._check_schema(plain, node)
         if "default" in data:
@@ -473,7 +478,7 @@ class Reader:
 
 _OLD_RULES: Final = {
     "min": "minimum", "max": "maximum", "min_length": "minLength", "max_length": "maxLength", "min_items": "minItems",
-    "max_items": "maxItems", "item_type": "items", "required_keys": "required", "validation": "minimum", "regex": "pattern", "choices": "enum",
+    "max_items": "maxItems", "item_type": "items", "required_keys": "required", "validation": "", "regex": "pattern", "choices": "enum",
 }  # fmt: skip
 
 
