@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from tests.authoring.support import Case, corpora, corpus, load
+from tests.authoring.support import Case, corpora, corpus, load, unmarked
 from tests.authoring.test_faults_of_reading import CASES as READING
 from treadle.authoring import model
 from treadle.authoring.codes import CODES
@@ -18,18 +18,21 @@ from treadle.core.durations import parse_duration_ms
 AUTHORING = Path(model.__file__).parent
 FIELDS = corpus("fields")
 CASES: list[Case] = [*corpora(), *READING]
-# Codes whose faults need more than one text in memory: tested in test_hostile_files, test_find and test_problems.
+# Codes whose faults need more than one text in memory, and where they are tested.
 ELSEWHERE = {
-    "file_too_large",
-    "not_utf8",
-    "unreadable",
-    "too_many_values",
-    "ambiguous_name",
-    "broken_task",
-    "json_syntax",
-    "unknown_person",
-    "unknown_role",
+    "file_too_large": "test_hostile_files",
+    "not_utf8": "test_hostile_files",
+    "unreadable": "test_hostile_files",
+    "too_many_values": "test_hostile_files",
+    "ambiguous_name": "test_find",
+    "broken_task": "test_find",
+    "unknown_person": "test_people_check",
+    "unknown_role": "test_people_check",
+    "json_syntax": "test_json_reader",
+    "not_pure": "test_many_faults",
 }
+# Made of a word and what it is about.
+BUILT = {"unknown_filter", "unknown_test"}
 
 
 def own_sources() -> Iterator[str]:
@@ -38,12 +41,36 @@ def own_sources() -> Iterator[str]:
             yield path.read_text(encoding="utf-8")
 
 
-def test_every_code_is_listed_and_has_a_faulty_file() -> None:
+def codes_of_expressions() -> set[str]:
+    """Give the codes that the compiler of expressions gives to faults."""
+    calls = (
+        node
+        for path in AUTHORING.glob("expression*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+    )
+    named = ((getattr(call.func, "attr", getattr(call.func, "id", "")), call.args[0].value) for call in calls)  # type: ignore[attr-defined]
+    return BUILT | {code for name, code in named if name in {"fault", "SourceFault"} and isinstance(code, str)}
+
+
+def test_every_code_is_listed_and_is_used() -> None:
     literals = (node.value for source in own_sources() for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
     used = {value for value in literals if isinstance(value, str)} & set(CODES)
-    shown = {case.code for case in CASES} | ELSEWHERE
     assert set(CODES) - used == set()
-    assert set(CODES) - shown == set()
+
+
+def test_every_code_has_a_faulty_file_and_a_near_miss() -> None:
+    shown = {case.code for case in CASES} | set(ELSEWHERE)
+    assert len(codes_of_expressions()) >= 20
+    assert (set(CODES) | codes_of_expressions()) - shown == set()
+    for code, module in ELSEWHERE.items():
+        assert f'"{code}"' in Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"), code
+
+
+def test_every_problem_says_what_to_do() -> None:
+    problems = (p for case in CASES if case.code in CODES for p in load(unmarked(case.bad)[0]).problems)
+    silent = [str(p) for p in problems if not p.suggestion]
+    assert silent == []
 
 
 def test_every_step_type_that_is_not_marked_later_is_one_of_the_core() -> None:

@@ -116,8 +116,9 @@ class _Walk:
                 return None
             case "goto":
                 target = step.fields.get("target")
-                if isinstance(target, str):
-                    self.skips.setdefault(target, []).append(known)
+                if not isinstance(target, str) or target.replace("-", "_") not in self.scope.steps:
+                    return known
+                self.skips.setdefault(target, []).append(known)
                 return None
             case "condition":
                 return _meet(self.steps(lists.get("then", []), known), self.steps(lists.get("else", []), known))

@@ -329,7 +329,7 @@ class _Walk:
 
     def _step(self, name: str) -> Shape:
         found = self.shapes.scope.steps.get(name)
-        if found is None or found.step.implicit:
+        if found is None or found.step.implicit or found.chain != self.site.chain[: len(found.chain)]:
             return None
         result = self.shapes.result(found.step, found.site)
         error = Known(kinds=frozenset({"object", "null"}), keys=_ERROR, closed=True)

@@ -1,6 +1,8 @@
 """Compiling what stands between braces, and putting its faults at their line and column."""
 
+import re
 from collections.abc import Mapping as Map
+from typing import Final
 
 from treadle.authoring.expressions import (
     ExpressionProblem,
@@ -9,11 +11,15 @@ from treadle.authoring.expressions import (
     compile_data,
     compile_text,
 )  # fmt: skip
-from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence, data_of
+from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence, data_of, scalars
 from treadle.authoring.places import Source
 from treadle.authoring.problems import Problem
 from treadle.core.expr import Expr
 from treadle.functions import FunctionInfo
+
+
+PARTS_CHARACTERS_MAX: Final = 20_000
+_PART: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 def is_single(text: str) -> bool:
@@ -60,6 +66,20 @@ class Templates:
             return compile_data(data_of(node), functions=self.functions)
         except ExpressionProblemsError as error:
             return self._report(error, node)
+
+    def parts(self, node: Node) -> list[Expr]:
+        """Compile what can be of a text that cannot be as a whole, so that what its other expressions read is checked too."""
+        found: list[Expr] = []
+        for scalar in scalars(node):
+            # Names that a block makes would be unknown outside of it.
+            if "{%" in scalar.text or len(scalar.text) > PARTS_CHARACTERS_MAX:
+                continue
+            for part in _PART.findall(scalar.text):
+                try:
+                    found.append(compile_text(part, functions=self.functions))
+                except ExpressionProblemsError:
+                    continue
+        return found
 
     def _report(self, error: ExpressionProblemsError, node: Node) -> None:
         for problem in error.problems:

@@ -28,11 +28,15 @@ class Read(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Use:
-    """An expression where it stands: `field` names it within its step (`updates.plan`), `key` the outermost field alone."""
+    """An expression where it stands: `field` names it within its step (`updates.plan`), `key` the outermost field alone.
+
+    `is_part` marks one of several in a text of which another could not be compiled: what it reads counts, what it gives is not known.
+    """
 
     expr: Expr
     node: Node
     field: str
+    is_part: bool = False
     # What it reads, once somebody asked (`reads.reads_of`).
     reads: tuple["Read", ...] | None = None
 
