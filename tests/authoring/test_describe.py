@@ -97,7 +97,7 @@ def test_digests_tell_definition_and_source_apart():
     assert ready["digest"].startswith("sha256:")
     assert ready["digest"] != ready["source_digest"]
     assert (later["digest"], later["startable"], later["source_digest"][:7]) == (None, False, "sha256:")
-    assert {row["feature"] for row in later["not_yet"]} >= {"`budget`"}
+    assert {row["feature"] for row in later["not_yet"]} >= {"the step type `flow`"}
 
 
 def test_warnings_do_not_hinder_and_errors_leave_only_the_problems():
@@ -113,3 +113,38 @@ def test_warnings_do_not_hinder_and_errors_leave_only_the_problems():
 def test_addresses_are_unique(wanted):
     addresses = [row["address"] for row in describe(drawn.loaded(wanted))["steps"]]
     assert len(addresses) == len(set(addresses))
+
+
+def test_addresses_are_those_of_the_definition():
+    loaded = load("""
+        name: x
+        inputs: {c: {type: string, default: red}}
+        tasks:
+          part: {inputs: {n: {type: integer, required: true}}, steps: [{id: a, prompt: "{{ inputs.n }}"}]}
+        steps:
+          - id: pick
+            switch: "{{ inputs.c }}"
+            cases:
+              red: [{id: r, prompt: r}]
+              "a.b ~ c": [{id: s, prompt: s}]
+              on_error: [{id: t, prompt: t}]
+            default: [{id: d, prompt: d}]
+          - id: both
+            parallel:
+              one: [{id: p, prompt: p}]
+              two: [{id: q, prompt: q}]
+          - {id: each, foreach: [1], task: part}
+          - id: poll
+            while: "{{ steps.pick.status == 'failed' }}"
+            max_iterations: 3
+            do: [{id: w, prompt: w}, {break: }]
+          - id: work
+            delegate: Do it
+            on_error: {do: [{id: e, prompt: e}]}
+            undo: [{id: u, prompt: u}]
+            finally: [{id: f, prompt: f}]
+          - {id: gate, approve: x, on_reject: {do: [{id: j, prompt: j}]}}
+        finally: [{id: bye, prompt: bye, format: info}]
+    """)  # fmt: skip
+    assert loaded.definition is not None, loaded.not_yet
+    assert {row["address"] for row in describe(loaded)["steps"]} == set(loaded.definition.index.steps)

@@ -234,7 +234,7 @@ def test_every_step_type_can_be_planned():
     assert found["which"]["decided"] == "deep blue"
     assert found["which.deep%20blue/again"]["with"] == {"target": "fetch", "max_visits": 2}
     assert made["definition"] is None
-    assert "the step type `goto`" in made["not_yet"]
+    assert "the step type `flow`" in made["not_yet"]
     whole = by_action(plan_of(drawn.loaded(drawn.EVERY), {"colour": "green"}))
     assert {step["type"] for step in whole.values()} >= {"parallel", "while", "repeat", "run", "merge", "flow", "integration", "break"}
     assert whole["fetch"]["with"]["url"] == "https://example.org/green"

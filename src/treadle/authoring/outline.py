@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from urllib.parse import quote
 
 from treadle.authoring.check import effect_of
 from treadle.authoring.find import Loaded
 from treadle.authoring.freeze import Part
 from treadle.authoring.nodes import Mapping, Node, Scalar, scalars
 from treadle.authoring.tree import StepTree, walk
-from treadle.core.ids import join
+from treadle.core.ids import join, suffix_of
 
 # branch: one of several is taken · together: all at once · round: again and again · aside: only when something else happened.
 ListKind = Literal["branch", "together", "round", "aside"]
@@ -127,9 +126,9 @@ def named(step: StepTree, name: str) -> tuple[str, str, ListKind]:
         return "[]", "each item" if step.type == "foreach" else "each round", "round"
     group, _, own = name.partition(".")
     if group == "branches":
-        return f".{own}", own, "together"
+        return f".{suffix_of(own)}", own, "together"
     if group == "cases":
-        return f".{quote(own, safe='')}", own, "branch"
+        return f".{suffix_of(own)}", own, "branch"
     return f".{name}", name, "branch"
 
 
