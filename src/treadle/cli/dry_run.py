@@ -274,7 +274,8 @@ def _tell_end(found: dict[str, Any]) -> None:
             for line in missing["entry"].splitlines():
                 screen.say(f"  {screen.clean(line)}")
     else:
-        screen.say(Text.assemble("a run would end: ", screen.mark(found["status"]), " ", screen.worded(found["status"])))
+        lead = "a run would end: " if found["status"] in ENDED else "a run would stand, until something from outside moves it: "
+        screen.say(Text.assemble(lead, screen.mark(found["status"]), " ", screen.worded(found["status"])))
         if found["failure"] is not None:
             failure = found["failure"]
             screen.say(f"  {failure['class']} in `{failure['step']}`: {screen.clean(failure['message'])}", style="red")
