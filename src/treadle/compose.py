@@ -10,7 +10,7 @@ trusted: the pool asks before each start of a server, the registry before each e
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,10 +22,11 @@ from treadle.clock import SystemClock
 from treadle.config import project as projects
 from treadle.config import secrets as secret_sources
 from treadle.config import settings as configuration
+from treadle.config.people import why_impossible
 from treadle.config.secrets import Secrets
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
-from treadle.core.definition import Definition, McpCall
+from treadle.core.definition import Approve, By, Definition, McpCall, Step
 from treadle.core.errors import RequestError
 from treadle.core.index import walk
 from treadle.core.values import Json
@@ -100,6 +101,16 @@ class OpenProject:
         self._check_functions(definition)
         self.secrets.check(definition.secrets)
 
+    def check_gates(self, definition: Definition, starter: str) -> None:
+        """Raise RequestError `impossible_gate` if nobody could pass a gate of a run that this person starts (ruling 26)."""
+        for step, by in _gates_of(definition):
+            why = why_impossible(by, self.settings.people, starter)
+            if why:
+                raise RequestError(
+                    f"nobody could pass what `{step.id}` asks: {why}; nothing was started", code="impossible_gate",
+                    hint="somebody else may start it, or `by` may name more people; `treadle people list` shows who there is",
+                )  # fmt: skip
+
     def performers(self) -> list[presence.Present]:
         """List the living processes that perform server steps of this project."""
         return [each for each in presence.living(self.live_dir) if each.serves]
@@ -150,6 +161,18 @@ class OpenProject:
                     f"the workflow calls `{name}`, whose file {info.place} is not trusted, or has changed since; nothing was started",
                     code="not_trusted", hint="look at it and allow it with `treadle trust`",
                 )  # fmt: skip
+
+
+def _gates_of(definition: Definition) -> Iterator[tuple[Step, By]]:
+    """Give every gate of a definition, of its tasks and of the workflows that it runs."""
+    for steps in (definition.main.steps, definition.final_steps, *(task.steps for task in definition.tasks.values())):
+        for step in walk(steps):
+            if isinstance(step.spec, Approve):
+                yield step, step.spec.by
+            if step.requires is not None and step.requires.by is not None:
+                yield step, step.requires.by
+    for child in definition.children.values():
+        yield from _gates_of(child)
 
 
 class LazyPool:

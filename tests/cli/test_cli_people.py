@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.here import Here
+from tests.core.clauses import clause
 from treadle.cli.frame import decider, person, user_name
 from treadle.config.people import People, Person
 from treadle.core.errors import RequestError
@@ -55,6 +56,7 @@ def test_a_stranger_is_told_so(here: Here):
     assert here.treadle("people", "list", "--json").json["you"] is None
 
 
+@clause("S110")
 def test_a_gate_asks_for_the_person_and_not_for_the_account(here: Here):
     here.write("treadle.toml", TEAM.format(me=user_name()))
     here.write("workflows/gate.yaml", GATE.format(who="ann"))
@@ -64,6 +66,7 @@ def test_a_gate_asks_for_the_person_and_not_for_the_account(here: Here):
     assert (shown["status"], shown["result"], shown["started_by"]) == ("completed", "ann", "ann")
 
 
+@clause("S110")
 def test_whoever_is_not_among_the_people_cannot_approve(here: Here):
     here.write("workflows/gate.yaml", GATE.format(who="ann").replace("    by: {user: ann}\n", ""))
     here.write("treadle.toml", "[people.ann]\nuser = 'somebody-else'\n")
@@ -73,6 +76,7 @@ def test_whoever_is_not_among_the_people_cannot_approve(here: Here):
     assert here.treadle("show", "last", "--json").json["status"] == "waiting"
 
 
+@clause("S111")
 def test_a_gate_for_somebody_else_is_not_started_where_there_is_no_such_person(here: Here):
     here.write("workflows/gate.yaml", GATE.format(who="zoe"))
     here.write("treadle.toml", TEAM.format(me=user_name()))
@@ -92,3 +96,31 @@ def test_a_stranger_gives_no_assurance_so_that_no_engine_takes_their_word():
     assert person(People()).assurance == "local"
     with pytest.raises(RequestError, match="nobody's in \\[people\\]"):
         decider(team)
+
+
+@clause("S110")
+def test_a_role_lets_its_people_approve_and_several_are_asked_for(here: Here):
+    here.write("treadle.toml", TEAM.format(me=user_name()).replace("[people.bob]", '[people.bob]\nroles = ["editor"]'))
+    here.write("workflows/gate.yaml", GATE.format(who="ann").replace("{user: ann}", "{role: editor, count: 2}"))
+    assert here.treadle("run", "gate").code == 3
+    assert here.treadle("approve", "last", "--yes").code in {0, 3}
+    assert here.treadle("show", "last", "--json").json["status"] == "waiting"
+    here.write("workflows/gate.yaml", GATE.format(who="ann").replace("{user: ann}", "{role: release}"))
+    assert here.treadle("run", "gate", "--new").code == 3
+    here.treadle("approve", "last", "--yes")
+    assert here.treadle("show", "last", "--json").json["status"] == "completed"
+
+
+@clause("S111")
+def test_whoever_starts_and_alone_could_approve_is_refused_at_the_start(here: Here):
+    here.write("treadle.toml", TEAM.format(me=user_name()))
+    here.write("workflows/gate.yaml", GATE.format(who="ann").replace("{user: ann}", "{role: release, never: [starter]}"))
+    assert here.treadle("validate", "gate", "--strict").code == 0
+    done = here.treadle("run", "gate", "--json")
+    assert (done.code, done.error["code"]) == (2, "impossible_gate")
+    assert "'ann' alone could, and whoever starts the run may not" in done.error["message"]
+    assert here.treadle("runs", "--all", "--json").json["runs"] == []
+    here.write("workflows/gate.yaml", GATE.format(who="ann").replace("{user: ann}", "{role: [release, editor], never: [starter]}"))
+    here.write("treadle.toml", TEAM.format(me=user_name()).replace("[people.bob]", '[people.bob]\nroles = ["editor"]'))
+    assert here.treadle("run", "gate").code == 3
+    assert here.treadle("approve", "last", "--yes", "--json").error["code"] == "not_an_approver"

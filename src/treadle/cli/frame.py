@@ -103,8 +103,9 @@ def person(people: People) -> Caller:
     An account that is nobody's, where people are configured, gives no assurance: no gate takes its word.
     """
     account = user_name()
-    known = people.of_account(account) is not None
-    return Caller(kind="human", name=people.caller_name(account), assurance="local" if known else "none")
+    known = people.of_account(account)
+    roles = known.roles if known is not None else ()
+    return Caller(kind="human", name=people.caller_name(account), assurance="local" if known is not None else "none", roles=roles)
 
 
 def decider(people: People) -> Caller:

@@ -162,6 +162,8 @@ def _schemas(root: Path) -> dict[Path, str]:
     """Give the schemas that editors check files by, as this version has them."""
     # The whole table of the language: only this command and `schema` want it.
     from treadle.authoring.json_schema import FILE_NAME, file_schema
+
+    # As above.
     from treadle.testing.fields import test_file_schema
 
     schemas = {FILE_NAME: file_schema(), "test.schema.json": test_file_schema()}

@@ -142,11 +142,10 @@ def read_inputs(pairs: tuple[str, ...], file: str | None, declared: Mapping[str,
 
 def _misfits(root: "Node", given: Mapping[str, Json], declared: Mapping[str, Mapping[str, Json]]) -> Iterator[tuple[int, int, str]]:
     """Say which values of a file of inputs do not fit, with their places; what is missing is told by whoever starts the run."""
-    # As in `read_file`.
-    from treadle.authoring.nodes import Mapping as MappingNode
-    from treadle.authoring.nodes import node_at
+    # As in `_root_of`.
+    from treadle.authoring import nodes
 
-    assert isinstance(root, MappingNode)
+    assert isinstance(root, nodes.Mapping)
     for name, value in given.items():
         if name not in declared:
             meant = nearest(name, declared)
@@ -155,7 +154,7 @@ def _misfits(root: "Node", given: Mapping[str, Json], declared: Mapping[str, Map
             continue
         rule = {key: part for key, part in declared[name].items() if key not in {"required", "default"}}
         for fault in check(rule, cast(Value, value)):
-            node = node_at(root.entries[name], fault.path)
+            node = nodes.node_at(root.entries[name], fault.path)
             yield node.line, node.column, f"the input `{name}{fault.path and '.'}{fault.path}`: {fault.message}".replace(".[", "[")
 
 
