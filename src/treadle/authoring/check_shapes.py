@@ -139,7 +139,7 @@ def _cases(step: StepTree, site: Site, shapes: Shapes, to: Reporter) -> None:
 
 def _shaped(use: Use, kind: Kind, site: Site, shapes: Shapes, to: Reporter) -> None:
     """Compare what an expression gives with what its field takes."""
-    if use.is_part or not isinstance(kind, Condition | Items) and not (isinstance(kind, Value) and kind.shape != "any"):
+    if use.is_part or (not isinstance(kind, Condition | Items) and not (isinstance(kind, Value) and kind.shape != "any")):
         return
     shape = shapes.of(use, site)
     if shape is None:

@@ -17,7 +17,6 @@ from treadle.authoring.problems import Problem
 from treadle.core.expr import Expr
 from treadle.functions import FunctionInfo
 
-
 PARTS_CHARACTERS_MAX: Final = 20_000
 _PART: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
