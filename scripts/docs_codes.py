@@ -118,6 +118,9 @@ class Reader:
             said = given.get("message")
             message = _shown(said) if said is not None else ""
             yield from (Use(code, self.place, message) for code in _literals(given.get("code")))
+            # A table that gives a code for another: `_CODES = {"no_answer": "missing_stub"}`.
+            if isinstance(target, ast.Name) and target.id.endswith("CODES") and isinstance(node.value, ast.Dict):
+                yield from (Use(code, self.place) for value in node.value.values for code in _literals(value))
 
     def _call(self, node: ast.Call) -> Iterator[Use]:
         given = next((k.value for k in node.keywords if k.arg == "code"), None)

@@ -15,6 +15,20 @@ from treadle.config.project import Project
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 NOT_YET: Final = "*not yet*"
+BESIDE_THE_LANGUAGE: Final = (
+    ("For authors", "every check of the whole language, `describe` `graph` `plan` `eval` `test`, functions, secrets", "a visual editor"),
+    (
+        "Who works",
+        "your agent over MCP, you in the terminal, MCP servers that Treadle calls",
+        "models and agents that Treadle starts itself",
+    ),
+    ("Approvals", "by any person, by name or role, by several, never by the starter, bound to what was shown", "by signature"),
+    (
+        "Where",
+        "one machine, one SQLite file, many processes; Linux and macOS",
+        "HTTP transport, web control room, schedules; Windows is untested",
+    ),
+)
 NOT_YET_SENTENCE: Final = "*This version checks it and does not carry it out yet:*"
 HEAD: Final = "| field | holds | `{{ }}` | left out | |\n| --- | --- | --- | --- | --- |\n"
 
@@ -81,13 +95,23 @@ def not_yet() -> str:
         *_later_fields("", model.COMMON),
         *(f"{n}.{f}" for n, s in model.TYPES.items() if not s.later for f in _later_fields("", s.fields)),
     ]
-    top = [name for name, field in model.FILE.items() if field.later and name not in model.COMMON]
+    top = list(_later_fields("", model.FILE))
     lines = [
         f"Step types: {', '.join(f'`{name}`' for name, spec in model.TYPES.items() if spec.later)}.",
         f"Fields of steps: {', '.join(f'`{name}`' for name in fields)}.",
         f"Fields of the file: {', '.join(f'`{name}`' for name in top)}.",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def what_is_there() -> str:
+    """Write the README's table: what this version carries out, and what it does not; of the language from its tables."""
+    later = [f"`{name}`" for name, spec in model.TYPES.items() if spec.later]
+    there = [f"`{name}`" for name, spec in model.TYPES.items() if not spec.later]
+    common = [f"`{name}`" for name, field in model.COMMON.items() if not field.later and name not in {"id", "description"}]
+    fields = [f"`{name}`" for name, field in model.COMMON.items() if field.later]
+    rows = [("Steps", " ".join(there), " ".join(later)), ("On a step", " ".join(common), " ".join(fields)), *BESIDE_THE_LANGUAGE]
+    return "| | there | not yet |\n| --- | --- | --- |\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def example(name: str) -> str:
@@ -233,6 +257,7 @@ GENERATORS: Final[dict[str, Callable[[], str]]] = {
     "language-overview": step_overview,
     "language-steps": step_types,
     "language-not-yet": not_yet,
+    "what-is-there": what_is_there,
 }
 
 

@@ -25,6 +25,9 @@ OF_A_RUN: Final = {
     "MESSAGE_CHARACTERS_MAX": "characters of a failure's message in `error.message`; the log has the whole",
     "DEFINITION_STEPS_MAX": "steps of a workflow, its tasks unfolded wherever they are used",
     "TASK_DEPTH_MAX": "tasks within tasks",
+    "CHILD_DEPTH_MAX": "child runs within child runs",
+    "MAILBOX_MAX": "signals that wait to be read; further ones are refused",
+    "FINALLY_MS": "time that the steps under `finally` have",
 }
 
 

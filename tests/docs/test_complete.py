@@ -44,6 +44,7 @@ def test_every_class_of_failure_is_explained() -> None:
         ("raise RequestError('it is so', code='new_code', hint='do it')", [("new_code", "it is so", "do it")]),
         ("raise RequestError(f'{x} is so', code='a_code' if x else 'b_code')", [("a_code", "<x> is so", ""), ("b_code", "<x> is so", "")]),
         ("code, message = 'new_code', f'{x} is so'", [("new_code", "<x> is so", "")]),
+        ("_CODES = {'a': 'new_code'}", [("new_code", "", "")]),
         ("class E(TreadleError):\n    code = 'new_code'", [("new_code", "", "")]),
         ("def f(*, code: str = 'new_code'): ...", [("new_code", "", "")]),
         ("self.error('new_code', node, 'it is so', 'do it')", [("new_code", "it is so", "do it")]),
