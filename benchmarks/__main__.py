@@ -3,7 +3,8 @@
 usage: ./dev bench [--rounds N] [--steps N]
 
 Every figure is a median over rounds, and every one that matters is a ratio to the floor that was measured in the same round: a hand-written
-loop of one raw SQLite transaction per step, one event row and one action row of the same size, `synchronous=FULL`.
+loop of one raw SQLite transaction per step, one event row and one action row of the same size, `synchronous=FULL`. Checking a file is
+compared with reading the plain events of its YAML.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks import floor, steps
+from benchmarks import checking, floor, steps
 
 SIZES = {"small result": 20, "10 kB result": 10_000}
 EVENT_BYTES = 300  # what an answer's event takes beside its value
@@ -28,6 +29,7 @@ def main() -> None:
         measured = [one_round(wanted.steps, size) for _ in range(wanted.rounds)]
         base, step, p99, start = (statistics.median(column) for column in zip(*measured, strict=True))
         print(f"{name:14}{base:10.3f}{step:10.3f}{step / base:7.2f}{p99:10.3f}{start:8.3f}{start / base:7.2f}")
+    checking.table(wanted.rounds)
 
 
 def one_round(count: int, size: int) -> tuple[float, float, float, float]:
