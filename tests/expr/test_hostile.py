@@ -110,6 +110,9 @@ BOMBS = [
     "{{ big.lists | groupby('tags', s.list) }}", "{{ s.list | groupby('x', big.wide, true) }}", "{{ range(150000) | toyaml }}", "{{ range(99) | pick(big.lists | sort) }}", "{{ range(99) | pick(big.lists | min) }}", "{{ range(99) | pick(big.lists | max) }}",
     "{{ range(40000) | pick('2026-11-20T10:00:00+01:00' | instant) }}", "{{ range(40000) | pick('2026-11-20' | strftime('%A%B%j%V')) }}",
     "{{ range(40000) | pick('2026-11-20' | add_days(it)) }}", "{{ range(40000) | pick('2026-11-20' | days_between('2026-11-21')) }}",
+    "{{ range(3000) | pick('abcab' | regex_search('[ß-ü]{100}\\\\B\\\\W{100}' ~ it)) }}", "{{ range(3000) | pick('ab' | regex_search('(?i)[a-zé]{0,30}' ~ it)) }}",
+    "{{ range(9000) | pick('ab' | regex_search('(?i)b+' ~ it)) }}", "{{ s.list | slice(100000) | pick(s.list | slice(100000)) }}", "{{ range(40000) | pick('1.5' | round_money) }}",
+    "{{ range(99) | pick(range(40000) | pick(it / 7) | sum) }}", "{{ s.aaaa * 30 | regex_findall('.{0,30}((a){50})?b') }}",
     # Each filter and operator asked for more than it may have.
     "{{ 1.5 | round(1000000) }}", "{{ 1 | round(-99999999999) }}", "{{ ('1.5' | decimal | round(29)) * (('9' * 49 ~ '.9') | decimal) }}", "{{ 3 | round_money(31) }}",
     "{{ 'x' | center(2000000) }}", "{{ 'x' | truncate(-5) }}", "{{ 'a' * 2000000 | truncate }}", "{{ s.rows | tojson(indent=99999) }}", "{{ 'x' | indent('y' * 2000000) }}",

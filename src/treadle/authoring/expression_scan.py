@@ -9,7 +9,7 @@ broken characters.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.lexer import Token, operators
@@ -57,8 +57,7 @@ class SourceFault(Exception):  # noqa: N818 - turned into an ExpressionProblem b
         self.code, self.message, self.offset, self.suggestion = code, message, offset, suggestion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raw:
+class Raw(NamedTuple):
     """A token as the lexer gives it."""
 
     offset: int
@@ -100,7 +99,7 @@ def scan(source: str) -> list[Raw]:
             position = offset + len(text)
             if kind in _IGNORED:
                 continue
-            token = Raw(offset=offset, kind=kind, text=text)
+            token = Raw(offset, kind, text)
             limits.count(token)
             tokens.append(token)
     except TemplateSyntaxError as error:

@@ -5,7 +5,6 @@ told at once, each with its place in the text.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -255,7 +254,7 @@ class _Text:
             if begin < 0 or end < 2:
                 return
             try:
-                raws = [replace(raw, offset=raw.offset + begin) for raw in scan(self.source[begin:end])]
+                raws = [raw._replace(offset=raw.offset + begin) for raw in scan(self.source[begin:end])]
                 self._each_expression(raws)
             except SourceFault as fault:
                 fault.offset += begin
@@ -284,7 +283,8 @@ def _segments(raws: list[Raw]) -> Iterator[list[Raw]]:
 def _parsed(raws: list[Raw]) -> nodes.Template:
     parser = Parser(ENVIRONMENT, "")
     parser.stream = TokenStream(parser_tokens(raws), None, None)
-    return parser.parse()
+    # What `Parser.parse` does besides is for Jinja's own compiler.
+    return nodes.Template(parser.subparse(), lineno=1)
 
 
 def _syntax_fault(error: TemplateSyntaxError, raws: list[Raw]) -> SourceFault:

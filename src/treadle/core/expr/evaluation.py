@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, TypeAlias
 
+from treadle.core.expr.regex import Regex
 from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value
 
 MOVES_DEFAULT: Final = 200_000
@@ -85,7 +86,7 @@ MISSING: Final = Missing()
 class Evaluation:
     """One evaluation in progress."""
 
-    __slots__ = ("at", "env", "left", "locals", "names", "ordinal")
+    __slots__ = ("at", "env", "left", "locals", "names", "ordinal", "patterns")
 
     def __init__(self, env: Env, slots: int, first_ordinal: int = 0) -> None:
         """Begin with empty slots and a full budget; draws are numbered from `first_ordinal`."""
@@ -96,6 +97,7 @@ class Evaluation:
         self.at: int | None = None
         self.locals: list[V | Missing] = [MISSING] * slots
         self.ordinal = first_ordinal
+        self.patterns: dict[tuple[str, bool], Regex] = {}
 
     def charge(self, moves: int) -> None:
         """Count moves down. Raises ExprError `budget` when they are used up."""

@@ -188,7 +188,7 @@ def total(ev: Evaluation, value: V, attribute: V = None, start: V = 0) -> V:
     """Add up."""
     result = start
     for item in attributes(ev, "sum", value, attribute):
-        ev.charge(1)
+        ev.charge(2)
         result = add(ev, result, item)
     return result
 
@@ -212,7 +212,7 @@ def chunk(ev: Evaluation, value: V, n: V) -> V:
 def into_slices(ev: Evaluation, value: V, slices: V, fill_with: V = None) -> V:
     """Deal into so many lists of about the same length, in order."""
     count = int_given("slice", "slices", slices, 1)
-    ev.charge(count)
+    ev.charge(6 * count)
     items = items_of(ev, value, "slice")
     size, longer = divmod(len(items), count)
     out: list[V] = []

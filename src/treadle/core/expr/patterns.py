@@ -10,16 +10,20 @@ from treadle.core.expr.regex_syntax import RegexError
 
 
 def pattern_given(ev: Evaluation, who: str, pattern: V, ignorecase: V) -> Regex:
-    """Compile a pattern, charged. Raises ExprError `bad_regex`."""
-    text = text_given(ev, who, pattern)
+    """Compile a pattern, charged once for each evaluation. Raises ExprError `bad_regex`."""
+    text, ignore_case = text_given(ev, who, pattern), truth(ev, ignorecase)
+    known = ev.patterns.get((text, ignore_case))
+    if known is not None:
+        return known
     try:
-        return regex_of(text, ev.charge, ignore_case=truth(ev, ignorecase))
+        regex = ev.patterns[text, ignore_case] = regex_of(text, ev.charge, ignore_case=ignore_case)
     except RegexError as error:
         raise ExprError(
             "bad_regex",
             f"`{who}` cannot use the pattern {shown(text)}: {error}",
             suggestion="the syntax is in the language reference",
         ) from error
+    return regex
 
 
 def found_in(ev: Evaluation, who: str, value: V, pattern: V, ignorecase: V) -> Spans | None:

@@ -20,6 +20,11 @@ Spans: TypeAlias = tuple[int, ...]
 # Of a split, `a` is preferred to `b`; a jump goes to `a`; a save notes the position as number `a`.
 CHAR, ANY, SET, SPLIT, JUMP, SAVE, ASSERT, MATCH = range(8)
 _WORD_CHARS: Final = frozenset(chr(code) for low, high in WORD for code in range(low, high + 1))
+_ASCII: Final = tuple(map(chr, range(128)))
+_ASCII_SET: Final = frozenset(_ASCII)
+# What a character of a pattern and an instruction cost to be read and made.
+_PARSED_MOVES: Final = 3
+_MADE_MOVES: Final = 4
 _SKIPPED_PER_MOVE: Final = 3
 # What is skipped is charged in pieces: a budget must end the search of a large text in its middle.
 _SKIPPED_AT_ONCE: Final = 4_096
@@ -28,9 +33,9 @@ _SKIPPED_AT_ONCE: Final = 4_096
 class CharSet:
     """A set of characters; the answers for ASCII are worked out once."""
 
-    __slots__ = ("_ascii", "_bounds", "_fold", "_negated", "is_wide")
+    __slots__ = ("_bounds", "_fold", "_negated", "ascii", "is_wide")
 
-    def __init__(self, ranges: tuple[Range, ...], *, negated: bool, fold: bool) -> None:
+    def __init__(self, ranges: tuple[Range, ...], negated: bool, fold: bool) -> None:  # noqa: FBT001 - a cache's key is positional
         """Merge the ranges; `fold` ignores case."""
         merged: list[Range] = []
         for low, high in sorted(ranges):
@@ -40,18 +45,23 @@ class CharSet:
                 merged.append((low, high))
         self._bounds = [bound for low, high in merged for bound in (low, high + 1)]
         self._fold, self._negated = fold, negated
-        self._ascii = [self._test(chr(code)) for code in range(128)]
+        inside = frozenset(_ASCII[code] for low, high in merged for code in range(low, min(high, 127) + 1))
+        if fold:
+            inside = inside.union(*map(cases, inside))
+        self.ascii = _ASCII_SET - inside if negated else inside
         # Folding leads from ASCII to a few characters beyond it, as from k to the Kelvin sign.
         self.is_wide = negated or fold or bool(merged and merged[-1][1] > 127)
 
-    def _test(self, char: str) -> bool:
+    def holds(self, char: str) -> bool:
+        """Tell whether a character is in the set."""
+        if char < "\x80":
+            return char in self.ascii
         forms = cases(char) if self._fold else (char,)
         return any(bisect_right(self._bounds, ord(form)) % 2 for form in forms) is not self._negated
 
-    def holds(self, char: str) -> bool:
-        """Tell whether a character is in the set."""
-        code = ord(char)
-        return self._ascii[code] if code < 128 else self._test(char)
+
+# Repeated, a set is written out as often: it is made once.
+_charset: Final = lru_cache(maxsize=512)(CharSet)
 
 
 def cases(char: str) -> tuple[str, ...]:
@@ -88,7 +98,7 @@ class _Compiler:
             case "any":
                 self._any()
             case "set":
-                chars = CharSet(cast("tuple[Range, ...]", node[2]), negated=bool(node[1]), fold="i" in self.flags)
+                chars = _charset(cast("tuple[Range, ...]", node[2]), bool(node[1]), "i" in self.flags)
                 self.emit(Code(SET, chars=chars))
             case "cat":
                 for part in parts(node):
@@ -110,13 +120,13 @@ class _Compiler:
         if len(forms) == 1:
             self.emit(Code(CHAR, char=char))
         else:
-            self.emit(Code(SET, chars=CharSet(tuple((ord(form), ord(form)) for form in forms), negated=False, fold=False)))
+            self.emit(Code(SET, chars=_charset(tuple((ord(form), ord(form)) for form in forms), False, False)))
 
     def _any(self) -> None:
         if "s" in self.flags:
             self.emit(Code(ANY))
         else:
-            self.emit(Code(SET, chars=CharSet(((10, 10),), negated=True, fold=False)))
+            self.emit(Code(SET, chars=_charset(((10, 10),), True, False)))
 
     def _alternatives(self, options: list[Parsed]) -> None:
         jumps: list[int] = []
@@ -168,11 +178,11 @@ class Regex:
         self.code = compiler.code
         self.groups = parser.groups
         self.names = parser.names
-        self.size = len(pattern) + len(self.code)
+        self.moves = _MADE_MOVES * len(self.code)
         self._heads = self._first_codes()
         takers = self._heads or []
         # Where a match may begin, worked out once for ASCII; `_wide` are those that may take other characters.
-        self._starts = frozenset(char for char in map(chr, range(128)) if any(_takes(head, char) for head in takers))
+        self._starts = frozenset[str]().union(*(head.chars.ascii if head.chars is not None else head.char for head in takers))
         self._wide = [head for head in takers if (head.chars is not None and head.chars.is_wide) or head.char > "\x7f"]
 
     def _first_codes(self) -> list[Code] | None:
@@ -317,7 +327,7 @@ def _compiled(pattern: str, ignore_case: bool) -> Regex:  # noqa: FBT001 - a cac
 
 def regex_of(pattern: str, charge: Charge, *, ignore_case: bool = False) -> Regex:
     """Give the compiled form of a pattern, charged as if compiled anew. Raises RegexError."""
-    charge(1 + len(pattern))
+    charge(1 + _PARSED_MOVES * len(pattern))
     regex = _compiled(pattern, ignore_case)
-    charge(regex.size)
+    charge(regex.moves)
     return regex
