@@ -63,7 +63,7 @@ def test_quiet_is_one_line_per_problem_and_nothing_else(here):
     done = here.treadle("validate", "workflows", "--quiet")
     assert [line.split(": ")[:2] for line in done.out.splitlines()] == [
         ["workflows/bad.yaml:3:13", "error"],
-        ["workflows/warn.yaml:3:35", "warning"],
+        ["workflows/warn.yaml:3:36", "warning"],
     ]
     assert here.treadle("validate", "good", "-q").out == ""
 
