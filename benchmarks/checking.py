@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import yaml
 
-from treadle.authoring import find
+from treadle.authoring import expressions, find
 from treadle.authoring.problems import has_errors
 from treadle.config.project import Project
 
@@ -78,6 +78,7 @@ def _events(text: str) -> None:
 
 
 def _check(text: str) -> None:
+    expressions.kept.cache_clear()  # as in a process that reads the file for the first time
     loaded = find.load_text(_NOWHERE, text, "large.yaml")
     if has_errors(loaded.problems):
         raise SystemExit("\n".join(map(str, loaded.problems[:5])))

@@ -19,7 +19,7 @@ PIECES = [
 
 def compiled(compile_, source):
     """What a source gives: the expression with its places, or the faults."""
-    expressions._kept.cache_clear()
+    expressions.kept.cache_clear()
     try:
         expr = compile_(source)
     except ExpressionProblemsError as error:

@@ -74,11 +74,11 @@ def _compiled(source: str, functions: Functions, known: Iterable[str] | None, *,
     if known is not None or len(source) > _KEPT_MAX:
         return _expression(source, functions, known, is_condition=is_condition)
     # Without a bracket nothing can be called, and the functions that there are make no difference.
-    return _kept(source, tuple(functions.items()) if "(" in source else (), is_condition)
+    return kept(source, tuple(functions.items()) if "(" in source else (), is_condition)
 
 
 @lru_cache(maxsize=4096)
-def _kept(source: str, functions: tuple[tuple[str, tuple[str, bool]], ...], is_condition: bool) -> Expr:  # noqa: FBT001 - a cache's key
+def kept(source: str, functions: tuple[tuple[str, tuple[str, bool]], ...], is_condition: bool) -> Expr:  # noqa: FBT001 - a cache's key
     """Compile, once for equal sources: files repeat themselves, and are read again and again. What fails is not kept."""
     return _expression(source, dict(functions), None, is_condition=is_condition)
 
