@@ -59,7 +59,7 @@ def test_an_account_is_called_by_the_person_s_name_and_a_stranger_never_like_a_p
         ('[people."a b"]\n', "bad_person", 1, "letters"),
         ('[people]\nann = "x"\n', "bad_person", 2, "write [people.ann]"),
         ('[people.ann]\n[people.bob]\nuser = "ann"\n', "account_twice", 2, "'ann' too (line 1)"),
-        ("[poeple.ann]\n", "unknown_key", 1, "did you mean 'people'"),
+        ("[people_.ann]\n", "unknown_key", 1, "did you mean 'people'"),
         ("people = 3\n", "unknown_key", 1, "must be a table"),
     ],
 )
