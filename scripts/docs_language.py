@@ -16,7 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 NOT_YET: Final = "*not yet*"
 BESIDE_THE_LANGUAGE: Final = (
-    ("For authors", "every check of the whole language, `describe` `graph` `plan` `run --dry-run` `eval` `test`, functions, secrets", "a visual editor"),
+    (
+        "For authors",
+        "every check of the whole language, `describe` `graph` `plan` `run --dry-run` `eval` `test`, functions, secrets",
+        "a visual editor",
+    ),
     (
         "Who works",
         "your agent over MCP, you in the terminal, MCP servers that Treadle calls",

@@ -18,5 +18,5 @@ def test_a_stale_block_is_rebuilt_and_the_text_around_it_stays():
 
 
 def test_an_unknown_block_is_an_error_that_names_the_known_ones():
-    with pytest.raises(SystemExit, match="known are command-help, .*dev-help, .*layers"):
+    with pytest.raises(SystemExit, match=r"known are command-help, .*dev-help, .*layers"):
         docs.rebuilt("<!-- generated: nothing -->\n<!-- end generated -->\n", "x.md")
