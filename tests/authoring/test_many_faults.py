@@ -145,6 +145,25 @@ ALONE = {
           - {id: ask, type: «unknown_step_type»approv, show: x}
           - {mcp_call: a.b, requires: ask, effect: pay}
         """,
+    "a required field by another name": """
+        name: a
+        steps:
+          - {id: s, prompt: hi}
+          - {goto: s, «unknown_field»max_iterations: 3}
+        """,
+    "the only case of a switch without quotes": """
+        name: a
+        inputs: {x: {type: boolean, required: true}}
+        steps:
+          - {switch: "{{ inputs.x }}", cases: {«key_not_text»true: [{prompt: hi}]}}
+        """,
+    "a default that several steps take": """
+        name: a
+        defaults: {mcp_call: {retry: «retry_may_repeat»{attempts: 3}}}
+        steps:
+          - {mcp_call: a.b}
+          - {mcp_call: a.c}
+        """,
     "a wrong kind of a wrong key": """
         name: a
         inputs: {s: {type: string, required: true}}

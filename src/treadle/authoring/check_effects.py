@@ -50,7 +50,13 @@ def _retry(step: StepTree, retry: dict[str, object], effect: str, to: Reporter) 
         return
     safe = ["idempotency_key", "read_back"] + ([] if effect in IRREVOCABLE else ["repeatable"])
     said = any(name in step.places and step.fields.get(name, True) for name in safe)
-    if effect in {"write", *IRREVOCABLE} and not said and not is_repeatable(step, to.tool_effects):
+    # Of `defaults` it is told once, of the first step that has it from there.
+    if (
+        effect in {"write", *IRREVOCABLE}
+        and not said
+        and not is_repeatable(step, to.tool_effects)
+        and to.is_first("retry_may_repeat", place)
+    ):
         names = ", ".join(f"`{name}`" for name in safe[:-1]) + f" or `{safe[-1]}`"
         message = f"a second try of `{step.id}`, whose effect is `{effect}`, could do it twice"
         to.error("retry_may_repeat", step.node.keys.get("retry", place), message, f"say {names}, or the true `effect`")
@@ -62,6 +68,8 @@ def _classes(retry: dict[str, object], place: Node, to: Reporter) -> None:
     nodes: Iterable[Node] = written.items if isinstance(written, Sequence) else [written] if written is not None else []
     for name, node in zip(classes if isinstance(classes, list) else [], nodes, strict=False):
         hint = did_you_mean(name, CLASSES)
+        if name == "budget":
+            to.warning("no_effect", node, "a spent budget stops what it belongs to; nothing below it is tried again", "delete it here")
         if name not in CLASSES and (hint or not _own_classes(to)):
             message = f"there is no class of failure `{name}`"
             to.error("unknown_class", node, message, hint or f"classes: {listed(CLASSES, most=30)}")

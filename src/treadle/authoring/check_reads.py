@@ -106,8 +106,21 @@ def _state(read: Read, use: Use, scope: Scope, site: Site, to: Reporter) -> None
             message = "any field of the state may be read here, and `needs_state` lists some"
             to.read_error("outside_needs_state", read, use, message, 'read fields by name, or write `needs_state: ["*"]`')
     elif read.keys and read.keys[0] not in scope.written:
-        hint = did_you_mean(read.keys[0], scope.written) or f"written are: {listed(scope.written)}"
-        to.read_error("unknown_state", read, use, f"`state.{read.keys[0]}` is read, and nothing ever writes it", hint)
+        name = read.keys[0]
+        hint = did_you_mean(name, scope.written) or _other_state(name, scope, to) or f"written are: {listed(scope.written)}"
+        to.read_error("unknown_state", read, use, f"`state.{name}` is read, and nothing ever writes it", hint)
+
+
+def _other_state(name: str, scope: Scope, to: Reporter) -> str:
+    """Say that a field is there in another task, which has a state of its own (ruling 13)."""
+    other = next(
+        (s for s in to.tree.scopes() if s is not scope.task and name in Scope(s, is_main=s is to.tree.main, file=to.tree).written), None
+    )
+    if other is None:
+        return ""
+    if other is to.tree.main:
+        return f"the main part has it, and a task has a state of its own: declare an input `{name}` and pass it by `inputs`"
+    return f"the task `{other.name}` has it, and each has a state of its own: let it `return` what is wanted"
 
 
 def _steps(read: Read, use: Use, scope: Scope, site: Site, to: Reporter) -> None:

@@ -11,8 +11,8 @@ from treadle.authoring import model
 from treadle.authoring.blanks import has_invisible
 from treadle.authoring.expressions import has_template
 from treadle.authoring.nodes import Document, Mapping, Node, Scalar, Sequence, data_of, node_at
-from treadle.authoring.old_names import field_meant
-from treadle.authoring.problems import Problem, did_you_mean, listed
+from treadle.authoring.old_names import INPUT_TYPES, field_meant
+from treadle.authoring.problems import Problem, did_you_mean, listed, nearest
 from treadle.authoring.templates import Templates, is_single
 from treadle.authoring.tree import NotYet, StepTree, TaskTree, Use
 from treadle.core.durations import parse_duration_ms
@@ -70,11 +70,12 @@ class Reader:
         also: set[str] | frozenset[str] = frozenset(),
     ) -> None:
         """Read the fields of a step, task or file into its owner; unknown and missing ones are errors."""
+        meant: set[str] = set()
         for name, child in node.entries.items():
             spec = table.get(name)
             if spec is None:
                 if name not in also:
-                    self._unknown(name, node, table, what, owner)
+                    meant.add(self._unknown(name, node, table, what, owner))
                     self._break(owner)
                 continue
             owner.places[name] = child
@@ -86,7 +87,7 @@ class Reader:
             if spec.later:
                 self.later(f"`{name}`", node.keys[name])
         for name, spec in table.items():
-            if spec.required and name not in node.entries:
+            if spec.required and name not in node.entries and name not in meant:
                 self.error("missing_field", node, f"{what} needs `{name}`: {spec.doc}", f"add `{name}:`")
                 self._break(owner)
 
@@ -94,14 +95,11 @@ class Reader:
         if isinstance(owner, StepTree):
             owner.broken = True
 
-    def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str, owner: Owner) -> None:
-        meant = field_meant(name, owner.type if isinstance(owner, StepTree) else "", table)
-        hint = (
-            f"did you mean `{meant}`?"
-            if meant
-            else did_you_mean(name, table) or _elsewhere(name, owner) or f"fields: {listed(table, most=60)}"
-        )
+    def _unknown(self, name: str, node: Mapping, table: dict[str, k.Field], what: str, owner: Owner) -> str:
+        meant = field_meant(name, owner.type if isinstance(owner, StepTree) else "", table) or nearest(name, table)
+        hint = f"did you mean `{meant}`?" if meant else _elsewhere(name, owner) or f"fields: {listed(table, most=60)}"
         self.error("unknown_field", node.keys[name], f"{what} has no field `{name}`", hint)
+        return meant
 
     def value(self, kind: k.Kind, node: Node, owner: Owner, name: str) -> object:
         """Read a value by its kind. Raises Unread after recording why not."""
@@ -157,7 +155,9 @@ class Reader:
                 "wrong_type",
                 node,
                 f"`{name}` is text, not {found}",
-                "quote it" if isinstance(node, Scalar) and node.text else "",
+                "quote it"
+                if isinstance(node, Scalar) and node.text
+                else "write text, in quotes where it holds `: ` or begins with a bracket",
             )
         return self.templates.text(node)
 
@@ -181,7 +181,8 @@ class Reader:
         if not isinstance(node, Mapping):
             raise self.unread("wrong_type", node, f"`{name}` is a map of names and values, not {k.form_of(data_of(node))}")
         if not node.entries and name == "updates":
-            raise self.unread("wrong_type", node, "`updates` is empty; it names at least one field")
+            self._empty(node, "`updates` is empty; it names at least one field")
+            raise Unread
         found: list[tuple[str, Expr]] = []
         failed = False
         for key, child in node.entries.items():
@@ -196,6 +197,10 @@ class Reader:
         if failed:
             raise Unread
         return found
+
+    def _empty(self, node: Mapping, message: str) -> None:
+        if self.document.source.text[node.start : node.end].split() in (["{}"], ["{", "}"]):
+            self.error("wrong_type", node, message, "write at least one")
 
     def _state_key(self, key: str, node: Node, name: str) -> None:
         if (re.fullmatch(k.NAME, key) and len(key) <= k.NAME_CHARACTERS_MAX) or has_invisible(key):
@@ -317,7 +322,7 @@ class Reader:
                 return [self.value(kind.kind, node, owner, name)]
             raise self.unread("wrong_type", node, f"`{name}` is a list, not {k.form_of(data_of(node))}", "write `[…]`")
         if len(node.items) < kind.count_min:
-            raise self.unread("wrong_type", node, f"`{name}` is empty")
+            raise self.unread("wrong_type", node, f"`{name}` is empty", "write at least one")
         return self._each([(kind.kind, child, name) for child in node.items], owner)
 
     def _each(self, parts: list[tuple[k.Kind, Node, str]], owner: Owner) -> list[object]:
@@ -337,7 +342,9 @@ class Reader:
         if not isinstance(node, Mapping):
             raise self.unread("wrong_type", node, f"`{name}` is a map, not {k.form_of(data_of(node))}")
         if len(node.entries) < kind.count_min:
-            raise self.unread("wrong_type", node, f"`{name}` is empty")
+            # What had only keys that are none was told before.
+            self._empty(node, f"`{name}` is empty")
+            raise Unread
         for key, at in node.keys.items():
             if kind.key and not re.fullmatch(kind.key, key):
                 self.error("bad_name", at, f"`{key}` under `{name}` is no name: letters, digits, `_` and `-`")
@@ -368,6 +375,8 @@ class Reader:
             spec = kind.fields.get(key)
             if spec is None:
                 hint = did_you_mean(key, kind.fields) or f"fields: {listed(kind.fields, most=60)}"
+                if key in {"fail", "continue"} and name in {"on_error", "on_reject"}:
+                    hint = f"write `{name}: {key}`"
                 self.error("unknown_field", node.keys[key], f"`{name}` has no field `{key}`", hint)
                 failed = True
                 continue
@@ -401,9 +410,10 @@ class Reader:
     def _check_schema(self, schema: Json, node: Node) -> None:
         faults = list(check_schema(schema))
         for fault in faults:
-            self.error(
-                "bad_schema", self.node_at(node, fault.path), f"this is no JSON Schema: {fault.message}", "see JSON Schema, draft 2020-12"
-            )
+            at = self.node_at(node, fault.path)
+            meant = INPUT_TYPES.get(at.text, "") if isinstance(at, Scalar) else ""
+            hint = f"did you mean `{meant}`?" if meant else "see JSON Schema, draft 2020-12"
+            self.error("bad_schema", at, f"this is no JSON Schema: {fault.message}", hint)
         if faults:
             raise Unread
 

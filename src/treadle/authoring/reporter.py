@@ -21,6 +21,7 @@ class Reporter:
         self.tool_effects = tool_effects
         self.source = tree.document.source
         self._looked_for = 0
+        self._told: set[tuple[str, int]] = set()
 
     def error(self, code: str, node: Node, message: str, suggestion: str = "") -> None:
         """Record an error at a node."""
@@ -29,6 +30,14 @@ class Reporter:
     def warning(self, code: str, node: Node, message: str, suggestion: str = "") -> None:
         """Record a warning at a node."""
         self._add("warning", code, node, message, suggestion)
+
+    def is_first(self, code: str, node: Node) -> bool:
+        """Tell whether this was not asked before, of what several steps share."""
+        key = code, id(node)
+        if key in self._told:
+            return False
+        self._told.add(key)
+        return True
 
     def read_error(self, code: str, read: Read, use: Use, message: str, suggestion: str = "") -> None:
         """Record an error where an expression reads something."""
