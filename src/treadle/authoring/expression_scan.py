@@ -9,10 +9,10 @@ broken characters.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from jinja2 import Environment, TemplateSyntaxError
-from jinja2.lexer import Token, operators
+from jinja2.lexer import Token, float_re, integer_re, operator_re, operators, string_re
 
 SOURCE_MAX: Final = 1 << 18
 EXPRESSION_MAX: Final = 8_192
@@ -29,6 +29,14 @@ _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-f
 _SIMPLE_ESCAPES: Final = {
     "n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0", "\n": "",
 }  # fmt: skip
+
+_HOLE: Final = re.compile(r"\s*\{\{(?![-+])([^{}]*)(?<!-)\}\}\s*")
+# Jinja's rules for what stands between braces; a name is tried first, because most are, and must be ASCII to be plain.
+_TOKEN: Final = re.compile(
+    rf"(?P<whitespace>\s+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*+(?![^\x00-\x7f]))|(?P<float>(?ix:{float_re.pattern}))"
+    rf"|(?P<integer>(?ix:{integer_re.pattern}))|(?P<string>(?s:{string_re.pattern}))|(?P<operator>{operator_re.pattern})"
+)
+_BRACKETS: Final = {"(": "", "[": "", ")": "(", "]": "["}
 
 ENVIRONMENT: Final = Environment(  # noqa: S701 - only its lexer and parser are used; nothing is ever rendered
     keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
@@ -89,9 +97,19 @@ def scan(source: str) -> list[Raw]:
             source.index("\r"),
             "end lines with a line feed alone",
         )
-    tokens: list[Raw] = []
-    position = 0
     limits = _Limits()
+    tokens: list[Raw] = []
+    for token in _tokens_of_hole(source) or _tokens(source):
+        limits.count(token)
+        tokens.append(token)
+    if limits.open_at is not None:
+        opening = source[limits.open_at : limits.open_at + 2]
+        raise SourceFault("syntax", f"`{opening}` is not closed", limits.open_at, f"end it with `{'}}' if opening == '{{' else '%}'}`")
+    return tokens
+
+
+def _tokens(source: str) -> Iterator[Raw]:
+    position = 0
     try:
         for _, kind, text in ENVIRONMENT.lexer.tokeniter(source, None):
             # Only white space before a block may have been taken out; everything else follows without a gap.
@@ -99,15 +117,33 @@ def scan(source: str) -> list[Raw]:
             position = offset + len(text)
             if kind in _IGNORED:
                 continue
-            token = Raw(offset, kind, text)
-            limits.count(token)
-            tokens.append(token)
+            yield Raw(offset, kind, text)
     except TemplateSyntaxError as error:
         raise _lexical(str(error.message), source, position) from error
-    if limits.open_at is not None:
-        opening = source[limits.open_at : limits.open_at + 2]
-        raise SourceFault("syntax", f"`{opening}` is not closed", limits.open_at, f"end it with `{'}}' if opening == '{{' else '%}'}`")
-    return tokens
+
+
+def _tokens_of_hole(source: str) -> list[Raw]:
+    """Split what is one `{{ … }}` alone, without braces inside, by Jinja's own rules in one pass; nothing where that is not plain."""
+    hole = _HOLE.fullmatch(source)
+    if hole is None:
+        return []
+    begin, end = hole.span(1)
+    tokens = [Raw(begin - 2, "variable_begin", "{{")]
+    open_brackets: list[str] = []
+    while begin < end:
+        found = _TOKEN.match(source, begin, end)
+        if found is None:
+            return []
+        kind, text = cast(str, found.lastgroup), found[0]
+        if kind == "operator" and text in _BRACKETS:
+            closed = _BRACKETS[text]
+            if closed and (not open_brackets or open_brackets.pop() != closed):
+                return []
+            open_brackets += [] if closed else [text]
+        if kind != "whitespace":
+            tokens.append(Raw(begin, kind, text))
+        begin = found.end()
+    return [] if open_brackets else [*tokens, Raw(end, "variable_end", "}}")]
 
 
 class _Limits:

@@ -6,7 +6,7 @@ told at once, each with its place in the text.
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.lexer import TokenStream
@@ -15,7 +15,7 @@ from jinja2.parser import Parser
 from treadle.authoring.expression_apply import NULL
 from treadle.authoring.expression_blocks import Blocks, block_faults
 from treadle.authoring.expression_compiler import Compiler, Functions, Scope
-from treadle.authoring.expression_plain import plain_reads
+from treadle.authoring.expression_plain import Hole, plain_read, taken_apart
 from treadle.authoring.expression_scan import (
     ENVIRONMENT,
     ExpressionProblem,
@@ -27,7 +27,7 @@ from treadle.authoring.expression_scan import (
 )
 from treadle.authoring.expression_secrets import check_secrets
 from treadle.core.expr import Expr, const
-from treadle.core.expr.tree import Node, Tree, const_node, nodes_of
+from treadle.core.expr.tree import Node, Tree, const_node, nodes_of, preorder
 from treadle.core.values import Json
 
 __all__ = [
@@ -80,13 +80,49 @@ def _compiled(source: str, functions: Functions, known: Iterable[str] | None, *,
 @lru_cache(maxsize=4096)
 def kept(source: str, functions: tuple[tuple[str, tuple[str, bool]], ...], is_condition: bool) -> Expr:  # noqa: FBT001 - a cache's key
     """Compile, once for equal sources: files repeat themselves, and are read again and again. What fails is not kept."""
-    return _expression(source, dict(functions), None, is_condition=is_condition)
+    known = dict(functions)
+    short = _short(source, known)
+    if short is not None and not (is_condition and short[0][0] in _TEXT_OPS):
+        return Expr(short[0], (), short[1])
+    return _expression(source, known, None, is_condition=is_condition)
+
+
+def _short(source: str, functions: Functions) -> tuple[Node, tuple[int, ...]] | None:
+    """Compile piece by piece, if it is plain: tree, and the column of each node in preorder."""
+    pieces = taken_apart(source) or ()
+    parts: list[Tree] = []
+    columns: list[int] = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            parts.append(piece)
+            continue
+        read = plain_read(piece.text)
+        if read is not None:
+            parts.append(read[0])
+            columns += [piece.offset + read[1]] * (2 if read[0][0] == "path" else 1)
+            continue
+        # A piece that stands twice would be one node at two places.
+        found = None if len(pieces) == 1 or source.count(piece.text) > 1 else _hole(piece, functions)
+        if found is None:
+            return None
+        parts.append(found.tree)
+        # What has no place of its own has 0, where no expression can begin.
+        columns += [column and piece.offset + column for column in found.columns]
+    if len(parts) == 1 and isinstance(parts[0], tuple):
+        return cast(Node, parts[0]), tuple(columns)
+    return (("text", *parts), (0, *columns)) if columns else None
+
+
+def _hole(hole: Hole, functions: Functions) -> Expr | None:
+    """Compile one hole by itself; None if it cannot be, or holds what is numbered through the text."""
+    try:
+        expr = _compiled(hole.text, functions, None, is_condition=False)
+    except ExpressionProblemsError:
+        return None
+    return None if expr.calls or any(node[0] in {"local", "maybe"} for node in preorder(expr.tree)) else expr
 
 
 def _expression(source: str, functions: Functions, known: Iterable[str] | None, *, is_condition: bool) -> Expr:
-    plain = plain_reads(source) if known is None else None
-    if plain is not None and (plain[2] or not is_condition):
-        return Expr(plain[0], (), plain[1])
     compiler = Compiler(functions, known)
     text = _Text(compiler, source)
     tree = text.tree() if has_template(source) else NULL
@@ -123,9 +159,9 @@ def compile_data(value: Json, *, functions: Functions = NO_FUNCTIONS, known: Ite
 
 def _data(value: Json, path: tuple[str | int, ...], compiler: Compiler, problems: list[ExpressionProblem]) -> Node:
     if isinstance(value, str) and has_template(value):
-        plain = plain_reads(value) if compiler.known is None else None
-        if plain is not None:
-            return plain[0]
+        short = _short(value, compiler.functions) if compiler.known is None else None
+        if short is not None:
+            return short[0]
         tree = _Text(compiler, value).tree()
         problems += _problems(compiler.faults, value, path)
         compiler.faults.clear()
