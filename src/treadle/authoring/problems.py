@@ -209,7 +209,8 @@ def _help(problem: Problem) -> list[Piece]:
 def _mark_of(problem: Problem, source: str) -> _Mark:
     start = min(problem.column - 1, len(source))
     end = start + problem.width if problem.width else _end_of(source, start)
-    return _Mark(start, max(start + 1, min(end, len(source.rstrip()))), "error_mark" if problem.severity == "error" else "warning_mark")
+    role: Role = "error_mark" if problem.severity == "error" else "warning_mark"
+    return _Mark(start, max(start + 1, min(end, len(source.rstrip()))), role)
 
 
 def _end_of(source: str, start: int) -> int:
@@ -239,7 +240,7 @@ def _window(source: str, marks: Sequence[_Mark], columns_max: int) -> tuple[str,
     column = 0
     for at in range(start, end + 1):
         width = (cells[at][1] if at < end else 1) + (len(head) if at == start else 0)
-        role = next((mark.role for mark in marks if mark.start <= at < max(mark.end, mark.start + 1)), None)
+        role: Role | None = next((mark.role for mark in marks if mark.start <= at < max(mark.end, mark.start + 1)), None)
         if role is not None and width:
             gap = len(head) if at == start else 0
             row += [Piece(" " * (column + gap), "gutter")] if column + gap else []
