@@ -145,30 +145,39 @@ class _Finish:
         return value
 
     def _text(self, text: str) -> str:
-        self._count(2 + (len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))))
+        self._count(_written_size(text))
         return text
 
     def _container(self, value: "list[V] | dict[str, V]", depth: int) -> V:
-        known = self.seen.get((id(value), depth))
+        # What holds one part alone multiplies nothing, and most containers are small.
+        shared = len(value) > 1
+        known = self.seen.get((id(value), depth)) if shared else None
         if known is not None:
             self._count(known[1])
             return known[0]
         if depth >= DEPTH_MAX:
             raise too_deep()
         before = self.total
+        self.ev.charge(2 + (len(value) >> 1))
         self._count(2)
         result = self._list(value, depth + 1) if isinstance(value, list) else self._dict(value, depth + 1)
-        self.seen[id(value), depth] = (result, self.total - before)
+        if shared:
+            self.seen[id(value), depth] = (result, self.total - before)
         return result
 
     def _list(self, items: list[V], depth: int) -> V:
         changed: list[V] | None = None
         for index, item in enumerate(items):
+            kind = type(item)
+            if kind is int or kind is str:  # as in `value`, and counted against the limit with what follows
+                self.total += 8 if kind is int else _written_size(cast(str, item))
+                continue
             new = self.value(item, depth)
             if new is not item:
                 if changed is None:
                     changed = list(items)
                 changed[index] = new
+        self._count(0)
         return items if changed is None else changed
 
     def _dict(self, data: dict[str, V], depth: int) -> V:
@@ -180,14 +189,19 @@ class _Finish:
                     f"the key `{key[:60]}` is reserved",
                     suggestion=f"no key may start with `{RESERVED}`",
                 )
-            self._text(key)
+            self.total += _written_size(key)
             new = self.value(item, depth)
             if new is not item:
                 if changed is None:
                     changed = dict(data)
                 changed[key] = new
+        self._count(0)
         return data if changed is None else changed
 
     def _count(self, size: int) -> None:
         self.total += size
         self.ev.check_size(self.total)
+
+
+def _written_size(text: str) -> int:
+    return 2 + (len(text) if text.isascii() else len(text.encode(errors="surrogatepass")))

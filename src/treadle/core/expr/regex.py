@@ -181,6 +181,7 @@ class Regex:
         self.moves = _MADE_MOVES * len(self.code)
         self._heads = self._first_codes()
         takers = self._heads or []
+        self._folds = ignore_case or "i" in parser.flags
         # Where a match may begin, worked out once for ASCII; `_wide` are those that may take other characters.
         self._starts = frozenset[str]().union(*(head.chars.ascii if head.chars is not None else head.char for head in takers))
         self._wide = [head for head in takers if (head.chars is not None and head.chars.is_wide) or head.char > "\x7f"]
@@ -220,6 +221,8 @@ class Regex:
                     break
                 at = self._skip(text, at, charge)
             visits = 1 + len(threads)
+            if self._folds and at < len(text) and text[at] > "\x7f":
+                visits *= 2  # its other forms are looked up
             if best is None:
                 visits += self._follow(threads, marks, (0, (at, *blank[1:])), text, at)
             following: list[tuple[int, Spans]] = []
@@ -253,7 +256,7 @@ class Regex:
                     if any(_takes(head, text[at]) for head in self._wide):
                         break
                 at += 1
-            charge((at - begin) // _SKIPPED_PER_MOVE + looked * (1 + len(self._wide)))
+            charge((at - begin) // _SKIPPED_PER_MOVE + looked * (1 + len(self._wide)) * (1 + self._folds))
             if at < end:
                 break
         return at
