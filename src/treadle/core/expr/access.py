@@ -52,9 +52,7 @@ def cut(ev: Evaluation, value: V, first: V, last: V, stride: V) -> V:
     for bound in (first, last, stride):
         if bound is not None and type(bound) is not int:
             raise ExprError(
-                "types",
-                f"a slice is bounded by whole numbers, not by {kind_of(bound)} ({shown(bound)})",
-                suggestion="use `| int`",
+                "types", f"a slice is bounded by whole numbers, not by {kind_of(bound)} ({shown(bound)})", suggestion="use `| int`"
             )
     if stride == 0:
         raise ExprError("types", "the step of a slice cannot be 0")
@@ -102,9 +100,7 @@ def missing_step(node: Node, position: int, value: V, key: V) -> ExprError:
     if isinstance(value, list | str | Chunks) and type(key) is int:
         length = value.length if isinstance(value, Chunks) else len(value)
         return ExprError(
-            "undefined",
-            f"`{before}` has no index {key}; its length is {length}",
-            suggestion="test the length, or use `default`",
+            "undefined", f"`{before}` has no index {key}; its length is {length}", suggestion="test the length, or use `default`"
         )
     hint = "of each item: `| map(attribute='…')`; of one: `[0]`" if isinstance(value, list | Chunks) else ""
     if value is None:

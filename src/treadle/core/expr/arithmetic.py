@@ -5,16 +5,7 @@ their own (50 digits, exponents to 100): sums and products are exact or an error
 """
 
 from collections.abc import Callable
-from decimal import (
-    ROUND_HALF_EVEN,
-    Context,
-    Decimal,
-    DecimalException,
-    DivisionByZero,
-    Inexact,
-    InvalidOperation,
-    Overflow,
-)
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DecimalException, DivisionByZero, Inexact, InvalidOperation, Overflow
 from typing import Final
 
 from treadle.core.expr.evaluation import Evaluation, ExprError, V
@@ -24,14 +15,7 @@ from treadle.core.values import INT_MAX, INT_MIN, BlobRef, Chunks, Holed, Secret
 DIGITS_MAX: Final = 50
 _TRAPS: Final[list[type[DecimalException]]] = [InvalidOperation, DivisionByZero, Overflow]
 EXACT: Final = Context(
-    prec=DIGITS_MAX,
-    rounding=ROUND_HALF_EVEN,
-    Emin=-100,
-    Emax=100,
-    capitals=1,
-    clamp=0,
-    flags=[],
-    traps=[*_TRAPS, Inexact],
+    prec=DIGITS_MAX, rounding=ROUND_HALF_EVEN, Emin=-100, Emax=100, capitals=1, clamp=0, flags=[], traps=[*_TRAPS, Inexact]
 )
 ROUNDED: Final = Context(prec=DIGITS_MAX, rounding=ROUND_HALF_EVEN, Emin=-100, Emax=100, capitals=1, clamp=0, flags=[], traps=_TRAPS)
 Number = int | float | Decimal

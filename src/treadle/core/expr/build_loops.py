@@ -37,14 +37,7 @@ def _map(b: Builder, node: Node) -> Run:
 
 
 def _keep(b: Builder, node: Node) -> Run:
-    slot, base, body, at, turn, wanted = (
-        b.use(node[1]),
-        b.run(node[2]),
-        b.run(node[3]),
-        b.at(node),
-        cost(node[3]),
-        node[4],
-    )
+    slot, base, body, at, turn, wanted = (b.use(node[1]), b.run(node[2]), b.run(node[3]), b.at(node), cost(node[3]), node[4])
 
     def run(ev: Evaluation) -> V:
         found = base(ev)
@@ -79,9 +72,7 @@ def _object(b: Builder, node: Node) -> Run:
             key = key if type(key) is str else text_key(ev, key)
             if key in out:
                 raise ExprError(
-                    "duplicate_key",
-                    f"`to_object` meets the key `{key[:60]}` twice",
-                    suggestion="use `groupby`, or `unique` first",
+                    "duplicate_key", f"`to_object` meets the key `{key[:60]}` twice", suggestion="use `groupby`, or `unique` first"
                 )
             out[key] = body(ev)
         return out
@@ -89,9 +80,4 @@ def _object(b: Builder, node: Node) -> Run:
     return run
 
 
-LOOP_MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {
-    "let": _let,
-    "map": _map,
-    "keep": _keep,
-    "object": _object,
-}
+LOOP_MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {"let": _let, "map": _map, "keep": _keep, "object": _object}

@@ -13,11 +13,7 @@ from treadle.core.expr.tree import Node, Tree
 def _looked_up(table: Mapping[str, Entry], kind: str, name: Tree) -> Entry:
     entry = table.get(cast(str, name))
     if entry is None:
-        raise ExprError(
-            "bad_tree",
-            f"there is no {kind} `{name}`",
-            suggestion="open the run with the version of Treadle that made it",
-        )
+        raise ExprError("bad_tree", f"there is no {kind} `{name}`", suggestion="open the run with the version of Treadle that made it")
     return entry
 
 
@@ -54,11 +50,7 @@ def _applied(b: Builder, node: Node, *, soft: bool) -> Soft:
         value = opened(ev, value) if reads_inside else value
         result = work(ev, value, *given)
         if result is MISSING and not soft:
-            raise ExprError(
-                "undefined",
-                f"`{name}` of an empty list gives nothing",
-                suggestion="use `default`, or test the length first",
-            )
+            raise ExprError("undefined", f"`{name}` of an empty list gives nothing", suggestion="use `default`, or test the length first")
         return result
 
     return run
@@ -139,7 +131,4 @@ def _call(_b: Builder, node: Node) -> Run:
 TABLE_MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {
     "filter": _filter, "test": _test, "fn": _fn, "defined": _defined, "default": _default, "call": _call,
 }  # fmt: skip
-SOFT_TABLE_MAKERS: Final[dict[str, Callable[[Builder, Node], Soft]]] = {
-    "filter": _soft_filter,
-    "default": _soft_default,
-}
+SOFT_TABLE_MAKERS: Final[dict[str, Callable[[Builder, Node], Soft]]] = {"filter": _soft_filter, "default": _soft_default}

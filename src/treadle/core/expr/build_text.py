@@ -93,9 +93,7 @@ def _assigner(b: Builder, target: Tree, at: int | None) -> Callable[[Evaluation,
         value = opened(ev, value)
         if not isinstance(value, list):
             raise ExprError(
-                "types",
-                f"{kind_of(value)} cannot be unpacked into {len(inner)} names",
-                suggestion="unpack lists; of an object `| items`",
+                "types", f"{kind_of(value)} cannot be unpacked into {len(inner)} names", suggestion="unpack lists; of an object `| items`"
             )
         if len(value) != len(inner):
             raise ExprError("types", f"a list of {len(value)} cannot be unpacked into {len(inner)} names")
@@ -108,11 +106,7 @@ def _assigner(b: Builder, target: Tree, at: int | None) -> Callable[[Evaluation,
 def _for(b: Builder, node: Node) -> Write:
     at = b.at(node)
     assign, loop_slot = _assigner(b, node[1], at), None if node[2] is None else b.use(node[2])
-    base, test, turn = (
-        b.run(node[3]),
-        None if node[4] is None else b.run(node[4]),
-        cost(node[5]) + (cost(node[4]) if node[4] else 0) + 1,
-    )
+    base, test, turn = (b.run(node[3]), None if node[4] is None else b.run(node[4]), cost(node[5]) + (cost(node[4]) if node[4] else 0) + 1)
     body, otherwise = _writer(b, node[5]), None if node[6] is None else _writer(b, node[6])
     resets = [b.use(slot) for slot in cast("tuple[Tree, ...]", node[7] or ())]
 
@@ -174,10 +168,5 @@ def _capture(b: Builder, node: Node) -> Write:
     return capture
 
 
-_STATEMENTS: Final[dict[str, Callable[[Builder, Node], Write]]] = {
-    "branch": _branch,
-    "for": _for,
-    "set": _set,
-    "capture": _capture,
-}
+_STATEMENTS: Final[dict[str, Callable[[Builder, Node], Write]]] = {"branch": _branch, "for": _for, "set": _set, "capture": _capture}
 TEXT_MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {"text": _text, "cat": _cat}

@@ -9,18 +9,7 @@ from treadle.core.expr.access import step_into
 from treadle.core.expr.arithmetic import add
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, V
 from treadle.core.expr.given import int_given, keys_given, list_given, object_given, value_at, word_given
-from treadle.core.expr.look import (
-    MOVE_BITS,
-    Plain,
-    equal,
-    items_of,
-    less,
-    not_ordered,
-    open_blob,
-    opened,
-    truth,
-    wrong_kind,
-)
+from treadle.core.expr.look import MOVE_BITS, Plain, equal, items_of, less, not_ordered, open_blob, opened, truth, wrong_kind
 from treadle.core.values import BlobRef, Chunks, canonical
 
 _COMPARED_BITS: Final = 8

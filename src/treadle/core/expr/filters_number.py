@@ -14,17 +14,7 @@ _TEXT_MAX: Final = 400
 _PLACES_MAX: Final = 30
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
-_BOOLEANS: Final = {
-    "true": True,
-    "yes": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "off": False,
-    "0": False,
-    "": False,
-}
+_BOOLEANS: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False, "": False}
 _PREFIXES: Final = "kMGTPEZY"
 _METHODS: Final = ("common", "ceil", "floor", "half_up", "half_even", "down")
 _ROUNDINGS: Final = {
@@ -38,11 +28,7 @@ _ROUNDINGS: Final = {
 
 
 def _not_a_number(who: str, value: V, wanted: str) -> ExprError:
-    return ExprError(
-        "types",
-        f"`{who}` cannot make {wanted} of {shown(value)}",
-        suggestion=f"give a default: `| {who}(0)`, or test first",
-    )
+    return ExprError("types", f"`{who}` cannot make {wanted} of {shown(value)}", suggestion=f"give a default: `| {who}(0)`, or test first")
 
 
 def absolute(_ev: Evaluation, value: V) -> V:
@@ -106,9 +92,7 @@ def to_bool(ev: Evaluation, value: V) -> V:
     if isinstance(value, str) and len(value) <= _TEXT_MAX and value.strip().lower() in _BOOLEANS:
         return _BOOLEANS[value.strip().lower()]
     raise ExprError(
-        "types",
-        f"`bool` cannot make a boolean of {shown(value)}",
-        suggestion="compare instead: `x == 'done'`, `x | length > 0`",
+        "types", f"`bool` cannot make a boolean of {shown(value)}", suggestion="compare instead: `x == 'done'`, `x | length > 0`"
     )
 
 
@@ -122,11 +106,7 @@ def to_decimal(ev: Evaluation, value: V) -> V:
         raise wrong_kind("decimal", "text or a number", value)
     text = value.strip() if isinstance(value, str) else repr(value)
     if len(text) > _TEXT_MAX or not _NUMBER.match(text):
-        raise ExprError(
-            "types",
-            f"`decimal` cannot make a number of {shown(value)}",
-            suggestion="write digits and a point: '1234.50'",
-        )
+        raise ExprError("types", f"`decimal` cannot make a number of {shown(value)}", suggestion="write digits and a point: '1234.50'")
     number = Decimal(text)
     exponent = cast(int, number.as_tuple().exponent)
     if len(number.as_tuple().digits) > DIGITS_MAX or not -DIGITS_MAX <= exponent <= DIGITS_MAX:

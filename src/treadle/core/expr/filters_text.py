@@ -170,11 +170,7 @@ def split(ev: Evaluation, value: V, sep: V = None, maxsplit: V = -1) -> V:
     text, limit = text_given(ev, "split", value), int_given("split", "maxsplit", maxsplit, -1)
     mark = None if sep is None else text_given(ev, "split", sep)
     if mark == "":
-        raise ExprError(
-            "types",
-            "`split` needs a separator that is not empty",
-            suggestion="for the characters of a text use `| list`",
-        )
+        raise ExprError("types", "`split` needs a separator that is not empty", suggestion="for the characters of a text use `| list`")
     ev.charge(len(text) >> 3 if mark is None else 1 + text.count(mark))
     return list[V](text.split(mark, limit))
 

@@ -25,11 +25,7 @@ def int_given(who: str, name: str, value: V, low: int = -(2**63), high: int = 2*
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int:
-        raise ExprError(
-            "types",
-            f"`{name}` of `{who}` is a whole number, not {kind_of(value)} ({shown(value)})",
-            suggestion="use `| int`",
-        )
+        raise ExprError("types", f"`{name}` of `{who}` is a whole number, not {kind_of(value)} ({shown(value)})", suggestion="use `| int`")
     if not low <= value <= high:
         wanted = f"at least {low}" if value < low else f"at most {high}"
         raise ExprError("types", f"`{name}` of `{who}` is {wanted}, not {value}")

@@ -19,9 +19,7 @@ def pattern_given(ev: Evaluation, who: str, pattern: V, ignorecase: V) -> Regex:
         regex = ev.patterns[text, ignore_case] = regex_of(text, ev.charge, ignore_case=ignore_case)
     except RegexError as error:
         raise ExprError(
-            "bad_regex",
-            f"`{who}` cannot use the pattern {shown(text)}: {error}",
-            suggestion="the syntax is in the language reference",
+            "bad_regex", f"`{who}` cannot use the pattern {shown(text)}: {error}", suggestion="the syntax is in the language reference"
         ) from error
     return regex
 

@@ -184,11 +184,7 @@ class _Finish:
         changed: dict[str, V] | None = None
         for key, item in data.items():
             if key.startswith(RESERVED):
-                raise ExprError(
-                    "reserved_key",
-                    f"the key `{key[:60]}` is reserved",
-                    suggestion=f"no key may start with `{RESERVED}`",
-                )
+                raise ExprError("reserved_key", f"the key `{key[:60]}` is reserved", suggestion=f"no key may start with `{RESERVED}`")
             self.total += _written_size(key)
             new = self.value(item, depth)
             if new is not item:

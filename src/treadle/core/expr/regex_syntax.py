@@ -31,13 +31,7 @@ SPACE: Final[tuple[Range, ...]] = ((9, 13), (32, 32))
 _CLASSES: Final = {"d": DIGITS, "w": WORD, "s": SPACE}
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
 _PUNCTUATION: Final = frozenset("\\^$.|?*+()[]{}/-#&~`'\"!%,:;<=>@_ ")
-_MISSING_FEATURES: Final = {
-    "=": "look-ahead",
-    "!": "look-ahead",
-    ">": "atomic groups",
-    "#": "comments",
-    "(": "conditions",
-}
+_MISSING_FEATURES: Final = {"=": "look-ahead", "!": "look-ahead", ">": "atomic groups", "#": "comments", "(": "conditions"}
 
 
 class RegexError(ValueError):

@@ -8,16 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from treadle.core.expr import (
-    checks,
-    dates,
-    filters_data,
-    filters_list,
-    filters_number,
-    filters_text,
-    functions,
-    patterns,
-)
+from treadle.core.expr import checks, dates, filters_data, filters_list, filters_number, filters_text, functions, patterns
 from treadle.core.expr.evaluation import MISSING, Missing, V
 
 Work: TypeAlias = Callable[..., "V | Missing"]
@@ -112,12 +103,7 @@ FILTERS: Final[Mapping[str, Entry]] = {
     "wordwrap": Entry(filters_text.wordwrap, (("width", 79), ("break_long_words", True), ("wrapstring", "\n"))),
     "zip": Entry(filters_list.pair_up, (("other", REQUIRED),)),
 }
-FILTER_ALIASES: Final[Mapping[str, str]] = {
-    "count": "length",
-    "strip": "trim",
-    "d": "default",
-    "parse_json": "fromjson",
-}
+FILTER_ALIASES: Final[Mapping[str, str]] = {"count": "length", "strip": "trim", "d": "default", "parse_json": "fromjson"}
 
 _OTHER: Final[Parameters] = (("other", REQUIRED),)
 TESTS: Final[Mapping[str, Entry]] = {
