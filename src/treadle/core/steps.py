@@ -172,9 +172,11 @@ def _jumped(draft: Draft, parent: ListNode, target: str) -> ListNode:
     visits = dict(parent.visits)
     for index in range(there, here + 1):
         visits.setdefault(ids[index], 1)
-    for index in range(here + 1, there):
-        visits.setdefault(ids[index], 0)
+    over = [step_id for step_id in ids[here + 1 : there] if not visits.setdefault(step_id, 0)]
     visits.setdefault(ids[here], 1)
+    if over:
+        frame = draft.frames[parent.frame]
+        draft.put_frame(replace(frame, marks={**frame.marks, **dict.fromkeys(over, "jumped")}))
     return replace(parent, cursor=there, visits=visits)
 
 

@@ -6,7 +6,7 @@ Pure, changes nothing, and holds no secret of the run but branch tokens, which t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from treadle.core.definition import Definition, Foreach, Step
 from treadle.core.errors import Failure
@@ -23,6 +23,7 @@ RunWord = Literal[
 ]  # fmt: skip
 StepWord = Literal["pending", "running", "waiting", "completed", "skipped", "failed", "handling"]
 WaitsFor = Literal["person", "agent", "server", "time", "outcome"]
+_SKIPPED: Final = {"skipped": "its `when` did not hold", "jumped": "jumped over"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,10 @@ class ActionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """A step in the outline of a run; `done` of `total` for a foreach, `children` where something is open inside."""
+    """A step in the outline of a run; `done` of `total` for a foreach, `rounds` begun by a loop, `children` where something is open inside.
+
+    `why` says why a skipped step was.
+    """
 
     path: str
     type: str
@@ -60,6 +64,8 @@ class StepView:
     done: int | None = None
     total: int | None = None
     failed: int = 0
+    rounds: int | None = None
+    why: str = ""
     children: tuple["StepView", ...] = ()
 
 
@@ -237,9 +243,11 @@ def _outline(definition: Definition, state: RunState, path: str, steps: tuple[St
             yield _open_step(definition, state, here, step, type_name)
             continue
         word: StepWord = "pending"
-        if index < cursor or (state.ended and step.id in marks):
-            word = "skipped" if marks.get(step.id) == "skipped" or not times else "failed" if step.id in marks else "completed"
-        yield StepView(path=here_path, type=type_name, status=word, description=step.description)
+        mark, why = marks.get(step.id), ""
+        if index < cursor or (state.ended and mark is not None):
+            word = "completed" if mark is None else "skipped" if mark in _SKIPPED else "failed"
+            why = _SKIPPED.get(mark or "", "")
+        yield StepView(path=here_path, type=type_name, status=word, description=step.description, why=why)
 
 
 def _open_step(definition: Definition, state: RunState, node: StepNode, step: Step, type_name: str) -> StepView:
@@ -263,4 +271,5 @@ def _open_step(definition: Definition, state: RunState, node: StepNode, step: St
         path=node.path, type=type_name, status=word, description=step.description, children=tuple(children),
         done=fan.next_index - fan.open_count if fan is not None else None, total=fan.count if fan is not None else None,
         failed=len(fan.errors) + CHUNK_ITEMS * len(fan.error_parts) if fan is not None else 0,
+        rounds=node.loop.rounds if node.loop is not None else None,
     )  # fmt: skip
