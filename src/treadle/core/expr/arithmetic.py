@@ -6,7 +6,7 @@ their own (50 digits, exponents to 100): sums and products are exact or an error
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DecimalException, DivisionByZero, Inexact, InvalidOperation, Overflow
-from typing import Final
+from typing import Final, cast
 
 from treadle.core.expr.evaluation import Evaluation, ExprError, V
 from treadle.core.expr.look import MOVE_BITS, kind_of, opened, shown
@@ -34,16 +34,15 @@ def checked(number: float) -> float:
 
 
 def _numbers(op: str, a: V, b: V) -> tuple[Number, Number]:
-    if (
-        isinstance(a, int | float | Decimal)
-        and isinstance(b, int | float | Decimal)
-        and not isinstance(a, bool)
-        and not isinstance(b, bool)
-    ):
-        if (isinstance(a, float) and isinstance(b, Decimal)) or (isinstance(a, Decimal) and isinstance(b, float)):
-            raise ExprError("types", f"`{op}` cannot mix a decimal with a float", suggestion="make both decimals: `x | decimal`")
-        return a, b
-    raise _wrong(op, a, b)
+    if not _is_number(a) or not _is_number(b):
+        raise _wrong(op, a, b)
+    if {type(a), type(b)} == {float, Decimal}:
+        raise ExprError("types", f"`{op}` cannot mix a decimal with a float", suggestion="make both decimals: `x | decimal`")
+    return cast(Number, a), cast(Number, b)
+
+
+def _is_number(value: V) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _wrong(op: str, a: V, b: V) -> ExprError:
@@ -59,16 +58,31 @@ def _wrong(op: str, a: V, b: V) -> ExprError:
     return ExprError("types", f"`{op}` cannot work on {kind_of(a)} ({shown(a)}) and {kind_of(b)} ({shown(b)})", suggestion=hint)
 
 
-def _decimal(op: str, compute: Callable[[Decimal, Decimal], Decimal], a: Number, b: Number) -> Decimal:
+def _computed(op: str, a: V, b: V) -> V:
+    x, y = _numbers(op, a, b)
+    if isinstance(x, Decimal) or isinstance(y, Decimal):
+        return _decimal(op, Decimal(x), Decimal(y))
+    if op == "**" and isinstance(x, int) and isinstance(y, int) and y > 64 and abs(x) > 1:
+        return checked(INT_MAX + 1)  # known to be too large: it is never computed
     try:
-        return compute(Decimal(a), Decimal(b))
+        result = _WORK[op](x, y)
+    except OverflowError:
+        result = float("inf")
+    except ZeroDivisionError:
+        raise _by_zero(op) from None
+    if isinstance(result, complex):
+        raise ExprError("number_range", "a power of a negative number is no real number here")
+    return checked(result)
+
+
+def _decimal(op: str, a: Decimal, b: Decimal) -> Decimal:
+    try:
+        return _DECIMAL_WORK[op](a, b)
     except Inexact:
         message = f"`{op}` needs more than {DIGITS_MAX} digits to be exact"
         raise ExprError("number_range", message, suggestion="round the operands first") from None
-    except DivisionByZero:
-        raise _by_zero(op) from None
-    except (InvalidOperation, Overflow):
-        if op in {"/", "//", "%"} and b == 0:
+    except (DivisionByZero, InvalidOperation, Overflow) as error:
+        if isinstance(error, DivisionByZero) or (op in {"/", "//", "%"} and b == 0):
             raise _by_zero(op) from None
         raise ExprError("number_range", f"`{op}` gives no decimal of {DIGITS_MAX} digits") from None
 
@@ -83,25 +97,12 @@ def add(ev: Evaluation, a: V, b: V) -> V:
         return checked(a + b)
     a, b = _opened(ev, a), _opened(ev, b)
     if isinstance(a, str) and isinstance(b, str):
-        size = len(a) + len(b)
-        ev.charge(size >> MOVE_BITS)
-        ev.check_size(size)
+        _charge_size(ev, a, len(a) + len(b))
         return a + b
     if isinstance(a, list) and isinstance(b, list):
         ev.charge(len(a) + len(b))
         return a + b
-    x, y = _numbers("+", a, b)
-    if isinstance(x, Decimal) or isinstance(y, Decimal):
-        return _decimal("+", EXACT.add, x, y)
-    return checked(x + y)
-
-
-def subtract(_ev: Evaluation, a: V, b: V) -> V:
-    """Subtract numbers."""
-    x, y = _numbers("-", a, b)
-    if isinstance(x, Decimal) or isinstance(y, Decimal):
-        return _decimal("-", EXACT.subtract, x, y)
-    return checked(x - y)
+    return _computed("+", a, b)
 
 
 def multiply(ev: Evaluation, a: V, b: V) -> V:
@@ -110,66 +111,18 @@ def multiply(ev: Evaluation, a: V, b: V) -> V:
     if isinstance(b, str | list):
         a, b = b, a
     if isinstance(a, str | list) and type(b) is int:
-        count = max(b, 0)
-        size = len(a) * count
-        ev.charge((size >> MOVE_BITS) if isinstance(a, str) else size)
-        ev.check_size(size)
-        return a * count
-    x, y = _numbers("*", a, b)
-    if isinstance(x, Decimal) or isinstance(y, Decimal):
-        return _decimal("*", EXACT.multiply, x, y)
-    return checked(x * y)
+        _charge_size(ev, a, len(a) * max(b, 0))
+        return a * b
+    return _computed("*", a, b)
 
 
-def divide(_ev: Evaluation, a: V, b: V) -> V:
-    """Divide; two integers give a float."""
-    x, y = _numbers("/", a, b)
-    if isinstance(x, Decimal) or isinstance(y, Decimal):
-        return _decimal("/", ROUNDED.divide, x, y)
-    if y == 0:
-        raise _by_zero("/")
-    try:
-        return checked(x / y)
-    except OverflowError:
-        return checked(float("inf"))
+def _charge_size(ev: Evaluation, made: str | list[V], size: int) -> None:
+    ev.charge((size >> MOVE_BITS) if isinstance(made, str) else size)
+    ev.check_size(size)
 
 
-def floor_divide(_ev: Evaluation, a: V, b: V) -> V:
-    """Divide and round down; on decimals, towards zero."""
-    x, y = _numbers("//", a, b)
-    if isinstance(x, Decimal) or isinstance(y, Decimal):
-        return _decimal("//", ROUNDED.divide_int, x, y)
-    if y == 0:
-        raise _by_zero("//")
-    return checked(x // y)
-
-
-def remainder(_ev: Evaluation, a: V, b: V) -> V:
-    """Give what `//` leaves over."""
-    x, y = _numbers("%", a, b)
-    if isinstance(x, Decimal) or isinstance(y, Decimal):
-        return _decimal("%", ROUNDED.remainder, x, y)
-    if y == 0:
-        raise _by_zero("%")
-    return checked(x % y)
-
-
-def power(_ev: Evaluation, a: V, b: V) -> V:
-    """Raise to a power."""
-    x, y = _numbers("**", a, b)
-    if isinstance(x, Decimal) or isinstance(y, Decimal):
-        return _decimal("**", ROUNDED.power, x, y)
-    if isinstance(x, int) and isinstance(y, int) and y > 64 and abs(x) > 1:  # known to be too large: it is never computed
-        return checked(INT_MAX + 1)
-    try:
-        result = x**y
-    except OverflowError:
-        return checked(float("inf"))
-    except ZeroDivisionError:
-        raise _by_zero("**") from None
-    if not isinstance(result, int | float):
-        raise ExprError("number_range", "a power of a negative number is no real number here")
-    return checked(result)
+def _numeric(op: str) -> Operator:
+    return lambda _ev, a, b: _computed(op, a, b)
 
 
 def negate(_ev: Evaluation, a: V) -> V:
@@ -188,12 +141,13 @@ def _opened(ev: Evaluation, value: V) -> V:
     return opened(ev, value) if isinstance(value, BlobRef | Chunks | Holed | SecretRef) else value
 
 
-OPERATORS: Final[dict[str, Operator]] = {
-    "+": add,
-    "-": subtract,
-    "*": multiply,
-    "/": divide,
-    "//": floor_divide,
-    "%": remainder,
-    "**": power,
-}
+_WORK: Final[dict[str, Callable[[float, float], float | complex]]] = {
+    "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
+    "//": lambda a, b: a // b, "%": lambda a, b: a % b, "**": lambda a, b: a**b,
+}  # fmt: skip
+# Sums and products are exact; `//` and `%` of decimals go towards zero.
+_DECIMAL_WORK: Final[dict[str, Callable[[Decimal, Decimal], Decimal]]] = {
+    "+": EXACT.add, "-": EXACT.subtract, "*": EXACT.multiply, "/": ROUNDED.divide, "//": ROUNDED.divide_int, "%": ROUNDED.remainder,
+    "**": ROUNDED.power,
+}  # fmt: skip
+OPERATORS: Final[dict[str, Operator]] = {"+": add, "*": multiply, **{op: _numeric(op) for op in ("-", "/", "//", "%", "**")}}

@@ -8,7 +8,7 @@ the first.
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 from treadle.core.expr.access import cut, missing_name, missing_step, step_into
 from treadle.core.expr.arithmetic import OPERATORS, negate, plus
@@ -29,13 +29,21 @@ _SIMPLE: Final[Mapping[str, Callable[..., bool]]] = {
 }  # fmt: skip
 
 
+class SoftMaker(Protocol):
+    """Builds a node that may be missing; with `soft` it then gives `MISSING` instead of raising."""
+
+    def __call__(self, b: "Builder", node: Node, *, soft: bool) -> Run:
+        """Build it."""
+        ...
+
+
 class Builder:
     """Builds the closures of one expression. `makers` build by operation, `places` maps the identity of a node to where it stands."""
 
     def __init__(
         self,
         makers: "Mapping[str, Callable[[Builder, Node], Run]]",
-        soft_makers: "Mapping[str, Callable[[Builder, Node], Soft]]",
+        soft_makers: "Mapping[str, SoftMaker]",
         places: dict[int, int],
     ) -> None:
         """Begin with no slots used."""
@@ -66,7 +74,11 @@ class Builder:
         """Build a node so that it may be missing."""
         node = cast(Node, tree)
         make = self.soft_makers.get(cast(str, node[0]))
-        return make(self, node) if make else self.run(node)
+        return make(self, node, soft=True) if make else self.run(node)
+
+    def either(self, tree: Tree, *, soft: bool) -> Run:
+        """Build a node that may be missing exactly where what it belongs to may be."""
+        return cast(Run, self.soft(tree)) if soft else self.run(tree)
 
 
 def cost(tree: Tree) -> int:
@@ -111,22 +123,19 @@ def text_key(ev: Evaluation, key: V) -> str:
     return key
 
 
-def _name(b: Builder, node: Node) -> Run:
+def _name(b: Builder, node: Node, *, soft: bool = False) -> Run:
     name, at = cast(str, node[1]), b.at(node)
 
     def read(ev: Evaluation) -> V:
         try:
             return cast(V, ev.names[name])
         except KeyError:
+            if soft:
+                return cast(V, MISSING)
             ev.at = at
             raise missing_name(name, ev.names) from None
 
     return read
-
-
-def _soft_name(_b: Builder, node: Node) -> Soft:
-    name = cast(str, node[1])
-    return lambda ev: cast("V | Missing", ev.names.get(name, MISSING))
 
 
 def _secret(_b: Builder, node: Node) -> Run:
@@ -146,8 +155,8 @@ def _local(b: Builder, node: Node) -> Run:
     return read
 
 
-def _maybe(b: Builder, node: Node) -> Run:
-    slot, fallback = b.use(node[1]), b.run(node[2])
+def _maybe(b: Builder, node: Node, *, soft: bool = False) -> Run:
+    slot, fallback = b.use(node[1]), b.either(node[2], soft=soft)
 
     def read(ev: Evaluation) -> V:
         value = ev.locals[slot]
@@ -156,20 +165,10 @@ def _maybe(b: Builder, node: Node) -> Run:
     return read
 
 
-def _soft_maybe(b: Builder, node: Node) -> Soft:
-    slot, fallback = b.use(node[1]), b.soft(node[2])
-
-    def read(ev: Evaluation) -> "V | Missing":
-        value = ev.locals[slot]
-        return fallback(ev) if value is MISSING else value
-
-    return read
-
-
-def _path(b: Builder, node: Node) -> Run:
-    base, walk = b.run(node[1]), _walker(b, node, soft=False)
+def _path(b: Builder, node: Node, *, soft: bool = False) -> Run:
+    base, walk = b.run(node[1]), _walker(b, node, soft=soft)
     if not all(isinstance(step, str) for step in node[2:]):
-        return lambda ev: cast(V, walk(ev, base(ev)))
+        return lambda ev: walk(ev, base(ev))
     keys = cast("tuple[str, ...]", node[2:])
     root = cast(Node, node[1])
     if root[0] == "local" and len(keys) == 1:
@@ -179,33 +178,28 @@ def _path(b: Builder, node: Node) -> Run:
         start = value = base(ev)
         for key in keys:
             if type(value) is not dict or key not in value:
-                return cast(V, walk(ev, start))  # inside a blob, or not there: go again with care
+                return walk(ev, start)  # inside a blob, or not there: go again with care
             value = value[key]
         return value
 
     return read
 
 
-def _field(slot: int, key: str, base: Run, walk: "Callable[[Evaluation, V], V | Missing]") -> Run:
+def _field(slot: int, key: str, base: Run, walk: Callable[[Evaluation, V], V]) -> Run:
     """Build `it.name`, which loops are made of."""
 
     def read(ev: Evaluation) -> V:
         value = ev.locals[slot]
-        return value[key] if type(value) is dict and key in value else cast(V, walk(ev, base(ev)))
+        return value[key] if type(value) is dict and key in value else walk(ev, base(ev))
 
     return read
 
 
-def _soft_path(b: Builder, node: Node) -> Soft:
-    base, walk = b.run(node[1]), _walker(b, node, soft=True)
-    return lambda ev: walk(ev, base(ev))
-
-
-def _walker(b: Builder, node: Node, *, soft: bool) -> "Callable[[Evaluation, V], V | Missing]":
+def _walker(b: Builder, node: Node, *, soft: bool) -> Callable[[Evaluation, V], V]:
     at, last = b.at(node), len(node) - 3
     steps = [_step(b, step) for step in node[2:]]
 
-    def walk(ev: Evaluation, value: V) -> "V | Missing":
+    def walk(ev: Evaluation, value: V) -> V:
         for position, (key_run, bounds) in enumerate(steps):
             if bounds:
                 values = [bound(ev) for bound in bounds]
@@ -217,7 +211,7 @@ def _walker(b: Builder, node: Node, *, soft: bool) -> "Callable[[Evaluation, V],
             found = step_into(ev, value, key)
             if found is MISSING:
                 if soft and position == last:
-                    return MISSING
+                    return cast(V, MISSING)
                 raise missing_step(node, position, opened(ev, value), key)
             value = cast(V, found)
         return value
@@ -233,27 +227,14 @@ def _step(b: Builder, step: Tree) -> tuple[Run, list[Run]]:
     return b.run(step), []
 
 
-def _and(b: Builder, node: Node) -> Run:
+def _and_or(b: Builder, node: Node) -> Run:
     first, *others = b.runs(node[1:])
+    ends_at = node[0] == "or"
 
     def run(ev: Evaluation) -> V:
         value = first(ev)
         for other in others:
-            if not truth(ev, value):
-                return value
-            value = other(ev)
-        return value
-
-    return run
-
-
-def _or(b: Builder, node: Node) -> Run:
-    first, *others = b.runs(node[1:])
-
-    def run(ev: Evaluation) -> V:
-        value = first(ev)
-        for other in others:
-            if truth(ev, value):
+            if truth(ev, value) is ends_at:
                 return value
             value = other(ev)
         return value
@@ -266,27 +247,21 @@ def _not(b: Builder, node: Node) -> Run:
     return lambda ev: not truth(ev, inner(ev))
 
 
-def _if(b: Builder, node: Node) -> Run:
-    soft, at = _soft_if(b, node), b.at(node)
+def _if(b: Builder, node: Node, *, soft: bool = False) -> Run:
+    test, then, at = b.run(node[1]), b.either(node[2], soft=soft), b.at(node)
+    otherwise = None if node[3] is None else b.either(node[3], soft=soft)
 
     def run(ev: Evaluation) -> V:
-        value = soft(ev)
-        if value is MISSING:
-            ev.at = at
-            raise ExprError("undefined", "the condition is false and there is no `else`", suggestion="add `else …`")
-        return cast(V, value)
+        if truth(ev, test(ev)):
+            return then(ev)
+        if otherwise is not None:
+            return otherwise(ev)
+        if soft:
+            return cast(V, MISSING)
+        ev.at = at
+        raise ExprError("undefined", "the condition is false and there is no `else`", suggestion="add `else …`")
 
-    test, then = b.run(node[1]), b.run(node[2])
-    if node[3] is None:
-        return run
-    otherwise = b.run(node[3])
-    return lambda ev: then(ev) if truth(ev, test(ev)) else otherwise(ev)
-
-
-def _soft_if(b: Builder, node: Node) -> Soft:
-    test, then = b.run(node[1]), b.soft(node[2])
-    otherwise: Soft = (lambda _ev: MISSING) if node[3] is None else b.soft(node[3])
-    return lambda ev: then(ev) if truth(ev, test(ev)) else otherwise(ev)
+    return run
 
 
 def _cmp(b: Builder, node: Node) -> Run:
@@ -353,9 +328,7 @@ def _unary(b: Builder, node: Node) -> Run:
 
 MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {
     "const": _const, "json": _json, "list": _list, "dict": _dict, "name": _name, "local": _local, "maybe": _maybe, "path": _path,
-    "and": _and, "or": _or, "not": _not, "if": _if, "cmp": _cmp, "arith": _arith, "neg": _unary, "pos": _unary,
+    "and": _and_or, "or": _and_or, "not": _not, "if": _if, "cmp": _cmp, "arith": _arith, "neg": _unary, "pos": _unary,
     "secret": _secret,
 }  # fmt: skip
-SOFT_MAKERS: Final[dict[str, Callable[[Builder, Node], Soft]]] = {
-    "name": _soft_name, "maybe": _soft_maybe, "path": _soft_path, "if": _soft_if,
-}  # fmt: skip
+SOFT_MAKERS: Final[dict[str, SoftMaker]] = {"name": _name, "maybe": _maybe, "path": _path, "if": _if}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
-from treadle.core.expr.build import Builder, Run, Soft
+from treadle.core.expr.build import Builder, Run, Soft, SoftMaker
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, V
 from treadle.core.expr.look import opened, truth
 from treadle.core.expr.table import FILTERS, FUNCTIONS, TESTS, Entry, Required
@@ -37,31 +37,23 @@ def _constant(value: "V | Missing") -> Soft:
     return lambda _ev: value
 
 
-def _applied(b: Builder, node: Node, *, soft: bool) -> Soft:
+def _filter(b: Builder, node: Node, *, soft: bool = False) -> Run:
     name, at = cast(str, node[1]), b.at(node)
     entry = _looked_up(FILTERS, "filter", name)
     base, args, work = b.run(node[2]), _arguments(b, entry, name, node[3:]), entry.work
     reads_inside = not entry.opaque
 
-    def run(ev: Evaluation) -> "V | Missing":
+    def run(ev: Evaluation) -> V:
         value = base(ev)
         given = [arg(ev) for arg in args]
         ev.at = at
-        value = opened(ev, value) if reads_inside else value
-        result = work(ev, value, *given)
+        result = work(ev, opened(ev, value) if reads_inside else value, *given)
         if result is MISSING and not soft:
-            raise ExprError("undefined", f"`{name}` of an empty list gives nothing", suggestion="use `default`, or test the length first")
-        return result
+            hint = "use `default`, or test the length first"
+            raise ExprError("undefined", f"`{name}` of an empty list gives nothing", suggestion=hint)
+        return cast(V, result)
 
     return run
-
-
-def _filter(b: Builder, node: Node) -> Run:
-    return cast(Run, _applied(b, node, soft=False))
-
-
-def _soft_filter(b: Builder, node: Node) -> Soft:
-    return _applied(b, node, soft=True)
 
 
 def _test(b: Builder, node: Node) -> Run:
@@ -94,24 +86,14 @@ def _defined(b: Builder, node: Node) -> Run:
     return lambda ev: soft(ev) is not MISSING
 
 
-def _default(b: Builder, node: Node) -> Run:
-    soft, fallback, by_truth = b.soft(node[1]), b.run(node[2]), b.run(node[3])
+def _default(b: Builder, node: Node, *, soft: bool = False) -> Run:
+    wanted, fallback, by_truth = b.soft(node[1]), b.either(node[2], soft=soft), b.run(node[3])
 
     def run(ev: Evaluation) -> V:
-        value = soft(ev)
+        value = wanted(ev)
         if value is MISSING or (truth(ev, by_truth(ev)) and not truth(ev, cast(V, value))):
             return fallback(ev)
         return cast(V, value)
-
-    return run
-
-
-def _soft_default(b: Builder, node: Node) -> Soft:
-    soft, fallback, by_truth = b.soft(node[1]), b.soft(node[2]), b.run(node[3])
-
-    def run(ev: Evaluation) -> "V | Missing":
-        value = soft(ev)
-        return fallback(ev) if value is MISSING or (truth(ev, by_truth(ev)) and not truth(ev, cast(V, value))) else value
 
     return run
 
@@ -131,4 +113,4 @@ def _call(_b: Builder, node: Node) -> Run:
 TABLE_MAKERS: Final[dict[str, Callable[[Builder, Node], Run]]] = {
     "filter": _filter, "test": _test, "fn": _fn, "defined": _defined, "default": _default, "call": _call,
 }  # fmt: skip
-SOFT_TABLE_MAKERS: Final[dict[str, Callable[[Builder, Node], Soft]]] = {"filter": _soft_filter, "default": _soft_default}
+SOFT_TABLE_MAKERS: Final[dict[str, SoftMaker]] = {"filter": _filter, "default": _default}
