@@ -4,6 +4,7 @@ A date is `2026-11-20`. An instant is written by us with milliseconds and `Z`, s
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
@@ -128,36 +129,31 @@ def strftime(ev: Evaluation, value: V, pattern: V) -> V:
 
 
 def _directive(at: datetime, code: str) -> str:
-    if code[0] == "-":
-        return _directive(at, code[1:]).lstrip("0") or "0" if code[1:] and code[1:] in "dmHIMSjyuw" else _no_directive(code)
-    match code:
-        case "Y":
-            return f"{at.year:04d}"
-        case "m" | "d" | "H" | "M" | "S" | "I" | "y" | "j" | "u" | "w" | "V" | "f":
-            return at.strftime(f"%{code}")  # digits: the same in every locale
-        case "e":
-            return f"{at.day:2d}"
-        case "G":
-            return f"{at.isocalendar().year:04d}"
-        case "a" | "A":
-            return _DAYS[at.weekday()][: 3 if code == "a" else None]
-        case "b" | "B" | "h":
-            return _MONTHS[at.month - 1][: None if code == "B" else 3]
-        case "p":
-            return "AM" if at.hour < 12 else "PM"
-        case "F":
-            return at.date().isoformat()
-        case "T":
-            return f"{at:%H:%M:%S}"
-        case "s":
-            return str(int(at.timestamp()))
-        case "Z":
-            return "UTC"
-        case "z":
-            return "+0000"
-        case _:
-            return _no_directive(code)
+    if code[0] == "-" and code[1:] and code[1:] in "dmHIMSjyuw":
+        return _directive(at, code[1:]).lstrip("0") or "0"
+    if code in _DIGITS:
+        return at.strftime(f"%{code}")  # digits: the same in every locale
+    return _DIRECTIVES[code](at) if code in _DIRECTIVES else _no_directive(code)
 
 
 def _no_directive(code: str) -> str:
     raise ExprError("types", f"`strftime` has no directive `%{code[:5]}`", suggestion=f"there are {DIRECTIVES}")
+
+
+_DIGITS: Final = frozenset("mdHMSIyjuwVf")
+_DIRECTIVES: Final[dict[str, Callable[[datetime], str]]] = {
+    "Y": lambda at: f"{at.year:04d}",
+    "G": lambda at: f"{at.isocalendar().year:04d}",
+    "e": lambda at: f"{at.day:2d}",
+    "a": lambda at: _DAYS[at.weekday()][:3],
+    "A": lambda at: _DAYS[at.weekday()],
+    "b": lambda at: _MONTHS[at.month - 1][:3],
+    "h": lambda at: _MONTHS[at.month - 1][:3],
+    "B": lambda at: _MONTHS[at.month - 1],
+    "p": lambda at: "AM" if at.hour < 12 else "PM",
+    "F": lambda at: at.date().isoformat(),
+    "T": lambda at: f"{at:%H:%M:%S}",
+    "s": lambda at: str(int(at.timestamp())),
+    "Z": lambda _at: "UTC",
+    "z": lambda _at: "+0000",
+}

@@ -14,17 +14,15 @@ _TEXT_MAX: Final = 400
 _PLACES_MAX: Final = 30
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
-_BOOLEANS: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False, "": False}
+_BOOLEANS: Final[dict[str, bool]] = {
+    "true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False, "": False,
+}  # fmt: skip
 _PREFIXES: Final = "kMGTPEZY"
-_METHODS: Final = ("common", "ceil", "floor", "half_up", "half_even", "down")
 _ROUNDINGS: Final = {
-    "common": ROUND_HALF_EVEN,
-    "ceil": ROUND_CEILING,
-    "floor": ROUND_FLOOR,
-    "half_up": ROUND_HALF_UP,
-    "half_even": ROUND_HALF_EVEN,
+    "common": ROUND_HALF_EVEN, "ceil": ROUND_CEILING, "floor": ROUND_FLOOR, "half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN,
     "down": ROUND_DOWN,
-}
+}  # fmt: skip
+_METHODS: Final = tuple(_ROUNDINGS)
 
 
 def _not_a_number(who: str, value: V, wanted: str) -> ExprError:

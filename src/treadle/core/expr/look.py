@@ -8,7 +8,7 @@ import json
 from decimal import Decimal
 from typing import Final, cast
 
-from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, NeedBlobs, V
+from treadle.core.expr.evaluation import Evaluation, ExprError, Missing, NeedBlobs, V
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, SecretRef, Value, as_text
 
 # What one of these costs is counted by its size in moves of 64 bytes.
@@ -322,10 +322,3 @@ _DEPTH_MAX: Final = 64
 def too_deep() -> ExprError:
     """Make the error for data nested too deeply."""
     return ExprError("too_deep", f"data is nested deeper than {_DEPTH_MAX}", suggestion="keep lists and objects flatter")
-
-
-def present(value: V | Missing) -> V:
-    """Give a value that must be there by now."""
-    if value is MISSING:
-        raise ExprError("undefined", "there is no value here")
-    return cast(V, value)
