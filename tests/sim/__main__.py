@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import hashlib
 import random
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,18 +23,21 @@ from tests.sim.prove import caught, differs_between_processes
 
 SEEDS = Path(__file__).with_name("seeds.txt")
 DEEP_EVERY = 16
+_INDEX = re.compile(r"[\w./\[\]~]*\d[\w./\[\]~]*")
 SHOWN_MAX = 10
 
 
 def run_many(count: int, first: int, *, deep: bool) -> int:
     began = time.process_time()  # of this core alone, whoever else is at work
     endings: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     events, failing = 0, []
     for seed in range(first, first + count):
         try:
             sim = Sim(random.Random(seed), deep=deep or seed % DEEP_EVERY == 0).run()
         except Violation as violation:
             failing.append(seed)
+            reasons[_INDEX.sub("", str(violation))[:70]] += 1
             if len(failing) <= SHOWN_MAX:
                 print(f"seed {seed}: {violation}")
         else:
@@ -42,8 +46,9 @@ def run_many(count: int, first: int, *, deep: bool) -> int:
     seconds = time.process_time() - began
     print(f"{count} runs, {events} events, {count / seconds:.0f} runs/s; {dict(endings.most_common())}")
     if failing:
-        keep(failing)
-        print(f"failing seeds: {failing} (kept in {SEEDS.name}; again: python -m tests.sim 1 --seed {failing[0]} --deep)")
+        print(dict(reasons.most_common(12)))
+        keep(failing[:SHOWN_MAX])
+        print(f"failing seeds: {failing[:SHOWN_MAX]} of {len(failing)} (kept in {SEEDS.name}; again: python -m tests.sim 1 --seed {failing[0]} --deep)")
     return 1 if failing else 0
 
 

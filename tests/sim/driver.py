@@ -8,7 +8,7 @@ Hypothesis can shrink it.
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from tests.sim.definitions import Drawn, draw
+from tests.sim.definitions import ROLES, SIGNALS, Drawn, draw
 from tests.sim.oracles import Violation, Watch, body_of
 from tests.sim.store import LEASE_MS, ConflictError, Reply, Store
 from tests.sim.worker import CrashError, Worker, carry
@@ -28,8 +28,11 @@ from treadle.core.events import (
     RunParked,
     RunResumed,
     RunStarted,
+    SignalSent,
+    UndoRequested,
+    Usage,
 )
-from treadle.core.state import ActionState, RunState
+from treadle.core.state import ActionState, RunState, StepNode
 from treadle.core.view import view
 
 # In some runs the limits are so small that transitions yield and values are set aside all the time.
@@ -41,7 +44,8 @@ SMALL = {
 }
 DEEDS_MAX = 4_000  # the largest definitions that are drawn need about 1,500
 T0 = 1_800_000_000_000
-ANNA = Caller(kind="human", name="anna", assurance="local")
+ANNA = Caller(kind="human", name="anna", assurance="local", roles=ROLES)
+PEOPLE = (ANNA, *(Caller(kind="human", name=name, assurance="local", roles=ROLES) for name in ("carl", "dora", "emil", "fred", "gina")))
 BERT = Caller(kind="human", name="bert", assurance="relayed")
 
 
@@ -96,7 +100,7 @@ class Sim:
         self.agents = [Agent(Caller(kind="agent", name="a1")), Agent(Caller(kind="agent", name="a2"))]
         kinds = (
             self._agent_acts, self._agent_acts, self._server_acts, self._server_acts, self._time_passes, self._person_acts, self._worker_wakes,
-            self._lease_lapses, self._something_odd,
+            self._lease_lapses, self._something_odd, self._signal_comes,
         )  # fmt: skip
         self.activities = [kind for kind in kinds for _ in range(rng.choice((0, 1, 1, 3)))]
 
@@ -109,6 +113,7 @@ class Sim:
             border=self._border,
             clock=self._clock,
             outcome=self._outcome,
+            proof=self._proof,
         )
 
     # Chance and time
@@ -129,6 +134,10 @@ class Sim:
         if not self.chance(self.faults.failing):
             return "ok"
         return self.rng.choice(("failed", "failed", "transient", "lost"))
+
+    def _proof(self, _action: str) -> list:
+        good = not self.chance(self.faults.failing)
+        return [{"check": "make", "ok": True}, {"check": "out", "ok": good, "message": "it is not there"}]
 
     # A run
 
@@ -153,6 +162,10 @@ class Sim:
                 self._guarded(self.rng.choice(self.activities))
             self.calm = True
             self._calm_down()
+            if self.state.undo_status == "kept" and self.rng.random() < 0.7:
+                self.watch.ended(self.state)
+                self.workers[0].send(lambda at, _s, _l: UndoRequested(at_ms=at, by=ANNA))
+                self._calm_down()
             self._finish()
         except Violation:
             raise
@@ -224,15 +237,43 @@ class Sim:
         elif worker.look_around() or worker.work:
             if worker.work:
                 worker.perform(worker.work[0])
+        elif any(self._settle(worker, action) for action in list(state.actions.values())):
+            pass
+        elif awaited := self._awaited():
+            self._send_signal(worker, *awaited[0])
         else:
-            return any(self._settle(worker, action) for action in list(state.actions.values()))
+            return False
         return True
+
+    def _awaited(self) -> list[tuple[str, object]]:
+        """Signals that steps wait for, each with a payload that fits."""
+        waits = [node for node in self.state.nodes.values() if isinstance(node, StepNode) and node.phase == "wait" and node.wait.signal]
+        payloads = {"integer": 5, "string": "five"}
+        found = []
+        for node in waits:
+            schema = self.drawn.definition.index.steps[node.at].spec.payload
+            found.append((node.wait.signal, payloads[schema["type"]] if schema else None))
+        return found
+
+    def _signal_comes(self, worker: Worker) -> None:
+        self._send_signal(worker, self.rng.choice(SIGNALS), self.rng.choice((None, 1, "one")))
+
+    def _send_signal(self, worker: Worker, name: str, payload: object) -> None:
+        worker.send(lambda at, _s, _l: SignalSent(at_ms=at, name=name, payload=payload, by=ANNA))
 
     def _settle(self, worker: Worker, action: ActionState) -> bool:
         if action.kind == "approve":
-            worker.send(self._decision(action, approved=True))
+            if not any(worker.send(self._decision(action, approved=True, by=person)).refusal is None for person in PEOPLE):
+                raise Violation("liveness", f"nobody may decide {action.id}")
         elif action.status == "unknown":
+            node = self.state.nodes.get(action.id)
+            if not self.state.parked and isinstance(node, StepNode) and node.phase == "read_back":
+                return False  # it is being found out
             worker.send(self._resolution(action))
+        elif action.kind == "run" and action.status == "stopping" and f"grace:{action.id}" not in self.state.timers:
+            by = Caller(kind="server", name=action.holder or "w1")  # the child has ended
+            event = ActionAnswered(at_ms=0, action=action.id, attempt=action.attempt, holder=by.name, by=by, value={})
+            worker.send(lambda at, _s, _l: replace(event, at_ms=at))
         elif action.performer != "server" and action.status in {"open", "claimed"}:
             agent = Agent(Caller(kind="agent", name="good"), action.channel)
             lapsed = action.status == "claimed" and action.holder != "good" and action.id not in self.store.lapsed(self.now_ms)
@@ -322,7 +363,7 @@ class Sim:
             return
         action = self.rng.choice(asked)
         if action.kind == "approve":
-            worker.send(self._decision(action, approved=self.rng.random() < 0.7))
+            worker.send(self._decision(action, approved=self.rng.random() < 0.7, by=self.rng.choice(PEOPLE)))
         elif action.status == "unknown":
             worker.send(self._resolution(action))
         else:
@@ -349,9 +390,9 @@ class Sim:
             if reply.refusal is None:
                 raise Violation("gates", f"a decision with {wrong} was taken")
 
-    def _decision(self, action: ActionState, *, approved: bool):
+    def _decision(self, action: ActionState, *, approved: bool, by: Caller = ANNA):
         shown = action.digest or ""
-        return lambda at, _s, _l: ApprovalDecided(at_ms=at, action=action.id, digest=shown, approved=approved, by=ANNA)
+        return lambda at, _s, _l: ApprovalDecided(at_ms=at, action=action.id, digest=shown, approved=approved, by=by)
 
     def _resolution(self, action: ActionState):
         """A person looks at the world, and says what is there."""
@@ -422,7 +463,7 @@ class Sim:
     def _work_and_answer(self, worker: Worker, agent: Agent) -> None:
         name, attempt = agent.holding
         action = self.state.actions.get(name)
-        if action is None or action.attempt != attempt or action.kind not in {"delegate", "prompt", "mcp_call"}:
+        if action is None or action.attempt != attempt or action.kind not in {"delegate", "prompt", "mcp_call", "http", "shell"}:
             agent.holding = None
             return
         if not self.store.holds(name, attempt, agent.by.name, self.now_ms):
@@ -450,6 +491,7 @@ class Sim:
             value=value,
             then=then,
             channel=channel,
+            usage=Usage(tokens=11) if self.rng.random() < 0.5 else None,
         )
 
     def _send_answer(self, worker: Worker, agent: Agent, action: str, attempt: int, *, value=None, failure=None) -> None:

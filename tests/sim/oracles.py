@@ -4,23 +4,23 @@
 know, and compares it with the log at the end.
 """
 
-import re
 from collections import Counter
 
+from tests.sim.accounts import Accounts
 from tests.sim.definitions import Drawn
 from tests.sim.store import Reply, Store
 from treadle.core import codec
 from treadle.core.advance import check_invariants
 from treadle.core.aside import fill
 from treadle.core.commands import CloseRun, Decision, Perform
-from treadle.core.definition import Definition, Foreach
+from treadle.core.definition import Definition, Foreach, Run
 from treadle.core.errors import InvariantViolationError
-from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Event
-from treadle.core.ids import is_under
+from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Event, UndoRequested
+from treadle.core.gates import step_path
+from treadle.core.ids import address_of, is_under
 from treadle.core.state import ListNode, RunState, StepNode
 from treadle.core.values import canonical, digest
 
-_INDEX = re.compile(r"\[\d+\]")
 TIMER_STATES = {"timeout": {"claimed", "open"}, "backoff": {"backoff"}, "grace": {"stopping"}}
 LAPSES_MAX = 3
 HARMLESS = {"none", "read"}
@@ -43,13 +43,14 @@ class Watch:
         self.holders: dict[tuple[str, int], str] = {}
         self.effects: Counter[str] = Counter()
         self.acknowledged: list[tuple[str, int, str]] = []
-        self.gates: dict[str, int] = {}
+        self.gates: dict[str, list[str]] = {}
         self.rejected: set[str] = set()
         self.failures: Counter[str] = Counter()
         self.lapses: Counter[str] = Counter()
         self.collected: set[str] = set()
         self.went_on = False
         self.closed = 0
+        self.accounts = Accounts(self.definition, store.blobs, self.broken)
 
     def broken(self, oracle: str, message: str) -> None:
         raise Violation(oracle, message)
@@ -69,12 +70,21 @@ class Watch:
         if not state.ended:
             self._structure(state)
             self._timers(state)
+            self.accounts.losers(state)
         self._notes(before, event, decision)
+        self.accounts.transition(before, event, decision)
 
     def _monotone(self, before: RunState, event: Event, state: RunState) -> None:
         if state.now_ms < before.now_ms or state.now_ms < event.at_ms:
             self.broken("clock", f"{before.now_ms} -> {state.now_ms}, the event came at {event.at_ms}")
-        if before.ended or (before.status == "cancelling" and state.status not in {"cancelling", "cancelled"}):
+        going = {"cancelling", "cancelled", "undoing"} | ({"failed"} if state.undo_status == "incomplete" else set())
+        if before.ended:
+            if not isinstance(event, UndoRequested):
+                self.broken("status", f"{before.status} -> {state.status}")
+            self.closed = 0
+        elif before.status == "cancelling" and before.ending is None and state.status not in going:
+            self.broken("status", f"{before.status} -> {state.status}")
+        elif before.status == "undoing" and state.status == "running":
             self.broken("status", f"{before.status} -> {state.status}")
         if state.revision != before.revision + 1:
             self.broken("revision", f"{before.revision} -> {state.revision}")
@@ -114,28 +124,46 @@ class Watch:
             self.broken("close", "the run ended without CloseRun")
 
     def _structure(self, state: RunState) -> None:
+        shields = [path for path, node in state.nodes.items() if isinstance(node, StepNode) and node.phase == "finally"]
         for path, node in state.nodes.items():
             if node.closing is not None:
-                for action in state.actions.values():
-                    if is_under(action.id, path) and action.status != "stopping":
-                        self.broken("closing", f"{action.id} is {action.status} below {path}, which is closing")
-                below = [other for other in state.nodes if other != path and is_under(other, path)]
-                if below:
-                    self.broken("closing", f"{below[0]} is open below {path}, which is closing")
-            elif isinstance(node, StepNode):
+                self._closing(state, path, [shield for shield in shields if shield != path and is_under(shield, path)])
+            elif isinstance(node, StepNode) and not _withers(state, path, shields):
                 self._step(state, node)
         for action in state.actions.values():
-            node = state.nodes.get(action.id)
-            if action.status != "stopping" and not (isinstance(node, StepNode) and node.phase == "action"):
+            node = state.nodes.get(step_path(action.id))
+            if action.status != "stopping" and not (isinstance(node, StepNode) and self._belongs(state, action, node)):
                 self.broken("closing", f"{action.id} is {action.status}, its step is not open")
             if action.status == "stopping" and not any(n.closing is not None and is_under(action.id, p) for p, n in state.nodes.items()):
                 self.broken("closing", f"{action.id} is stopping under nothing that closes")
+
+    def _closing(self, state: RunState, path: str, shields: list[str]) -> None:
+        """Below what closes stands only what a `finally` needs: its steps, the step it belongs to, and the way there."""
+        for action in state.actions.values():
+            inside = any(is_under(action.id, f"{shield}.finally") for shield in shields)
+            if is_under(action.id, path) and action.status != "stopping" and not inside:
+                self.broken("closing", f"{action.id} is {action.status} below {path}, which is closing")
+        steps = self.definition.index.steps
+        ends = [p for p, n in state.nodes.items() if isinstance(n, StepNode) and (n.phase == "finally" or steps[n.at].final_steps)]
+        for other in state.nodes:
+            if other == path or not is_under(other, path) or any(is_under(other, f"{shield}.finally") for shield in shields):
+                continue
+            if not any(is_under(end, other) for end in ends):
+                self.broken("closing", f"{other} is open below {path}, which is closing")
+
+    def _belongs(self, state: RunState, action, node: StepNode) -> bool:
+        if action.id == node.path:
+            return node.phase == ("read_back" if action.status == "unknown" and node.phase == "read_back" else "action")
+        if action.id.endswith(".requires"):
+            return node.phase == "gate"
+        main = state.actions.get(node.path)
+        return node.phase == "action" and main is not None and main.status == "verifying"
 
     def _step(self, state: RunState, node: StepNode) -> None:
         if node.phase == "action" and node.path not in state.actions:
             self.broken("closing", f"{node.path} waits for an action that is not there")
         fan = node.fan
-        if fan is None:
+        if fan is None or node.phase != "block":
             return
         spec = self.definition.index.steps[node.at].spec
         open_rounds = [other for other in state.nodes.values() if isinstance(other, ListNode) and other.owner == node.path]
@@ -146,23 +174,31 @@ class Watch:
     def _timers(self, state: RunState) -> None:
         for name in state.timers:
             kind, path = name.split(":", 1)
-            action = state.actions.get(path)
-            right = isinstance(state.nodes.get(path), StepNode) if kind == "within" else action is not None
-            if not right or (kind != "within" and action is not None and action.status not in TIMER_STATES[kind]):
-                self.broken("timers", f"{name} is armed, but {path} is {action.status if action else 'not open'}")
+            action, node = state.actions.get(path), state.nodes.get(path)
+            if kind in TIMER_STATES:
+                right = action is not None and action.status in TIMER_STATES[kind]
+            elif kind in {"within", "wait"}:
+                right = isinstance(node, StepNode) and node.phase != "finally" and (kind == "within" or node.phase in {"wait", "gate"})
+            else:
+                right = node is not None and (kind == "wall" or node.closing is not None or path == "finally")
+            if not right:
+                self.broken("timers", f"{name} is armed, but {path} is {action.status if action else node}")
         for name, action in state.actions.items():
             needed = {"backoff": "backoff", "stopping": "grace"}.get(action.status)
-            if needed is not None and f"{needed}:{name}" not in state.timers:
+            spec = self.definition.index.steps[action.at].spec
+            waited_for = isinstance(spec, Run) and spec.close_policy == "wait" and action.kind == "run"
+            if needed is not None and f"{needed}:{name}" not in state.timers and not waited_for:
                 self.broken("timers", f"{name} is {action.status} without a timer: nothing will move it")
 
     # What was derived
 
     def _notes(self, before: RunState | None, event: Event, decision: Decision) -> None:
         completed = {note.path for note in decision.notes if note.kind == "step_completed"}
+        self.done = {f"{note.kind} {note.path}" for note in decision.notes}
         for note in decision.notes:
             if note.kind == "gate_decided":
                 self._decided(before, event, note.path, note.data)
-            elif note.kind == "action_completed" and isinstance(event, ActionAnswered):
+            elif note.kind == "action_completed" and isinstance(event, ActionAnswered) and note.path == event.action:
                 holder = self.holders.get((note.path, event.attempt), event.holder)
                 person = event.by.kind == "human"
                 if note.data["attempt"] != event.attempt or (holder != event.holder and not person):
@@ -184,6 +220,12 @@ class Watch:
                 self.went_on = True
             elif note.kind == "item_failed":
                 self._item_failed(note.path)
+            elif note.kind == "action_opened":
+                self.gates.pop(note.path, None)
+                self.accounts.dispatched(decision.state, note)
+            elif note.kind == "outcome_resolved" and note.data["by"] == "read_back":
+                if (note.data["outcome"] == "done") != bool(self.effects[note.path]):
+                    self.broken("effects", f"{note.path} was read back as {note.data['outcome']}: it had {self.effects[note.path]} effects")
             elif note.kind == "step_opened":
                 for counted in (self.failures, self.lapses):
                     counted.pop(note.path, None)
@@ -208,10 +250,17 @@ class Watch:
         within = before.timers.get(f"within:{path}")
         if within is not None and before.parked is None and within <= max(event.at_ms, before.now_ms):
             self.broken("gates", f"{path} was decided after its time")
-        self.gates[path] = self.gates.get(path, 0) + 1
-        if self.gates[path] > 1:
-            self.broken("gates", f"{path} was decided twice")
-        step = self.definition.index.steps[_at(path)]
+        deciders = self.gates.setdefault(path, [])
+        if event.by.name in deciders and data["approved"]:
+            self.broken("gates", f"{event.by.name} approved {path} twice")
+        if len(deciders) >= int(action.params.get("count") or 1):
+            self.broken("gates", f"{path} was decided {len(deciders) + 1} times")
+        deciders.append(event.by.name)
+        if data["approved"] and f"action_completed {path}" in self.done and len(deciders) < int(action.params.get("count") or 1):
+            self.broken("gates", f"{path} was approved by {len(deciders)} only")
+        step = self.definition.index.steps[_at(step_path(path))]
+        if path.endswith(".requires"):
+            return
         if not data["approved"] and step.spec.on_reject != "continue" and step.on_error.policy != "fallback":
             self.rejected.add(path)
 
@@ -219,11 +268,14 @@ class Watch:
 
     def effect(self, action_id: str, attempt: int, holder: str) -> None:
         """An action had its effect on the world."""
+        if action_id.endswith(".verify"):
+            return
+        self.accounts.called(action_id, attempt)
         step = self.definition.index.steps[_at(action_id)]
         if step.effect in HARMLESS:
             return
         self.effects[action_id] += 1
-        if self.effects[action_id] > 1 and not step.repeatable:
+        if self.effects[action_id] > 1 and not step.repeatable and step.key is None:
             self.broken("effects", f"{action_id} was done twice, now as attempt {attempt} by {holder}")
 
     def acknowledge(self, action: str, attempt: int, body: str, reply: Reply) -> None:
@@ -261,10 +313,16 @@ class Watch:
             self.broken("order", f"{field} is {found}, the items were {items}")
 
 
+def _withers(state: RunState, path: str, shields: list[str]) -> bool:
+    """Whether something closes around a node, and no `finally` shields it."""
+    around = [p for p, n in state.nodes.items() if n.closing is not None and p != path and is_under(path, p)]
+    return any(not any(is_under(shield, p) and shield != p and is_under(path, f"{shield}.finally") for shield in shields) for p in around)
+
+
 def body_of(event: ActionAnswered) -> str:
     return codec.dumps([event.value, event.failure]).decode()
 
 
 def _at(path: str) -> str:
     """The address of a path."""
-    return _INDEX.sub("[]", path)
+    return address_of(path)

@@ -45,6 +45,7 @@ class Store:
     requests: dict[str, tuple[object, Reply]] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     blobs: dict[str, Value] = field(default_factory=dict)
+    kept: dict[str, Value] = field(default_factory=dict)
     seed: str = ""
 
     @property

@@ -10,7 +10,7 @@ from tests.core.play import FUNCTIONS
 from tests.sim.oracles import Watch
 from tests.sim.store import Reply, StaleError, Store
 from treadle.core.advance import advance, resume
-from treadle.core.commands import Command, Decision, Evaluate, NeedBlobs, Perform, StopAction
+from treadle.core.commands import Command, Decision, Evaluate, KeepResult, NeedBlobs, Perform, StopAction
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure
 from treadle.core.events import (
@@ -23,6 +23,7 @@ from treadle.core.events import (
     Evaluated,
     Event,
     PerformerLost,
+    Usage,
     Woken,
 )
 from treadle.core.state import RunState
@@ -64,10 +65,10 @@ class Worker:
 
     def __init__(
         self, name: str, definition: Definition, store: Store, watch: Watch, *, border: Callable[[str], None], clock: Callable[[], int],
-        outcome: Callable[[str], str],
+        outcome: Callable[[str], str], proof: Callable[[str], Value],
     ) -> None:  # fmt: skip
         self.name, self.definition, self.store, self.watch = name, definition, store, watch
-        self.border, self.clock, self.outcome = border, clock, outcome
+        self.border, self.clock, self.outcome, self.proof = border, clock, outcome, proof
         self.by = Caller(kind="server", name=name)
         self.state: RunState | None = None
         self.revision = 0
@@ -122,7 +123,7 @@ class Worker:
             refusal, claimed = refusal or decision.refusal, decision.claimed or claimed
             for command in decision.commands:
                 if isinstance(command, Evaluate):
-                    pending.append(evaluated(command, at.at_ms))
+                    pending.append(self._evaluated(command, at.at_ms))
                 else:
                     commands.append(command)
             if not pending and then and not claimed and not refusal and len(steps) > 1 and not state.ended:
@@ -156,6 +157,8 @@ class Worker:
             if isinstance(command, Perform):
                 if not any((w.action, w.attempt) == (command.action, command.attempt) for w in self.work):
                     self.work.append(Work(command.action, command.attempt, command.claim))
+            elif isinstance(command, KeepResult):
+                self.store.kept[command.key] = command.value
             elif isinstance(command, StopAction):
                 # What has had its effect goes on to tell so; the rest is dropped.
                 self.work = [w for w in self.work if w.action != command.action or w.stage == "done"]
@@ -195,7 +198,7 @@ class Worker:
             self._forget(work)
             outcome = self.outcome(work.action)
             failure = None if outcome == "ok" else Failure(error_class=outcome, message=f"it is {outcome}", step=work.action)
-            value = {"of": work.action} if failure is None else None
+            value = self._found(work.action) if failure is None else None
             if outcome == "lost":
                 self.send(lambda at, _s, _l: PerformerLost(at_ms=at, action=work.action, attempt=work.attempt))
                 return
@@ -208,8 +211,30 @@ class Worker:
                     by=self.by,
                     value=value,
                     failure=failure,
+                    usage=Usage(tokens=7, usd="0.1"),
                 )
             )
+
+    def _found(self, action: str) -> Value:
+        """What an action gives: a proof its findings, a `read_back` the truth about the world."""
+        if action.endswith(".verify"):
+            return self.proof(action)
+        owner, _, rest = action.rpartition(".read_back/")
+        if owner and "/" not in rest:
+            return {"found": owner} if self.watch.effects[owner] else None
+        return {"of": action}
+
+    def _evaluated(self, command: Evaluate, at_ms: int) -> Evaluated:
+        answer = Evaluated(at_ms=at_ms, node=command.node, ordinal=command.ordinal)
+        if command.function == "treadle.cache_get":
+            key = command.args[0]
+            return replace(answer, value={"value": self.store.kept[key]} if key in self.store.kept else None)
+        if command.function == "treadle.files_digest":
+            return replace(answer, value=dict.fromkeys(command.args[0], "before"))
+        try:
+            return replace(answer, value=FUNCTIONS[command.function](*command.args, **command.kwargs))
+        except ValueError as error:
+            return replace(answer, failure=Failure(error_class="function", message=str(error), step=command.node))
 
     def _forget(self, work: Work) -> None:
         if work in self.work:
@@ -240,10 +265,3 @@ def carry(definition: Definition, state: RunState | None, event: Event, blobs: d
         fresh[blob.digest] = decode(blob.body.decode())
     return decision
 
-
-def evaluated(command: Evaluate, at_ms: int) -> Evaluated:
-    answer = Evaluated(at_ms=at_ms, node=command.node, ordinal=command.ordinal)
-    try:
-        return replace(answer, value=FUNCTIONS[command.function](*command.args, **command.kwargs))
-    except ValueError as error:
-        return replace(answer, failure=Failure(error_class="function", message=str(error), step=command.node))

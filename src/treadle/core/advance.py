@@ -19,7 +19,7 @@ from treadle.core.attempts import offer
 from treadle.core.bind import bind_inputs
 from treadle.core.budget import grant, own
 from treadle.core.claims import claim_next
-from treadle.core.closing import begin_closing, needs_claim
+from treadle.core.closing import begin_closing, close_policy, counts, needs_claim
 from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAction
 from treadle.core.definition import Definition
 from treadle.core.draft import Draft
@@ -32,7 +32,7 @@ from treadle.core.render import with_result
 from treadle.core.semantics import SUPPORTED
 from treadle.core.settle import settle
 from treadle.core.signals import receive
-from treadle.core.state import Frame, ListNode, Node, Outcome, RunState, StepNode
+from treadle.core.state import ActionState, Frame, ListNode, Node, Outcome, RunState, StepNode
 from treadle.core.steps import fail_node
 from treadle.core.timers import fire_due
 from treadle.core.transitions import absorb_action_event
@@ -77,13 +77,13 @@ def fold(definition: Definition, history: Iterable[Event], blobs: Mapping[str, V
     return state
 
 
-def resume(definition: Definition, state: RunState) -> tuple[Command, ...]:  # noqa: ARG001 - of the shape of `view`
+def resume(definition: Definition, state: RunState) -> tuple[Command, ...]:
     """Give the commands that are still to be carried out: the world may have forgotten them, the state has not. Pure."""
     if state.ended:
         return ()
     commands: list[Command] = []
     for action in state.actions.values():
-        if action.status == "stopping":
+        if action.status == "stopping" and close_policy(definition, action) != "wait":
             commands.append(StopAction(action=action.id, attempt=action.attempt))
         elif action.status == "open" and action.performer == "server" and state.parked is None:
             commands.append(Perform(action=action.id, attempt=action.attempt, claim=needs_claim(action)))
@@ -188,21 +188,25 @@ def _may_wait_for_function(draft: Draft, node: Node) -> bool:
     if isinstance(node, StepNode) and node.phase == "action":
         action = draft.actions.get(node.path)
         return action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions
-    return node.phase in {"opening", "output", "fallback", "gate"} or (isinstance(node, StepNode) and node.loop is not None)
+    asks_again = isinstance(node, StepNode) and node.phase == "block" and node.loop is not None
+    return node.phase in {"opening", "output", "fallback", "gate"} or asks_again
 
 
 def _cancel(draft: Draft, event: events.CancelRequested) -> None:
-    draft.parked = None
-    if draft.status != "running" or draft.ending is not None:
+    held = list(draft.actions.values()) if draft.parked is not None else []
+    draft.parked, draft.changed = None, True
+    if draft.status != "running":
         draft.note("cancel_hastened", "", by=event.by.name)
         draft.status = "cancelling"
-        draft.changed = True
         skip_finally(draft)
         return
     draft.status = "cancelling"
     draft.note("cancel_requested", "", by=event.by.name, reason=event.reason)
-    draft.agenda.clear()
-    begin_closing(draft, draft.list_node(""), Outcome(how="cancel"))
+    if draft.ending is None:
+        begin_closing(draft, draft.list_node(""), Outcome(how="cancel"))
+    elif draft.ending.status == "completed":
+        draft.ending = replace(draft.ending, status="cancelled")
+    _hand_out_again(draft, held)
 
 
 def _resume(draft: Draft, event: RunResumed) -> None:
@@ -216,8 +220,14 @@ def _resume(draft: Draft, event: RunResumed) -> None:
     draft.changed = True
     grant(draft)
     fire_due(draft)
+    _hand_out_again(draft, held)
+
+
+def _hand_out_again(draft: Draft, held: list[ActionState]) -> None:
+    """Offer what waited while the run was set aside, and what was not counted because its budget was spent."""
     for action in held:
-        if action.status == "open" and draft.actions.get(action.id) is action:
+        waits = action.status == "open" or (action.status == "claimed" and counts(action) and not action.counted)
+        if waits and draft.actions.get(action.id) is action:
             offer(draft, action)
 
 

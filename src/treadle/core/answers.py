@@ -16,6 +16,7 @@ from treadle.core.errors import CLASSES, Failure
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.expected import expected_answer
 from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
+from treadle.core.readback import end_doubt
 from treadle.core.schema import check
 from treadle.core.state import ActionState, Approval
 from treadle.core.steps import fail_step, finish_step, open_handler, write_result
@@ -28,6 +29,8 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
     if not _fits_attempt(draft, action, event):
         return
     charge(draft, action.id, event.usage)
+    if action.status == "unknown":
+        end_doubt(draft, action)
     if action.kind == "verify":
         looked(draft, action, event.value, event.failure)
     elif event.failure is not None:
@@ -67,6 +70,7 @@ def answer_stopping(draft: Draft, action: ActionState, event: ActionAnswered) ->
     """Record an answer that came within the grace of a cancellation; the step is over all the same (ruling 27)."""
     if not _fits_attempt(draft, action, event):
         return
+    charge(draft, action.id, event.usage)
     draft.note("answer_after_stop", action.id, done=event.failure is None, value=draft.keep(event.value))
     message = f"`{action.id}` had been stopped: your answer is recorded and was not used"
     draft.refuse("stopped", message, hint="ask for the next step, or look at the run")
@@ -156,6 +160,7 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
         _refuse_value(draft, action, faults)
         return
     draft.note("outcome_resolved", action.id, outcome=event.outcome, by=event.by.name, note=event.note)
+    end_doubt(draft, action)
     if event.outcome == "done":
         _take(draft, action, event.value)
     elif event.outcome == "not_done":

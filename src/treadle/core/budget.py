@@ -32,12 +32,15 @@ def own(draft: Draft, path: str, at: str, budget: Budget | None) -> None:
 
 
 def reserve(draft: Draft, path: str) -> bool:
-    """Count a call in every budget above a path; where one is spent nothing is counted, and its owner is stopped."""
+    """Count a call in every budget above a path; where one is spent nothing is counted, and its owner is stopped.
+
+    What cleans up is counted and never refused: a `finally` of the owner, and all that a run does once it is ending.
+    """
     owners = _owners(draft, path)
-    for owner, spent in owners:
+    for owner, spent in owners if draft.status == "running" and draft.ending is None else ():
         budget = budget_at(draft.definition, spent.at)
-        what = _spent_up(budget, spent) if not spent.over else None
-        if what is not None:
+        what = _spent_up(budget, spent)
+        if what is not None and not spent.over and not is_under(path, f"{owner}.finally"):
             exceed(draft, owner, budget, what)
             return False
     for owner, spent in owners:

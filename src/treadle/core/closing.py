@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from treadle.core import limits
 from treadle.core.commands import StopAction
-from treadle.core.definition import EFFECTS, Run
+from treadle.core.definition import EFFECTS, Definition, Run
 from treadle.core.draft import Draft
 from treadle.core.ids import is_under
 from treadle.core.state import ActionState, Node, Outcome, StepNode
@@ -37,7 +37,7 @@ def begin_closing(draft: Draft, node: Node, outcome: Outcome, *, shielded: bool 
 def stop_action(draft: Draft, action: ActionState) -> None:
     """End an action that is not wanted any more; whoever may be at work has a grace to answer in."""
     draft.drop_action(action.id)
-    policy = _close_policy(draft, action)
+    policy = close_policy(draft.definition, action)
     if policy == "abandon" or not may_be_underway(action):
         draft.note("action_dropped", action.id, was=action.status)
         return
@@ -48,8 +48,9 @@ def stop_action(draft: Draft, action: ActionState) -> None:
         draft.commands.append(StopAction(action=action.id, attempt=action.attempt))
 
 
-def _close_policy(draft: Draft, action: ActionState) -> str:
-    spec = draft.step_at(action.at).spec
+def close_policy(definition: Definition, action: ActionState) -> str:
+    """Tell what becomes of an action when what it stands in closes; other than `cancel` for child runs alone."""
+    spec = definition.index.steps[action.at].spec
     return spec.close_policy if isinstance(spec, Run) and action.kind == "run" else "cancel"
 
 

@@ -73,6 +73,8 @@ def _end_closed_step(draft: Draft, node: StepNode, outcome: Outcome) -> None:
     spec = draft.step(node).spec
     if outcome.failure is not None:
         fail_step(draft, node, outcome.failure)
+    elif outcome.how == "goto" and node.phase == "handler":
+        finish_handled(draft, node, outcome.target)
     elif outcome.how == "goto":
         finish_step(draft, node, target=outcome.target)
     elif isinstance(spec, Foreach) and node.fan is not None:
@@ -209,6 +211,7 @@ def _body_ended(draft: Draft, root: ListNode, outcome: Outcome) -> None:
         status = "goal_not_met"
     value = draft.keep(outcome.value)
     draft.drop_below("")
+    draft.drop_clock("")
     draft.ending = Ending(status=status, value=value, failure=failure)
     draft.put(replace(root, closing=None))
     if not draft.definition.final_steps:
@@ -270,7 +273,7 @@ def undo_on_request(draft: Draft, event: UndoRequested) -> None:
     _undo_next(draft)
 
 
-def skip_finally(draft: Draft) -> None:
+def skip_finally(draft: Draft, problem: Failure | None = None) -> None:
     """Give the end of a run no more time: a second cancel skips `finally`, a third the rest of the undo."""
     if draft.ending is not None and draft.ending.phase == "undo":
         draft.undo_status = "incomplete"
@@ -282,11 +285,12 @@ def skip_finally(draft: Draft) -> None:
     draft.nodes[""] = root
     draft.actions, draft.timers, draft.closings = {}, {}, []
     draft.frames = {"": draft.frames[""]}
+    draft.spent = {path: spent for path, spent in draft.spent.items() if path == ""}
     draft.agenda.clear()
     if draft.ending is None:
         draft.reached = root.cursor
     draft.ending = draft.ending or Ending(status="cancelled")
-    _finally_ended(draft, None)
+    _finally_ended(draft, problem)
 
 
 def end_run(draft: Draft) -> None:

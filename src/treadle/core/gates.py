@@ -133,6 +133,13 @@ def remember_decision(draft: Draft, node: StepNode, gate_id: str, approval: Appr
     draft.put_frame(replace(frame, approvals={**frame.approvals, gate_id: approval}))
 
 
+def forget_decision(draft: Draft, node: StepNode, gate_id: str) -> None:
+    """Let an earlier visit of a gate count no more: it is decided anew, or skipped."""
+    frame = _frame_of(draft, node, gate_id)
+    if frame is not None:
+        draft.put_frame(replace(frame, approvals={name: given for name, given in frame.approvals.items() if name != gate_id}))
+
+
 # Deciding
 
 

@@ -40,7 +40,7 @@ from treadle.core.definition import (
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.expr import Expr
-from treadle.core.gates import open_gate, unmet
+from treadle.core.gates import forget_decision, open_gate, unmet
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, child_run_id
 from treadle.core.render import Renderer, RenderFailedError
 from treadle.core.signals import wait
@@ -83,6 +83,8 @@ def _open(draft: Draft, node: StepNode) -> None:
         message = f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters"
         raise _failed(node, message, "failed")
     render = Renderer(draft, node)
+    if isinstance(step.spec, Approve):
+        forget_decision(draft, node, step.id)
     if step.when is not None and not render.truth(step.when, "when"):
         finish_step(draft, node, skipped=True)
         return
@@ -180,11 +182,11 @@ def _pass_gate(draft: Draft, node: StepNode) -> None:
 
 
 def _hand_out(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[str, Value]) -> None:
-    key = params.pop("key", None) if "key" in params else None
+    key = params.get("key")
     action = ActionState(
         id=node.path, at=node.at, kind=kind, performer=step.performer, effect=step.effect, repeatable=step.repeatable,
         channel="" if kind == "prompt" else draft.frames[node.frame].channel, opened_at_ms=draft.now_ms,
-        params={name: draft.keep(value) if name not in RULES else value for name, value in params.items()},
+        params={name: draft.keep(value) if name not in RULES else value for name, value in params.items() if name != "key"},
         key=str(draft.whole(key)) if key is not None else None,
     )  # fmt: skip
     draft.put(replace(node, phase="action", results=()))

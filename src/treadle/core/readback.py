@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from treadle.core.attempts import offer_again
+from treadle.core.closing import may_be_underway
+from treadle.core.commands import StopAction
 from treadle.core.draft import Draft
 from treadle.core.state import ActionState, ListNode, Outcome, StepNode
 from treadle.core.steps import finish_step, open_list
@@ -19,6 +21,19 @@ def doubt(draft: Draft, action: ActionState) -> None:
         draft.put(node)
         draft.note("read_back_begun", action.id)
         open_list(draft, node, ".read_back", node.frame)
+
+
+def end_doubt(draft: Draft, action: ActionState) -> None:
+    """Stop finding out: somebody has said what became of the attempt."""
+    node = draft.step_node(action.id)
+    if node.phase != "read_back":
+        return
+    for other in [a for a in draft.actions_under(node.path) if a.id != node.path]:
+        if may_be_underway(other):
+            draft.commands.append(StopAction(action=other.id, attempt=other.attempt))
+        draft.drop_action(other.id)
+    draft.drop_below(node.path)
+    draft.put(replace(node, phase="action", closing=None))
 
 
 def read_back_ended(draft: Draft, owner: StepNode, node: ListNode, outcome: Outcome) -> None:

@@ -59,7 +59,7 @@ def receive(draft: Draft, event: SignalSent) -> None:
     """Give a signal to the wait that opened first, or keep it."""
     waits = [
         (node, spec) for node in draft.nodes.values()
-        if isinstance(node, StepNode) and node.wait is not None and node.wait.signal == event.name
+        if isinstance(node, StepNode) and node.phase == "wait" and node.wait is not None and node.wait.signal == event.name
         and isinstance(spec := draft.step(node).spec, Wait) and draft.closing_above(node) is None
     ]  # fmt: skip
     faults: tuple[str, ...] = ()

@@ -62,11 +62,11 @@ def fail_step(draft: Draft, node: StepNode, failure: Failure) -> None:
     _conclude(draft, node, StepEnd(status="failed", result=failure.result, failure=failure, goes_on=policy.policy == "continue"))
 
 
-def finish_handled(draft: Draft, node: StepNode) -> None:
-    """End a step whose failure was handled."""
+def finish_handled(draft: Draft, node: StepNode, target: str | None = None) -> None:
+    """End a step whose failure was handled; its list goes on behind it, or at `target`."""
     draft.note("step_handled", node.path)
     failure = node.failure
-    _conclude(draft, node, StepEnd(status="failed", result=failure.result if failure else None, failure=failure))
+    _conclude(draft, node, StepEnd(status="failed", result=failure.result if failure else None, failure=failure, target=target))
 
 
 def write_result(draft: Draft, node: StepNode, failure: Failure) -> None:
@@ -151,7 +151,7 @@ def finish_finally(draft: Draft, node: StepNode, problem: Failure | None) -> Non
 def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
     """Take a step away: remember it where it is read, keep what its undo needs, and let its list go on or fail."""
     remember(draft, node, end)
-    if end.status == "completed" and draft.step(node).undo:
+    if end.status == "completed" and draft.step(node).undo and draft.status != "undoing":
         _keep_for_undo(draft, node)
     draft.drop_below(node.path)
     draft.drop(node.path)

@@ -39,7 +39,8 @@ def _fire_node(draft: Draft, kind: str, path: str) -> None:
     elif kind == "shield":
         draft.note("finally_cut", path)
         if path == FINALLY:
-            skip_finally(draft)
+            message = "the workflow's `finally` took longer than 5 minutes and was stopped"
+            skip_finally(draft, Failure(error_class="timeout", message=message, step=FINALLY))
         else:
             begin_closing(draft, node, node.closing or Outcome(how="cancel"), shielded=False)
     elif kind == "within" and isinstance(node, StepNode):

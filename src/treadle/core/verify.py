@@ -8,8 +8,6 @@ agent mends it, which uses up a repair; what Treadle itself performed has failed
 from dataclasses import replace
 
 from treadle.core.attempts import fail_attempt, offer
-from treadle.core.budget import reserve
-from treadle.core.closing import counts
 from treadle.core.commands import KeepResult
 from treadle.core.definition import Check
 from treadle.core.draft import Draft
@@ -50,6 +48,11 @@ def prove(draft: Draft, node: StepNode, action: ActionState) -> None:
     elif outside:
         _look(draft, action, outside)
     else:
+        held: list[Value] = [
+            {"check": n, "ok": True, "message": "the schema holds" if each.schema is not None else "the expression holds"}
+            for n, each in enumerate(step.verify, 1)
+        ]
+        draft.note("verified", action.id, found=held)
         complete(draft, action, action.answer)
 
 
@@ -85,10 +88,10 @@ def refuse_output(draft: Draft, action: ActionState, faults: tuple[str, ...]) ->
     if left <= 0:
         fail_attempt(draft, action, problem)
         return
-    if counts(action) and not reserve(draft, action.id):
-        return
     status = "claimed" if action.holder is not None else "open"
-    again = replace(action, status=status, attempt=action.attempt + 1, repairs=action.repairs + 1, problem=problem, answer=None)
+    again = replace(
+        action, status=status, attempt=action.attempt + 1, repairs=action.repairs + 1, problem=problem, answer=None, counted=False
+    )  # fmt: skip
     draft.put_action(again)
     draft.note("output_refused", action.id, attempt=action.attempt, faults=list(faults))
     draft.refuse(
@@ -96,6 +99,7 @@ def refuse_output(draft: Draft, action: ActionState, faults: tuple[str, ...]) ->
         hint=f"mend it and submit it as attempt {again.attempt}; {left - 1} more may be refused", faults=list(faults),
         expected=expected_answer(action.kind, action.params), attempt=again.attempt,
     )  # fmt: skip
+    offer(draft, again)  # a repair is a call too
 
 
 def complete(draft: Draft, action: ActionState, value: Value) -> None:

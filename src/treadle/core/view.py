@@ -159,7 +159,7 @@ def view(definition: Definition, state: RunState, *, outline: bool = True) -> Ru
         steps=tuple(_whole_outline(definition, state)) if outline else (),
         result=state.result, failure=state.failure, degraded=state.degraded, next_due_ms=state.next_due_ms,
         parked=state.parked.reason if state.parked is not None else None, waits=tuple(_waits(state)),
-        budgets=tuple(_budgets(definition, state)), signals=tuple(signal.name for signal in state.mailbox), undo=state.undo_status,
+        budgets=tuple(budgets_of(definition, state)), signals=tuple(signal.name for signal in state.mailbox), undo=state.undo_status,
         ending=state.ending.phase if state.ending is not None else None, parent=state.parent,
     )  # fmt: skip
 
@@ -174,7 +174,8 @@ def _waits(state: RunState) -> Iterator[WaitView]:
             )  # fmt: skip
 
 
-def _budgets(definition: Definition, state: RunState) -> Iterator[BudgetView]:
+def budgets_of(definition: Definition, state: RunState) -> Iterator[BudgetView]:
+    """Show what the owners of budgets have used."""
     for owner, spent in state.spent.items():
         budget, times = budget_at(definition, spent.at), 1 + spent.more
         yield BudgetView(

@@ -1,0 +1,247 @@
+"""Accounts: what the oracles keep beside the core's own books, so that a mistake in those is seen.
+
+Each account is fed with every transition that was committed and calls `broken(oracle, message)` where its rule does not hold: `finally` once per
+begun step, `undo` once per completed visit and newest first, each goto at most so often, a signal for one wait, calls within their budgets,
+a required gate approved for what it would show now.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NoReturn
+
+from treadle.core.aside import fill
+from treadle.core.commands import Decision, Note
+from treadle.core.definition import Definition, Goto, Parallel
+from treadle.core.events import CancelRequested, Event, SignalSent, UndoRequested
+from treadle.core.ids import address_of, is_under, suffix_of
+from treadle.core.index import budget_at
+from treadle.core.render import visible_names
+from treadle.core.state import ListNode, RunState, StepNode
+from treadle.core.values import Value, canonical, digest
+
+Broken = Callable[[str, str], NoReturn]
+COUNTED = {"delegate", "mcp_call", "http"}
+
+
+class Accounts:
+    """All of them, for one run."""
+
+    def __init__(self, definition: Definition, blobs: dict[str, Value], broken: Broken) -> None:
+        self.definition, self.blobs, self.broken = definition, blobs, broken
+        self.steps = definition.index.steps
+        self.begun: set[str] = set()
+        self.cleaned: Counter[str] = Counter()
+        self.hastened = False
+        self.undoable: list[str] = []
+        self.taken_back: list[str] = []
+        self.undoing = False
+        self.undo_cut = False
+        self.gotos: Counter[tuple[str, str]] = Counter()
+        self.sent: Counter[str] = Counter()
+        self.read: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.redone: set[tuple[str, int]] = set()
+        self.state: RunState | None = None
+
+    def transition(self, before: RunState | None, event: Event, decision: Decision) -> None:
+        state = decision.state
+        if isinstance(event, SignalSent) and decision.refusal is None:
+            self.sent[event.name] += 1
+        if isinstance(event, CancelRequested) and before is not None and (before.status != "running" or before.ending is not None):
+            self.hastened = True
+            self.undo_cut = self.undo_cut or before.status == "undoing"
+        self.undoing = self.undoing or isinstance(event, UndoRequested)
+        for note in decision.notes:
+            known = getattr(self, "_" + note.kind, None)
+            if known is not None:
+                known(note)
+        self._ends(before, state)
+        self._budgets(state)
+        self.state = state
+
+    # finally
+
+    def _step_opened(self, note: Note) -> None:
+        for owner in [path for path in self.calls if path == note.path]:
+            del self.calls[owner]
+
+    def _step_completed(self, note: Note) -> None:
+        step = self.steps[address_of(note.path)]
+        if step.final_steps:
+            self.begun.add(note.path)
+        elif step.undo and not self.undoing:
+            self._keep(note.path)
+
+    def _step_failed(self, note: Note) -> None:
+        if self.steps[address_of(note.path)].final_steps:
+            self.begun.add(note.path)
+
+    def _finally_begun(self, note: Note) -> None:
+        self.cleaned[note.path] += 1
+        if self.cleaned[note.path] > 1:
+            self.broken("finally", f"the `finally` of {note.path or 'the run'} was begun twice")
+
+    def _finally_cut(self, _note: Note) -> None:
+        self.hastened = True
+
+    def _ends(self, before: RunState | None, state: RunState) -> None:
+        for path, node in state.nodes.items():
+            if isinstance(node, StepNode) and node.phase != "opening" and self.steps[node.at].final_steps:
+                self.begun.add(path)
+        for path in state.undo:
+            if not self.undoing and state.status != "undoing" and path not in self.undoable:
+                self._keep(path)
+        if before is not None and not self.hastened:
+            missing = [p for p in self.begun if not self.cleaned[p] and (state.ended or p not in state.nodes)]
+            if missing:
+                self.broken("finally", f"{missing[0]} has ended, its `finally` did not run")
+        if state.ended and self.definition.final_steps and not self.cleaned[""] and not self.hastened:
+            self.broken("finally", "the file's `finally` did not run")
+
+    # undo
+
+    def _keep(self, path: str) -> None:
+        if path in self.undoable:
+            self.broken("undo", f"{path} completed twice")
+        self.undoable.append(path)
+
+    def _undo_begun(self, note: Note) -> None:
+        self.undoing = True
+        if note.path in self.taken_back:
+            self.broken("undo", f"{note.path} was taken back twice")
+        self.taken_back.append(note.path)
+        if note.path not in self.undoable and self.steps[address_of(note.path)].final_steps:
+            self.undoable.insert(0, note.path)  # its `finally` ended in this very transition: when is not to be seen
+            return
+        plain = [path for path in self.undoable if not self.steps[address_of(path)].final_steps]
+        left = [path for path in plain if path not in self.taken_back and not self.steps[address_of(note.path)].final_steps]
+        if note.path not in self.undoable or any(self.undoable.index(p) > self.undoable.index(note.path) for p in left):
+            self.broken("undo", f"{note.path} was taken back before {left[-1:]}, which completed later")
+
+    def _run_ended(self, note: Note) -> None:
+        status = str(note.data["status"])
+        well = status in {"completed", "completed_degraded"} or (status == "goal_not_met" and not self.undoing)
+        if well and self.taken_back:
+            self.broken("undo", f"{self.taken_back[0]} was taken back in a run that ended well")
+        left = [path for path in self.undoable if path not in self.taken_back]
+        if self.undoing and left and not self.undo_cut:
+            self.broken("undo", f"{left[-1]} was not taken back")
+        if status in self.definition.undo_on and left and not self.undo_cut:
+            self.broken("undo", f"the run ended as {status}, {left[-1]} was not taken back")
+
+    # goto, signals
+
+    def _goto_taken(self, note: Note) -> None:
+        spec = self.steps[address_of(note.path)].spec
+        assert isinstance(spec, Goto)
+        around = _list_of(note.path)
+        while spec.target not in {step.id for step in self.definition.index.lists[address_of(around)]}:
+            around = _list_of(_owner_of(around))
+        key = (around, address_of(note.path))
+        self.gotos[key] += 1
+        if self.gotos[key] > spec.max_visits:
+            self.broken("goto", f"{note.path} was taken {self.gotos[key]} times, at most {spec.max_visits} are allowed")
+
+    def _signal_taken(self, note: Note) -> None:
+        name = str(note.data["signal"])
+        self.read[name] += 1
+        if self.read[name] > self.sent[name]:
+            self.broken("signals", f"{note.path} took a signal `{name}` that nobody sent, or that another wait had taken")
+
+    def _outcome_resolved(self, note: Note) -> None:
+        pass
+
+    # parallel: when a block has ended nothing of it is left
+
+    def losers(self, state: RunState) -> None:
+        for path, node in state.nodes.items():
+            if not isinstance(node, StepNode) or node.join is None or node.phase != "block" or node.closing is not None:
+                continue
+            spec = self.steps[node.at].spec
+            assert isinstance(spec, Parallel)
+            lists = [state.nodes.get(path + "." + suffix_of(name)) for name in spec.branches]
+            going = [other for other in lists if isinstance(other, ListNode) and other.closing is None]
+            if len(node.join.results) >= (spec.need or len(spec.branches)) and going:
+                self.broken("join", f"{path} has its successes, and {going[0].path} goes on")
+
+    # budgets
+
+    def _action_offered(self, note: Note) -> None:
+        if note.data["redo"]:
+            self.redone.add((note.path, int(str(note.data["attempt"]))))
+
+    def _lease_lapsed(self, note: Note) -> None:
+        self.redone.add((note.path, int(str(note.data["attempt"])) + 1))
+
+    def called(self, action: str, attempt: int) -> None:
+        """An attempt was made."""
+        state = self.state
+        found = state.actions.get(action) if state is not None else None
+        if found is None or found.attempt != attempt or found.redo or (found.kind not in COUNTED and not _counted_function(found)):
+            return
+        for owner in state.spent:
+            if is_under(action, owner):
+                self.calls[owner] += 1
+
+    def _budgets(self, state: RunState) -> None:
+        for owner in [path for path in self.calls if path not in state.spent]:
+            del self.calls[owner]
+        if state.status != "running" or state.ending is not None:
+            return
+        for owner, spent in state.spent.items():
+            budget, node = budget_at(self.definition, spent.at), state.nodes.get(owner)
+            behind = isinstance(node, StepNode) and node.phase in {"finally", "handler"}
+            if not budget.calls or spent.over or behind:
+                continue
+            most = budget.calls * (1 + spent.more)
+            if max(spent.calls, self.calls[owner]) > most:
+                self.broken("budget", f"{owner or 'the run'} made {spent.calls} ({self.calls[owner]}) calls, it may make {most}")
+        for owner, spent in state.spent.items():
+            if owner and owner not in state.nodes:
+                self.broken("budget", f"{owner} has ended, its budget is still counted ({spent})")
+
+    # gates
+
+    def dispatched(self, state: RunState, note: Note) -> None:
+        """An action was handed out that requires gates: what they would show now is what was approved."""
+        if note.data.get("action_kind") in {"approve", "verify"}:
+            return
+        step = self.steps[address_of(note.path)]
+        if step.requires is None or not step.requires.gates:
+            return
+        node = state.nodes.get(note.path)
+        if not isinstance(node, StepNode):
+            return
+        frame = state.frames[node.frame]
+        seen = visible_names(_Seen(state), frame)["state"]
+        for gate in step.requires.gates:
+            approval, inner = None, frame
+            while approval is None:
+                approval = inner.approvals.get(gate)
+                if inner.state is not None or inner.outer is None:
+                    break
+                inner = state.frames[inner.outer]
+            now = digest(canonical(fill({"of": gate, "state": seen}, self.blobs.__getitem__)))
+            if approval is None or not approval.approved or approval.digest != now:
+                self.broken("gates", f"{note.path} was handed out, and {gate} has not approved what it would show now")
+
+
+class _Seen:
+    """As much of a draft as `visible_names` looks at."""
+
+    def __init__(self, state: RunState) -> None:
+        self.frames, self.base, self.now_ms = state.frames, state, state.now_ms
+
+
+def _counted_function(action) -> bool:
+    return action.kind == "function" and action.effect != "none"
+
+
+def _list_of(path: str) -> str:
+    """The list that a step stands in."""
+    return path.rpartition("/")[0]
+
+
+def _owner_of(path: str) -> str:
+    """The step that a list belongs to."""
+    return path[: max(path.rfind("."), path.rfind("["))]
