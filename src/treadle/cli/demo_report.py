@@ -17,7 +17,8 @@ from treadle.cli.show import receipt_table
 from treadle.compose import OpenProject
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, RunStarted
 from treadle.core.values import canonical, digest
-from treadle.engine.timeline import Moment, Receipt, Timeline, receipts
+from treadle.engine.receipts import Receipt, receipts
+from treadle.engine.timeline import Moment, Timeline
 from treadle.servers.memory_store import MemoryStore
 
 _CHANGING: Final = frozenset({"write", "send", "pay", "destroy"})

@@ -5,7 +5,7 @@ Without a terminal there are only the facts. While a person is being asked nothi
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group
 from rich.live import Live
@@ -13,11 +13,13 @@ from rich.text import Text
 
 from treadle.cli import facts, screen
 from treadle.cli.keyboard import Keyboard
-from treadle.core.view import ActionView, RunView, StepView
+from treadle.core.gates import REQUIRES
+from treadle.core.view import ActionView, BudgetView, RunView, StepView, WaitView
 from treadle.engine.why import Wait
 
 REDRAWN_PER_S = 4
 LINES_BESIDE = 6
+ENDING = {"finally": "its `finally` runs", "undo": "what it did is taken back"}
 
 
 class Show:
@@ -33,6 +35,11 @@ class Show:
         self._asking = False
         self.left_to_agent = False
         self._stack = contextlib.ExitStack()
+
+    @classmethod
+    def made(cls, *, quiet: bool, as_json: bool) -> "Show":
+        """Make the view that fits where this process stands."""
+        return cls(Keyboard() if screen.is_terminal() and not as_json else None, quiet=quiet, to_errors=as_json)
 
     def tell(self, told: Sequence[facts.Fact]) -> None:
         """Print facts."""
@@ -104,35 +111,41 @@ class Show:
         done = sum(step.status in {"completed", "skipped", "failed"} for step in view.steps)
         head = Text.assemble(
             (view.workflow, "bold"), "  ", screen.worded(view.status), f"  {done} of {len(view.steps)} steps  ",
+            (f"{ENDING[view.ending]}  " if view.ending is not None else "", "yellow"),
             (screen.duration(now_ms - view.started_at_ms), "bright_black"), f"  {view.run_id}",
         )  # fmt: skip
-        rows = list(_open_lines(view.steps, {action.id: action for action in view.actions}, now_ms))
+        rows = list(_open_lines(view, view.steps, now_ms))
         if len(rows) > room:
             rows = [*rows[: room - 1], Text(f"  … and {len(rows) - room + 1} more", style="bright_black")]
-        waits = Text(f"{wait.message}", style="cyan" if wait.kind in {"answer", "approval", "agent", "outcome"} else "default")
+        waits = Text(f"{wait.message}", style="cyan" if wait.kind in {"answer", "approval", "agent", "outcome", "signal"} else "default")
+        waits.append(f", {screen.ago(wait.due_ms, now_ms)}" if wait.kind == "time" and wait.due_ms is not None else "")
+        spent = [f"{budget.owner or 'budget'}: {used(budget)}" for budget in view.budgets[:2]]
+        waits.append(f"   ({'; '.join(spent)})" if spent else "", style="bright_black")
         lines = [Text(), head, *rows, waits, Text(self._footer(), style="bright_black")]
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return Group(*lines)
 
 
-def _open_lines(steps: Sequence[StepView], actions: dict[str, ActionView], now_ms: int, depth: int = 1) -> Iterator[Text]:
+def _open_lines(view: RunView, steps: Sequence[StepView], now_ms: int, depth: int = 1) -> Iterator[Text]:
+    actions = {action.id: action for action in view.actions}
+    waits = {wait.path: wait for wait in view.waits}
     for step in steps:
         if step.status not in {"running", "waiting", "handling"}:
             continue
         names, step = _only_child(step)  # noqa: PLW2901 - a round with one open step is shown on one line
-        action = actions.get(step.path)
+        action, wait = open_at(step.path, actions), waits.get(step.path)
         line = Text("  " * depth)
         line.append_text(screen.mark("unknown" if action is not None and action.status == "unknown" else step.status))
         line.append(f" {names}", style="bold" if depth == 1 else "default")
-        if step.total is not None:
-            failed = f", {step.failed} failed" if step.failed else ""
-            line.append(f"  {step.done} of {step.total} done{failed}")
+        line.append(counted(step))
         if action is not None:
             line.append(f"  {doing(action)}  ", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default")
             line.append(screen.duration(now_ms - action.opened_at_ms), style="bright_black")
+        elif wait is not None:
+            line.append(f"  {awaited(wait, now_ms)}")
         yield line
-        yield from _open_lines(step.children, actions, now_ms, depth + 1)
+        yield from _open_lines(view, step.children, now_ms, depth + 1)
 
 
 def _only_child(step: StepView) -> tuple[str, StepView]:
@@ -150,8 +163,44 @@ def own_name(path: str) -> str:
     return last[last.rfind("[") :] if last.endswith("]") else last
 
 
+def counted(step: StepView) -> str:
+    """Say how far a block is."""
+    if step.total is not None:
+        return f"  {step.done} of {step.total} done" + (f", {step.failed} failed" if step.failed else "")
+    return f"  round {step.rounds}" if step.rounds else ""
+
+
+def open_at(path: str, actions: Mapping[str, ActionView]) -> ActionView | None:
+    """Give what is open at a step: its action, or the gate that it waits for."""
+    return actions.get(path) or actions.get(path + REQUIRES)
+
+
+def awaited(wait: WaitView, now_ms: int) -> str:
+    """Say what a step waits for, and how long still."""
+    if wait.signal is None:
+        return f"goes on {screen.ago(wait.due_ms, now_ms)}" if wait.due_ms is not None else "lets time pass"
+    until = f", at the longest {screen.duration(max(0, wait.due_ms - now_ms))} more" if wait.due_ms is not None else ""
+    return f"waits for the signal `{wait.signal}`{until}"
+
+
+def used(budget: BudgetView) -> str:
+    """Say what of a budget is used; only what is bounded, and what was used all the same."""
+    rows = [
+        (str(budget.calls), str(budget.calls_max or ""), "calls"), (f"{budget.tokens:,}", f"{budget.tokens_max:,}" if budget.tokens_max else "", "tokens"),
+        (budget.usd, budget.usd_max, "usd"),
+    ]  # fmt: skip
+    said = [f"{amount} of {bound} {what}" if bound else f"{amount} {what}" for amount, bound, what in rows if bound or amount != "0"]
+    return ", ".join(said) or "nothing used yet"
+
+
 def doing(action: ActionView) -> str:
     """Say in a few words who an open action waits for."""
+    if action.status == "verifying":
+        return "claimed done; Treadle looks whether it is"
+    if action.kind == "approve":
+        needed = action.params.get("count")
+        votes = f" ({len(action.votes)} of {needed} have approved: {', '.join(action.votes) or 'nobody yet'})" if needed is not None else ""
+        return f"needs a decision{votes}" if votes else "needs you"
     match action.waits_for:
         case "outcome":
             return "nobody knows whether it was done: you decide"

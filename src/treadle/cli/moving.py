@@ -15,6 +15,7 @@ from treadle.cli.run import How, go_on
 from treadle.cli.script import read_script
 from treadle.compose import OpenProject
 from treadle.core.state import ENDED
+from treadle.core.values import Json
 from treadle.engine.service import Offer
 
 _KEYS = "run, status, next {kind, message, action, command, due_at, others}"
@@ -27,7 +28,7 @@ async def park(frame: Frame, named: str, *, reason: str) -> None:
     """Set RUN aside. Nothing is completed and nothing is lost by it; `treadle resume` takes it up again."""
     async with frame.open(what="park") as opened:
         row = await find_run(opened.service, named)
-        await _tell(frame, opened, await opened.service.park(row.id, person(opened.settings.people), reason))
+        await tell(frame, opened, await opened.service.park(row.id, person(opened.settings.people), reason))
 
 
 @command(
@@ -74,16 +75,17 @@ async def cancel(frame: Frame, named: str, *, reason: str, yes: bool, detach: bo
             await watch.skip()
             await carry_on(watch, Nobody(opened, row.id))
         overtaken = offer.refusal is not None and offer.refusal.code == "run_ended" and row.status not in ENDED
-        await _tell(frame, opened, replace(offer, refusal=None) if overtaken else offer)
+        await tell(frame, opened, replace(offer, refusal=None) if overtaken else offer)
 
 
-async def _tell(frame: Frame, opened: OpenProject, offer: Offer) -> None:
+async def tell(frame: Frame, opened: OpenProject, offer: Offer, **more: Json) -> None:
+    """Tell how a run stands after a request; `more` is for `--json`. Raises RequestError where it was refused."""
     if offer.refusal is not None:
         raise refused(offer.refusal)
     view = await look(opened, offer.run.run_id)
     wait = waits_for(opened, view)
     if frame.json:
-        frame.print_json({"run": view.run_id, "status": view.status, "next": shape.wait_json(view, wait)})
+        frame.print_json({"run": view.run_id, "status": view.status, **more, "next": shape.wait_json(view, wait)})
         return
     screen.say(
         Text.assemble(

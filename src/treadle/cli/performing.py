@@ -19,9 +19,10 @@ import orjson
 from treadle import presence
 from treadle.cli import facts, screen
 from treadle.cli.asking import Asker, LeftError, Said
+from treadle.cli.frame import decider
 from treadle.cli.live import Show
 from treadle.compose import OpenProject
-from treadle.core.errors import Failure, Refusal
+from treadle.core.errors import Failure, Refusal, RequestError
 from treadle.core.events import Caller
 from treadle.core.state import ENDED
 from treadle.core.values import Value, canonical, digest
@@ -199,7 +200,8 @@ class Nobody:
         """Return as soon as only a person or an agent can move the run."""
         while True:
             view = await self._opened.service.look(self._run_id)
-            if is_over(view) or not any(action.waits_for in {"server", "time"} for action in view.actions):
+            moves = any(action.waits_for in {"server", "time"} for action in view.actions)
+            if is_over(view) or not (moves or any(wait.signal is None for wait in view.waits)):
                 return
             await self._opened.service.changed(self._run_id, view.revision, LOOK_AGAIN_MS)
 
@@ -212,6 +214,7 @@ class Person:
         self._opened, self._run_id, self._show = watch.opened, watch.run_id, watch.show
         self._watch, self._asker, self._who, self._acks = watch, asker, who, acks
         self._passed_by = PassedBy()
+        self._refused: set[str] = set()
 
     async def perform(self) -> None:
         """Ask until the run is over. Raises LeftError."""
@@ -237,6 +240,8 @@ class Person:
 
     async def _held(self, action: ActionView) -> ActionView | None:
         """Take an action before asking for it, so that no two do it; None if somebody else holds it."""
+        if action.kind == "approve" and not await self._may_decide(action):
+            return None
         if action.kind == "approve" or action.waits_for == "outcome":
             whole = await self._opened.service.filled(dict(action.params))
             return _with(action, whole)
@@ -245,6 +250,20 @@ class Person:
             self._passed_by.note(action, offer.run)
             return None
         return offer.action
+
+    async def _may_decide(self, action: ActionView) -> bool:
+        """Tell whether this person's decision would count at all; that it would not is said once for each gate, and the gate stays open."""
+        try:
+            decider(self._opened.settings.people)
+        except RequestError as error:
+            self._passed_by.note(action, await self._opened.service.look(self._run_id))
+            if action.id not in self._refused:
+                self._refused.add(action.id)
+                with self._show.asking():
+                    screen.say(f"  `{action.id}` waits for a decision that is not yours to make", style="yellow")
+                    tell_refusal(Refusal(code=error.code, message=error.message, hint=error.hint))
+            return False
+        return True
 
     async def _ask(self, action: ActionView, view: RunView) -> None:
         renewing = asyncio.create_task(self._renew(action))

@@ -31,7 +31,7 @@ from treadle.cli.performing import (
     waits_for,
 )
 from treadle.cli.script import FORM, Script, ScriptPerformer, read_script
-from treadle.cli.show import print_result
+from treadle.cli.show import print_result, unread_and_undo
 from treadle.compose import OpenProject, branch_of, load_workflow
 from treadle.core.definition import Definition
 from treadle.core.errors import RequestError
@@ -128,8 +128,8 @@ async def run(
             screen.errors().print("there is no unfinished run of this workflow with these inputs; a new one is started")
         run_id = await _start(opened, definition, given, title, how)
         if detach:
-            return await _leave(frame, opened, run_id)
-        code = await _carry(frame, opened, run_id, how, Watch(opened, run_id, _show(how)))
+            return await leave(frame, opened, run_id)
+        code = await carry(frame, opened, run_id, how, Watch(opened, run_id, Show.made(quiet=how.quiet, as_json=how.json)))
         _tell_unused(how)
         return code
 
@@ -166,13 +166,14 @@ async def go_on(frame: Frame, opened: OpenProject, run_id: str, how: How, *, det
         screen.say(f"  kept:     {listed(kept)}")
         screen.say(f"  will run: {listed(rest)}")
     if detach or view.status in ENDED:
-        return await _leave(frame, opened, run_id)
-    watch = Watch(opened, run_id, _show(how))
+        return await leave(frame, opened, run_id)
+    watch = Watch(opened, run_id, Show.made(quiet=how.quiet, as_json=how.json))
     await watch.skip()
-    return await _carry(frame, opened, run_id, how, watch)
+    return await carry(frame, opened, run_id, how, watch)
 
 
-async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch: Watch) -> int:
+async def carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch: Watch) -> int:
+    """Carry a run on in this process and tell how it stands then; gives the exit code."""
     acks = Acks(how.record)
     performer: Performer
     if how.script is not None:
@@ -190,7 +191,7 @@ async def _carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch
         carried = Carried(view=view, wait=waits_for(opened, view), left=False)
         screen.tell_error(error.code, error.message, error.hint)
     await _tell_end(frame, opened, carried)
-    return exit_code(carried.view.status)
+    return exit_code(carried.view.status, carried.view.undo)
 
 
 async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None:
@@ -206,6 +207,9 @@ async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None
                 f"  {screen.clean(view.failure.error_class)} in `{view.failure.step}`: {screen.clean(view.failure.message)}",
                 style="red",
             )
+        told = unread_and_undo(view)
+        for line in told:
+            screen.say(f"  {line}", style="yellow")
         await print_result(opened, view, full=True)
         return
     lead = "left as it is" if carried.left else str(view.status)
@@ -215,10 +219,11 @@ async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None
     screen.say(f"  come back: treadle resume {view.run_id}")
 
 
-async def _leave(frame: Frame, opened: OpenProject, run_id: str) -> int:
+async def leave(frame: Frame, opened: OpenProject, run_id: str) -> int:
+    """Tell how a run stands that nobody carries on here; gives the exit code."""
     view = await look(opened, run_id)
     await _tell_end(frame, opened, Carried(view=view, wait=waits_for(opened, view), left=view.status not in ENDED))
-    return exit_code(view.status) if view.status in ENDED else WAITING
+    return exit_code(view.status, view.undo) if view.status in ENDED else WAITING
 
 
 def _definition(opened: OpenProject, workflow: str) -> Definition:
@@ -281,8 +286,3 @@ def _tell_unused(how: How) -> None:
     """Name what of a script nothing asked for: a pattern that was mistyped would go unnoticed."""
     if how.script is not None and (unused := how.script.unused()):
         screen.errors().print(f"not used of the script: {listed(unused)}", soft_wrap=True)
-
-
-def _show(how: How) -> Show:
-    on_terminal = screen.is_terminal() and not how.json
-    return Show(Keyboard() if on_terminal else None, quiet=how.quiet, to_errors=how.json)

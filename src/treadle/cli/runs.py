@@ -36,7 +36,8 @@ async def runs(frame: Frame, words: tuple[str, ...], *, everything: bool, status
             rows = [row for row in rows if row.status not in ENDED or now_ms - row.updated_ms < 86_400_000]
         shown = {row.id: opened.shown_status(row.id, row.status) for row in rows}
         if frame.json:
-            frame.print_json({"runs": [shape.row_json(row, shown[row.id]) for row in rows]})
+            undo = {row.id: await _undo(opened, row) for row in rows}
+            frame.print_json({"runs": [shape.row_json(row, shown[row.id], undo[row.id]) for row in rows]})
             return
         if not rows:
             await _nothing(opened, everything=everything or bool(words) or bool(statuses))
@@ -65,15 +66,26 @@ def _table(rows: list[RunRow], shown: dict[str, str], needs: dict[str, str]) -> 
 
 
 async def _need(opened: OpenProject, row: RunRow, status: str) -> str:
-    """Say what an unfinished run waits for."""
+    """Say what an unfinished run waits for, and what of an ended one is left to do."""
     if status in ENDED:
-        return ""
+        said = {"incomplete": "not all could be taken back", "kept": "can be taken back: treadle undo"}
+        return said.get(await _undo(opened, row), "")
     try:
         view = await look(opened, row.id)
     except TreadleError as error:
         # One run that cannot be read must not hide the others.
         return f"cannot be read ({error.code}): {error.message}"
     return waits_for(opened, view).message
+
+
+async def _undo(opened: OpenProject, row: RunRow) -> str:
+    """Say what became of taking back; a row does not know, and only runs that did not end well have something to take back."""
+    if row.status not in {"failed", "cancelled", "goal_not_met", "completed_degraded"}:
+        return ""
+    try:
+        return (await opened.engine.snapshot(row.id)).state.undo_status
+    except TreadleError:
+        return ""
 
 
 async def _nothing(opened: OpenProject, *, everything: bool) -> None:

@@ -9,22 +9,30 @@ from typing import Any
 
 from treadle.cli.exits import exit_code
 from treadle.core.errors import Failure, Refusal
-from treadle.core.view import ActionView, RunView, StepView
+from treadle.core.values import Value
+from treadle.core.view import ActionView, BudgetView, RunView, StepView, WaitView
+from treadle.engine.receipts import Decision, Receipt
 from treadle.engine.service import Service
-from treadle.engine.timeline import Moment, Receipt
+from treadle.engine.timeline import Moment
 from treadle.engine.why import Wait
 from treadle.ports import RunRow
 
 RUN_KEYS = (
     "id, workflow, version, status, exit_code, revision, started_at, started_by, degraded, parked, next_due_at, inputs, state, result,\n"
-    "failure {class, message, step}, steps [{path, type, status, description, done, total, failed, steps}],\n"
-    "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem}]"
+    "failure {class, message, step}, ending (finally, undo or null), undo (done, incomplete, kept or null), parent,\n"
+    "steps [{path, type, status, description, why, done, total, failed, rounds, steps}],\n"
+    "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem, votes}],\n"
+    "waits [{path, since, until, signal, due_at}], signals (unread) [name],\n"
+    "budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}] (no bound: null)"
 )
 ROW_KEYS = (
     "id, workflow, title, status, exit_code, revision, created_at, updated_at, next_due_at, started_by, directory, branch, definition"
 )
 WAIT_KEYS = "run, status, kind, message, action, command, due_at, others"
-RECEIPT_KEYS = "action, kind, effect, standing, by, by_kind, attempts, begun, redone, key, opened_at, ended_at, note"
+RECEIPT_KEYS = (
+    "action, kind, effect, standing, by, by_kind, attempts, begun, redone, refused, key, opened_at, ended_at, note, "
+    "facts [{check, ok, message}], decisions [{by, approved, digest, assurance, at, note}]"
+)
 
 
 def instant(at_ms: int | None) -> str | None:
@@ -40,11 +48,13 @@ async def run_json(service: Service, view: RunView, *, status: str = "", version
     filled = service.filled
     return {
         "id": view.run_id, "workflow": view.workflow, "version": version, "status": status or view.status,
-        "exit_code": exit_code(view.status), "revision": view.revision, "started_at": instant(view.started_at_ms),
+        "exit_code": exit_code(view.status, view.undo), "revision": view.revision, "started_at": instant(view.started_at_ms),
         "started_by": view.started_by, "degraded": view.degraded, "parked": view.parked, "next_due_at": instant(view.next_due_ms),
         "inputs": await filled(dict(view.inputs)), "state": await filled(dict(view.state)), "result": await filled(view.result),
         "failure": failure_json(view.failure), "steps": [step_json(step) for step in view.steps],
-        "actions": [await action_json(service, action) for action in view.actions],
+        "actions": [await action_json(service, action) for action in view.actions], "ending": view.ending, "undo": view.undo or None,
+        "parent": view.parent, "waits": [wait_row(wait) for wait in view.waits], "signals": list(view.signals),
+        "budgets": [budget_json(budget) for budget in view.budgets],
     }  # fmt: skip
 
 
@@ -54,15 +64,31 @@ async def action_json(service: Service, action: ActionView) -> dict[str, Any]:
         "id": action.id, "kind": action.kind, "status": action.status, "waits_for": action.waits_for, "performer": action.performer,
         "effect": action.effect, "attempt": action.attempt, "holder": action.holder, "opened_at": instant(action.opened_at_ms),
         "due_at": instant(action.due_ms), "params": await service.filled(dict(action.params)), "expected": action.expected,
-        "digest": action.digest, "problem": failure_json(action.problem),
+        "digest": action.digest, "problem": failure_json(action.problem), "votes": list(action.votes),
     }  # fmt: skip
 
 
 def step_json(step: StepView) -> dict[str, Any]:
     """Give a step of the outline."""
     return {
-        "path": step.path, "type": type_word(step.type), "status": step.status, "description": step.description, "done": step.done,
-        "total": step.total, "failed": step.failed, "steps": [step_json(child) for child in step.children],
+        "path": step.path, "type": type_word(step.type), "status": step.status, "description": step.description, "why": step.why or None,
+        "done": step.done, "total": step.total, "failed": step.failed, "rounds": step.rounds, "steps": [step_json(child) for child in step.children],
+    }  # fmt: skip
+
+
+def wait_row(wait: WaitView) -> dict[str, Any]:
+    """Give a step that waits."""
+    return {
+        "path": wait.path, "since": instant(wait.since_ms), "until": instant(wait.until_ms), "signal": wait.signal,
+        "due_at": instant(wait.due_ms),
+    }  # fmt: skip
+
+
+def budget_json(budget: BudgetView) -> dict[str, Any]:
+    """Give what an owner has used; the run's owner is the empty text."""
+    return {
+        "owner": budget.owner, "calls": budget.calls, "calls_max": budget.calls_max or None, "tokens": budget.tokens,
+        "tokens_max": budget.tokens_max or None, "usd": budget.usd, "usd_max": budget.usd_max or None,
     }  # fmt: skip
 
 
@@ -83,11 +109,11 @@ def refusal_json(refusal: Refusal | None) -> dict[str, Any] | None:
     return {"code": refusal.code, "message": refusal.message, "hint": refusal.hint, "details": refusal.details}
 
 
-def row_json(row: RunRow, status: str = "") -> dict[str, Any]:
+def row_json(row: RunRow, status: str = "", undo: str = "") -> dict[str, Any]:
     """Give a run of a list."""
     return {
         "id": row.id, "workflow": row.meta.workflow, "title": row.meta.title, "status": status or row.status,
-        "exit_code": exit_code(row.status), "revision": row.revision, "created_at": instant(row.created_ms),
+        "exit_code": exit_code(row.status, undo), "revision": row.revision, "created_at": instant(row.created_ms),
         "updated_at": instant(row.updated_ms), "next_due_at": instant(row.next_due_ms), "started_by": row.meta.started_by,
         "directory": row.meta.directory, "branch": row.meta.branch, "definition": row.definition,
     }  # fmt: skip
@@ -101,12 +127,22 @@ def wait_json(view: RunView, wait: Wait, status: str = "") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def receipt_json(receipt: Receipt) -> dict[str, Any]:
-    """Give what an action can prove."""
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """Give what one person said at a gate."""
+    return {
+        "by": decision.by, "approved": decision.approved, "digest": decision.digest, "assurance": decision.assurance,
+        "at": instant(decision.at_ms), "note": decision.note,
+    }  # fmt: skip
+
+
+def receipt_json(receipt: Receipt, facts: Value = None) -> dict[str, Any]:
+    """Give what an action can prove; `facts` are its facts, whole."""
     return {
         "action": receipt.action, "kind": receipt.kind, "effect": receipt.effect, "standing": receipt.standing, "by": receipt.by or None,
         "by_kind": receipt.by_kind or None, "attempts": receipt.attempts, "begun": receipt.begun, "redone": receipt.redone,
-        "key": receipt.key, "opened_at": instant(receipt.opened_at_ms), "ended_at": instant(receipt.ended_at_ms), "note": receipt.note,
+        "refused": receipt.refused, "key": receipt.key, "opened_at": instant(receipt.opened_at_ms),
+        "ended_at": instant(receipt.ended_at_ms), "note": receipt.note, "facts": facts,
+        "decisions": [decision_json(decision) for decision in receipt.decisions],
     }  # fmt: skip
 
 

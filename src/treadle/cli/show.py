@@ -15,8 +15,9 @@ from treadle.compose import OpenProject
 from treadle.core.events import RunStarted
 from treadle.core.state import ENDED
 from treadle.core.values import Value
-from treadle.core.view import ActionView, RunView, StepView
-from treadle.engine.timeline import Moment, Receipt, Timeline, receipts
+from treadle.core.view import ActionView, RunView, StepView, WaitView
+from treadle.engine.receipts import Receipt, receipts
+from treadle.engine.timeline import Moment, Timeline
 from treadle.ports import RunRow
 
 VALUE_LINES = 12
@@ -42,19 +43,23 @@ async def show(frame: Frame, named: str, *, full: bool) -> None:
 async def shown(opened: OpenProject, row: RunRow) -> dict[str, Any]:
     """Give a run as `treadle show --json` prints it."""
     view = await look(opened, row.id)
-    moments = await Timeline(opened.engine, row.id).more()
+    timeline = Timeline(opened.engine, row.id)
+    moments = await timeline.more()
     snapshot = await opened.engine.snapshot(row.id)
     status = opened.shown_status(row.id, view.status)
     data = await shape.run_json(opened.service, view, status=status, version=snapshot.definition.version)
     # A run that has ended holds nothing open any more, its inputs neither.
     data["inputs"] = data["inputs"] or _inputs(moments)
-    data["receipts"] = [shape.receipt_json(receipt) for receipt in receipts(row.id, moments)]
+    filled = opened.service.filled
+    data["receipts"] = [shape.receipt_json(each, await filled(each.facts)) for each in receipts(row.id, moments)]
+    data["budgets"] = [shape.budget_json(budget) for budget in timeline.budgets]
     return data
 
 
 async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
     view = await look(opened, row.id)
-    moments = await Timeline(opened.engine, row.id).more()
+    timeline = Timeline(opened.engine, row.id)
+    moments = await timeline.more()
     status, proofs = opened.shown_status(row.id, view.status), receipts(row.id, moments)
     now_ms = opened.clock.now_ms()
     until_ms = row.updated_ms if view.status in ENDED else now_ms
@@ -64,17 +69,27 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
         "  " + ", ".join(part for part in (screen.clean(row.meta.title), began, screen.clean(row.meta.branch)) if part),
         style="bright_black",
     )
+    if view.parent is not None:
+        screen.say(f"  started by the step {view.parent.replace('/', ' / ', 1)}", style="bright_black")
     if view.parked is not None:
         screen.say(f"  set aside: {screen.clean(view.parked)}", style=screen.STYLES["parked"])
+    if view.ending is not None:
+        screen.say(f"  it is ending: {live.ENDING[view.ending]}", style=screen.STYLES["cancelling"])
+    for line in unread_and_undo(view):
+        screen.say(f"  {line}", style="yellow")
     _heading("steps")
     actions = {action.id: action for action in view.actions}
-    for line in outline(view.steps, actions, now_ms):
+    for line in outline(view.steps, actions, {wait.path: wait for wait in view.waits}, now_ms):
         screen.say(line)
     if view.status not in ENDED:
         wait = waits_for(opened, view)
         screen.say(Text.assemble(("waits for  ", "bold"), wait.message))
         if wait.command:
             screen.say(f"           {wait.command}")
+    if timeline.budgets:
+        _heading("budgets")
+        for budget in timeline.budgets:
+            screen.say(f"  {budget.owner or 'the run'}: {live.used(budget)}")
     await print_fields(opened, "inputs", view.inputs or _inputs(moments), full=full)
     await print_fields(opened, "state", view.state, full=full)
     if view.failure is not None:
@@ -87,21 +102,25 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
         screen.say(receipt_table(proofs))
 
 
-def outline(steps: Sequence[StepView], actions: Mapping[str, ActionView], now_ms: int, depth: int = 1) -> Iterator[Text]:
+def outline(
+    steps: Sequence[StepView], actions: Mapping[str, ActionView], waits: Mapping[str, WaitView], now_ms: int, depth: int = 1
+) -> Iterator[Text]:  # fmt: skip
     """Give the steps of a run, a line each, with marks; what is open in a block stands below it."""
     for step in steps:
         line = Text("  " * depth)
         line.append_text(screen.mark(step.status))
         line.append(f" {live.own_name(step.path)}")
         line.append(f"  {shape.type_word(step.type)}" if step.type != "Round" else "", style="bright_black")
-        if step.total is not None:
-            line.append(f"  {step.done} of {step.total} done" + (f", {step.failed} failed" if step.failed else ""))
-        action = actions.get(step.path)
+        line.append(live.counted(step))
+        line.append(f"  {step.why}" if step.why else "", style="bright_black")
+        action, wait = live.open_at(step.path, actions), waits.get(step.path)
         if action is not None:
             line.append(f"  {live.doing(action)}", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default")
             line.append(f"  {screen.duration(now_ms - action.opened_at_ms)}", style="bright_black")
+        elif wait is not None:
+            line.append(f"  {live.awaited(wait, now_ms)}", style=screen.STYLES["waiting"] if wait.signal is not None else "default")
         yield line
-        yield from outline(step.children, actions, now_ms, depth + 1)
+        yield from outline(step.children, actions, waits, now_ms, depth + 1)
 
 
 def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:
@@ -109,11 +128,11 @@ def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:
     rows: list[list[Text]] = []
     for proof in proofs:
         word = "failed" if proof.standing in {"failed", "rejected"} else "unknown" if proof.standing == "unknown" else "completed"
-        word = "waiting" if proof.standing == "open" else "handling" if proof.standing == "claimed" else word
+        word = {"open": "waiting", "claimed": "handling", "stopped": "cancelled"}.get(proof.standing, word)
         took = screen.duration(proof.ended_at_ms - proof.opened_at_ms) if proof.ended_at_ms is not None else ""
         rows.append([
             Text(proof.action), Text(proof.effect, style="bright_black"), Text(proof.standing, style=screen.STYLES.get(word, "")),
-            Text(_who(proof)), Text(str(proof.attempts), justify="right"), Text(took, style="bright_black"),
+            Text(who(proof)), Text(str(proof.attempts), justify="right"), Text(took, style="bright_black"),
         ])  # fmt: skip
     columns = ["action", "effect", "standing", "by", "tries", "took"]
     if screen.console().width < NARROW:
@@ -143,6 +162,8 @@ async def why(frame: Frame, named: str) -> None:
                 f"  {view.failure.error_class} in `{view.failure.step}`: {screen.clean(view.failure.message)}",
                 style="red",
             )
+        for line in unread_and_undo(view):
+            screen.say(f"  {line}", style="yellow")
         if wait.due_ms is not None:
             screen.say(f"  time moves it {screen.ago(wait.due_ms, time.time_ns() // 1_000_000)}, if a process is at work then")
         if wait.command:
@@ -151,10 +172,25 @@ async def why(frame: Frame, named: str) -> None:
             screen.say(f"  {wait.others} more open: treadle show {view.run_id}", style="bright_black")
 
 
-def _who(proof: Receipt) -> str:
-    """Say who ended an action; a decision that came from a script says so."""
+def who(proof: Receipt) -> str:
+    """Say who ended an action, or all who approved it; a decision that came from a script says so."""
+    if len(proof.decisions) > 1:
+        return ", ".join(screen.clean(decision.by, lines=False) for decision in proof.decisions)
     by_script = f", {proof.note.partition(':')[0]}" if proof.note.startswith("by the script ") else ""
     return (facts.holder_name(proof.by) + by_script) if proof.by else ""
+
+
+def unread_and_undo(view: RunView) -> Iterator[str]:
+    """Say what nobody took notice of: signals that no step has read, and what was or was not taken back."""
+    said = {
+        "done": "what it did was taken back", "incomplete": "not all that it did could be taken back: `treadle logs` says what was not",
+        "kept": f"what it did can be taken back: treadle undo {view.run_id}",
+    }  # fmt: skip
+    if view.undo:
+        yield said[view.undo]
+    if view.signals:
+        names = ", ".join(f"`{name}`" for name in view.signals[:8]) + (" …" if len(view.signals) > 8 else "")
+        yield f"signals that no step has read: {names}"
 
 
 def _inputs(moments: Sequence[Moment]) -> dict[str, Value]:

@@ -49,7 +49,7 @@ class Offer:
 
     `refusal` says what was wrong with the request that this answers. `run` is the view without the outline of steps, for which there is `look`.
     `branches` are those that nobody works yet, `in_work` the others; both are there for the main channel alone. `answered` says what an answer
-    made of its attempt.
+    made of its attempt, `taken_by` which step took a signal.
     """
 
     kind: OfferKind
@@ -61,6 +61,7 @@ class Offer:
     refusal: Refusal | None = None
     duplicate: bool = False
     answered: Literal["completed", "failed"] | None = None
+    taken_by: str | None = None
     channel: str = ""
 
 
@@ -180,7 +181,9 @@ class Service:
     async def signal(self, run_id: str, name: str, by: Caller, payload: object = None) -> Offer:
         """Send a run a message; it is kept until a `wait` takes it. Each call is a message of its own."""
         given = _json(payload)
-        return await self._sent(run_id, lambda at, _s, _l: SignalSent(at_ms=at, name=name, by=by, payload=given), "")
+        reply = await self.engine.send(run_id, lambda at, _s, _l: SignalSent(at_ms=at, name=name, by=by, payload=given))
+        taken_by = next((note.path for note in reply.notes if note.kind == "signal_taken"), None)
+        return replace(await self._offer(reply, ""), taken_by=taken_by)
 
     async def undo(self, run_id: str, by: Caller) -> Offer:
         """Take back what an ended run did and kept for that."""

@@ -1,12 +1,10 @@
 """The timeline of a run: its events put through the core again, each with the notes that it gave.
 
 Notes are not stored (house style §4.4): they follow from the events, so this is the whole truth about what happened, in the words of the core.
-Reading a timeline changes nothing. `receipts` sums it up: who did each action, in how many attempts, and what is done or only claimed (ruling 25).
+Reading a timeline changes nothing. `receipts.py` sums it up: who did each action, in how many attempts, and what of it is only claimed.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from treadle.core.advance import advance
 from treadle.core.commands import Decision, Note
@@ -24,13 +22,13 @@ from treadle.core.events import (
     RunParked,
     RunResumed,
     RunStarted,
+    SignalSent,
+    UndoRequested,
 )  # fmt: skip
-from treadle.core.ids import idempotency_key
-from treadle.core.state import RunState
+from treadle.core.state import RunState, Spent
 from treadle.core.values import Value
+from treadle.core.view import BudgetView, budgets_of
 from treadle.ports import Engine, StoredEvent
-
-Standing = Literal["done", "claimed", "answered", "approved", "rejected", "resolved", "failed", "stopped", "open", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +57,14 @@ class Timeline:
         self._blobs: dict[str, Value] = {}
         self.state: RunState | None = None
         self.rev = 0
+        # A run that has ended keeps its own budget alone; what its steps had used is known on the way.
+        self._spent: dict[str, Spent] = {}
+
+    @property
+    def budgets(self) -> tuple[BudgetView, ...]:
+        """Give what every owner of a budget has used, those that are over too."""
+        spent = replace(self.state, spent=self._spent) if self.state is not None else None
+        return tuple(budgets_of(self._definition, spent)) if self._definition is not None and spent is not None else ()
 
     async def more(self) -> list[Moment]:
         """Read what was stored since the last call. Raises RequestError `unknown_run`."""
@@ -78,83 +84,8 @@ class Timeline:
                 self._blobs[name] = await self._engine.blob(name)
         self._blobs.clear()
         self.state, self.rev = decision.state, row.rev
+        self._spent |= decision.state.spent
         return Moment(seq=row.seq, rev=row.rev, at_ms=row.event.at_ms, event=row.event, notes=decision.notes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What one action can prove. `by` is who ended it, `key` the name that the outside world knows it by, `begun` how often it was begun."""
-
-    action: str
-    kind: str
-    effect: str
-    key: str
-    standing: Standing = "open"
-    by: str = ""
-    by_kind: str = ""
-    attempts: int = 1
-    begun: int = 0
-    redone: bool = False
-    opened_at_ms: int = 0
-    ended_at_ms: int | None = None
-    note: str = ""
-
-
-def receipts(run_id: str, moments: Iterable[Moment]) -> list[Receipt]:
-    """Sum up the actions of a run, in the order in which they were handed out."""
-    found: dict[str, Receipt] = {}
-    for moment in moments:
-        for note in moment.notes:
-            if note.kind == "action_opened":
-                kind, effect = str(note.data["action_kind"]), str(note.data["effect"])
-                key = idempotency_key(run_id, note.path)
-                found[note.path] = Receipt(action=note.path, kind=kind, effect=effect, key=key, opened_at_ms=moment.at_ms)
-            elif note.path in found:
-                found[note.path] = _noted(found[note.path], moment, note)
-    return list(found.values())
-
-
-def _noted(receipt: Receipt, moment: Moment, note: Note) -> Receipt:
-    match note.kind:
-        case "action_claimed":
-            number = note.data["attempt"]
-            attempts = number if isinstance(number, int) else receipt.attempts
-            return replace(receipt, attempts=max(receipt.attempts, attempts), begun=receipt.begun + 1)
-        case "action_offered":
-            number = note.data["attempt"]
-            attempts = number if isinstance(number, int) else receipt.attempts
-            redone = receipt.redone or note.data.get("redo") is True
-            return replace(receipt, attempts=attempts, redone=redone, standing="open")
-        case "lease_lapsed":
-            return replace(receipt, redone=True)
-        case "outcome_unknown":
-            return replace(receipt, standing="unknown")
-        case "attempt_failed":
-            return _ended(receipt, moment, "failed", str(note.data["error_class"]))
-        case "gate_decided":
-            decided = "approved" if note.data["approved"] is True else "rejected"
-            return _ended(receipt, moment, decided, str(note.data["note"]))
-        case "outcome_resolved":
-            return _ended(receipt, moment, "resolved", f"{note.data['outcome']} {note.data['note']}".strip())
-        case "action_completed" if receipt.standing not in {"approved", "resolved"}:
-            return _ended(receipt, moment, _standing(receipt.kind), "")
-        case "action_stopped" | "action_dropped":
-            return _ended(receipt, moment, "stopped", "")
-        case _:
-            return receipt
-
-
-def _ended(receipt: Receipt, moment: Moment, standing: Standing, note: str) -> Receipt:
-    by = moment.by
-    return replace(
-        receipt, standing=standing, by=by.name if by is not None else "", by_kind=by.kind if by is not None else "",
-        ended_at_ms=moment.at_ms, note=note,
-    )  # fmt: skip
-
-
-def _standing(kind: str) -> Standing:
-    """Nothing checked what an agent says it did: that is claimed. What Treadle called, or a person said, is what it is."""
-    return {"delegate": "claimed", "prompt": "answered"}.get(kind, "done")  # type: ignore[return-value] - words of Standing
 
 
 def caller_of(event: Event) -> Caller | None:
@@ -162,7 +93,7 @@ def caller_of(event: Event) -> Caller | None:
     match event:
         case RunStarted(by=by) | ActionAnswered(by=by) | ApprovalDecided(by=by) | OutcomeResolved(by=by):
             return by
-        case CancelRequested(by=by) | RunParked(by=by) | RunResumed(by=by):
+        case CancelRequested(by=by) | RunParked(by=by) | RunResumed(by=by) | SignalSent(by=by) | UndoRequested(by=by):
             return by
         case ActionClaimed(claim=Claim(by=by)):
             return by
