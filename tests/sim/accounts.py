@@ -12,7 +12,7 @@ from typing import NoReturn
 from treadle.core.aside import fill
 from treadle.core.commands import Decision, Note
 from treadle.core.definition import Definition, Goto, Parallel
-from treadle.core.events import CancelRequested, Event, SignalSent, UndoRequested
+from treadle.core.events import ActionAnswered, CancelRequested, Event, SignalSent, UndoRequested
 from treadle.core.ids import address_of, is_under, suffix_of
 from treadle.core.index import budget_at
 from treadle.core.render import visible_names
@@ -40,11 +40,18 @@ class Accounts:
         self.sent: Counter[str] = Counter()
         self.read: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
-        self.redone: set[tuple[str, int]] = set()
+        self.made: set[tuple[str, int]] = set()
+        self.stands: dict[str, bool] = {}
+        self.failed_lists: set[str] = set()
+        self.proven: set[str] = set()
+        self.refuted: set[str] = set()
         self.state: RunState | None = None
+        self.after: RunState | None = None
 
     def transition(self, before: RunState | None, event: Event, decision: Decision) -> None:
-        state = decision.state
+        state = self.after = decision.state
+        bad = isinstance(event, ActionAnswered) and event.action.endswith(".verify") and isinstance(event.value, list)
+        self.refuted = {event.action.removesuffix(".verify")} if bad and not all(row["ok"] for row in event.value) else set()
         if isinstance(event, SignalSent) and decision.refusal is None:
             self.sent[event.name] += 1
         if isinstance(event, CancelRequested) and before is not None and (before.status != "running" or before.ending is not None):
@@ -62,6 +69,7 @@ class Accounts:
     # finally
 
     def _step_opened(self, note: Note) -> None:
+        self.stands[note.path.rpartition("/")[2].split("~")[0]] = False
         for owner in [path for path in self.calls if path == note.path]:
             del self.calls[owner]
 
@@ -73,8 +81,13 @@ class Accounts:
             self._keep(note.path)
 
     def _step_failed(self, note: Note) -> None:
-        if self.steps[address_of(note.path)].final_steps:
+        step = self.steps[address_of(note.path)]
+        if note.data["policy"] == "fail":
+            self.failed_lists.add(_list_of(note.path))
+        if step.final_steps:
             self.begun.add(note.path)
+        if isinstance(step.spec, Goto) and note.data["error_class"] == "max_visits" and self.gotos[self._goto(note.path)] < step.spec.max_visits:
+            self.broken("goto", f"{note.path} may not be taken, and was taken {self.gotos[self._goto(note.path)]} times only")
 
     def _finally_begun(self, note: Note) -> None:
         self.cleaned[note.path] += 1
@@ -132,15 +145,18 @@ class Accounts:
     # goto, signals
 
     def _goto_taken(self, note: Note) -> None:
-        spec = self.steps[address_of(note.path)].spec
+        key, most = self._goto(note.path), self.steps[address_of(note.path)].spec.max_visits
+        self.gotos[key] += 1
+        if self.gotos[key] > most:
+            self.broken("goto", f"{note.path} was taken {self.gotos[key]} times, at most {most} are allowed")
+
+    def _goto(self, path: str) -> tuple[str, str]:
+        """The list of a goto's target, and the place of the goto."""
+        spec, around = self.steps[address_of(path)].spec, _list_of(path)
         assert isinstance(spec, Goto)
-        around = _list_of(note.path)
         while spec.target not in {step.id for step in self.definition.index.lists[address_of(around)]}:
             around = _list_of(_owner_of(around))
-        key = (around, address_of(note.path))
-        self.gotos[key] += 1
-        if self.gotos[key] > spec.max_visits:
-            self.broken("goto", f"{note.path} was taken {self.gotos[key]} times, at most {spec.max_visits} are allowed")
+        return around, address_of(path)
 
     def _signal_taken(self, note: Note) -> None:
         name = str(note.data["signal"])
@@ -148,8 +164,9 @@ class Accounts:
         if self.read[name] > self.sent[name]:
             self.broken("signals", f"{note.path} took a signal `{name}` that nobody sent, or that another wait had taken")
 
-    def _outcome_resolved(self, note: Note) -> None:
-        pass
+    def _branch_completed(self, note: Note) -> None:
+        if note.path in self.failed_lists:
+            self.broken("join", f"{note.path} failed, and counts as completed")
 
     # parallel: when a block has ended nothing of it is left
 
@@ -164,14 +181,26 @@ class Accounts:
             if len(node.join.results) >= (spec.need or len(spec.branches)) and going:
                 self.broken("join", f"{path} has its successes, and {going[0].path} goes on")
 
+    # proof
+
+    def _verified(self, note: Note) -> None:
+        self.proven.add(note.path)
+
+    def _action_opened(self, note: Note) -> None:
+        self.proven.discard(note.path)
+        self._dispatched(self.after, note)
+
+    def _outcome_resolved(self, note: Note) -> None:
+        self.proven.add(note.path)  # read back, or said by a person
+
+    def _action_completed(self, note: Note) -> None:
+        if note.path in self.refuted:
+            self.broken("proof", f"{note.path} counts as done, and a check did not hold")
+        step = self.steps.get(address_of(note.path))
+        if step is not None and step.verify and note.path not in self.proven:
+            self.broken("proof", f"{note.path} counts as done, and nothing was verified")
+
     # budgets
-
-    def _action_offered(self, note: Note) -> None:
-        if note.data["redo"]:
-            self.redone.add((note.path, int(str(note.data["attempt"]))))
-
-    def _lease_lapsed(self, note: Note) -> None:
-        self.redone.add((note.path, int(str(note.data["attempt"])) + 1))
 
     def called(self, action: str, attempt: int) -> None:
         """An attempt was made."""
@@ -179,6 +208,9 @@ class Accounts:
         found = state.actions.get(action) if state is not None else None
         if found is None or found.attempt != attempt or found.redo or (found.kind not in COUNTED and not _counted_function(found)):
             return
+        if (action, attempt) in self.made:
+            return  # two processes may carry out at once what is harmless
+        self.made.add((action, attempt))
         for owner in state.spent:
             if is_under(action, owner):
                 self.calls[owner] += 1
@@ -202,7 +234,11 @@ class Accounts:
 
     # gates
 
-    def dispatched(self, state: RunState, note: Note) -> None:
+    def _gate_decided(self, note: Note) -> None:
+        if not note.path.endswith(".requires"):
+            self.stands[note.path.rpartition("/")[2].split("~")[0]] = bool(note.data["approved"])
+
+    def _dispatched(self, state: RunState, note: Note) -> None:
         """An action was handed out that requires gates: what they would show now is what was approved."""
         if note.data.get("action_kind") in {"approve", "verify"}:
             return
@@ -221,6 +257,9 @@ class Accounts:
                 if inner.state is not None or inner.outer is None:
                     break
                 inner = state.frames[inner.outer]
+            places = [at for at, each in self.steps.items() if each.id == gate and "[]" not in at]
+            if places and not self.stands.get(gate, False):
+                self.broken("gates", f"{note.path} was handed out, and {gate} was reached again and not approved since")
             now = digest(canonical(fill({"of": gate, "state": seen}, self.blobs.__getitem__)))
             if approval is None or not approval.approved or approval.digest != now:
                 self.broken("gates", f"{note.path} was handed out, and {gate} has not approved what it would show now")

@@ -272,9 +272,12 @@ class Drawing:
         if on_reject == "do":
             on_reject = self.steps(1, replace(place, depth=2))
         by = self.by()
+        fields = self.common(place)
         if not place.after and place.depth < 2:
             self.gates.append((name, place.scope))
-        return approve(name, {"of": name, "state": "{{ state }}"}, on_reject=on_reject, by=by, **self.common(place))
+            if self.likes():
+                fields["when"] = "{{ state.f0 != 0 }}"
+        return approve(name, {"of": name, "state": "{{ state }}"}, on_reject=on_reject, by=by, **fields)
 
     def _delegate(self, name: str, place: Place) -> Step:
         repeatable = self.rng.random() < 0.7
@@ -316,7 +319,10 @@ class Drawing:
             fields = {"signal": rng.choice(SIGNALS), "payload": rng.choice((None, {"type": "integer"}, {"type": "string"}))}
         else:
             fields = {"ms": rng.choice((0, 300, 8_000))} if kind == "ms" else {"until": rng.choice(("{{ now() }}", "2027-01-15T08:00:09Z", "soon"))}
-        return wait(name, **fields, **self.common(place))
+        fields |= self.common(place)
+        if "signal" in fields and place.depth < 2 and rng.random() < 0.4:
+            fields["final"] = [delegate(self.name())]
+        return wait(name, **fields)
 
     def _put(self, name: str, place: Place) -> Step:
         if place.scope in {"round", "branch"}:

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from tests.sim.definitions import ROLES, SIGNALS, Drawn, draw
-from tests.sim.oracles import Violation, Watch, body_of
+from tests.sim.oracles import Violation, Watch, body_of, withers
 from tests.sim.store import LEASE_MS, ConflictError, Reply, Store
 from tests.sim.worker import CrashError, Worker, carry
 from treadle.core import codec, limits
@@ -67,7 +67,7 @@ def any_faults(rng) -> Faults:
     """Draw a mixture: runs in which everything goes wrong a little find less than runs in which something goes wrong often."""
     return Faults(
         crash=rng.choice((0.0, 0.02, 0.1)), wrong=rng.choice((0.05, 0.2, 0.4)), silent=rng.choice((0.0, 0.1, 0.7)),
-        failing=rng.choice((0.1, 0.3, 0.8)), steps=rng.choice((20, 40, 70)),
+        failing=rng.choice((0.02, 0.1, 0.3, 0.8)), steps=rng.choice((20, 60, 120)),
     )  # fmt: skip
 
 
@@ -98,8 +98,9 @@ class Sim:
         self.calm = False
         self.workers = [self._worker("w1"), self._worker("w2")]
         self.agents = [Agent(Caller(kind="agent", name="a1")), Agent(Caller(kind="agent", name="a2"))]
+        self.good = Agent(Caller(kind="agent", name="good"))
         kinds = (
-            self._agent_acts, self._agent_acts, self._server_acts, self._server_acts, self._time_passes, self._person_acts, self._worker_wakes,
+            self._agent_acts, self._agent_acts, self._agent_acts, self._server_acts, self._server_acts, self._time_passes, self._person_acts, self._worker_wakes,
             self._lease_lapses, self._something_odd, self._signal_comes,
         )  # fmt: skip
         self.activities = [kind for kind in kinds for _ in range(rng.choice((0, 1, 1, 3)))]
@@ -136,7 +137,7 @@ class Sim:
         return self.rng.choice(("failed", "failed", "transient", "lost"))
 
     def _proof(self, _action: str) -> list:
-        good = not self.chance(self.faults.failing)
+        good = self.rng.random() > 0.2  # a check that fails is an answer like any other
         return [{"check": "make", "ok": True}, {"check": "out", "ok": good, "message": "it is not there"}]
 
     # A run
@@ -247,7 +248,10 @@ class Sim:
 
     def _awaited(self) -> list[tuple[str, object]]:
         """Signals that steps wait for, each with a payload that fits."""
-        waits = [node for node in self.state.nodes.values() if isinstance(node, StepNode) and node.phase == "wait" and node.wait.signal]
+        state = self.state
+        shields = [path for path, node in state.nodes.items() if isinstance(node, StepNode) and node.phase == "finally"]
+        waits = [node for node in state.nodes.values() if isinstance(node, StepNode) and node.phase == "wait" and node.wait.signal]
+        waits = [node for node in waits if not withers(state, node.path, shields)]
         payloads = {"integer": 5, "string": "five"}
         found = []
         for node in waits:
@@ -256,7 +260,9 @@ class Sim:
         return found
 
     def _signal_comes(self, worker: Worker) -> None:
-        self._send_signal(worker, self.rng.choice(SIGNALS), self.rng.choice((None, 1, "one")))
+        waits = any(isinstance(node, StepNode) and node.wait is not None and node.wait.signal for node in self.state.nodes.values())
+        if waits or self.rng.random() < 0.1:
+            self._send_signal(worker, self.rng.choice(SIGNALS), self.rng.choice((None, 1, "one")))
 
     def _send_signal(self, worker: Worker, name: str, payload: object) -> None:
         worker.send(lambda at, _s, _l: SignalSent(at_ms=at, name=name, payload=payload, by=ANNA))
@@ -275,7 +281,7 @@ class Sim:
             event = ActionAnswered(at_ms=0, action=action.id, attempt=action.attempt, holder=by.name, by=by, value={})
             worker.send(lambda at, _s, _l: replace(event, at_ms=at))
         elif action.performer != "server" and action.status in {"open", "claimed"}:
-            agent = Agent(Caller(kind="agent", name="good"), action.channel)
+            agent = replace(self.good, channel=action.channel, holding=None, unanswered=None)
             lapsed = action.status == "claimed" and action.holder != "good" and action.id not in self.store.lapsed(self.now_ms)
             if lapsed:
                 return False
@@ -347,11 +353,13 @@ class Sim:
     def _server_acts(self, worker: Worker) -> None:
         if not worker.work:
             worker.look_around()
-        if worker.work:
+        for _ in range(1 + self.rng.randrange(4) if worker.work else 0):
             work = self.rng.choice(worker.work)
             if self.chance(0.8):
                 self.store.renew(work.action, worker.name, self.now_ms)
             worker.perform(work)
+            if not worker.work:
+                return
 
     def _person_acts(self, worker: Worker) -> None:
         state = self.state
@@ -373,9 +381,9 @@ class Sim:
         """What is rare: parking, cancelling (perhaps twice), decisions by the wrong party or about something else."""
         odd = self.rng.random()
         gates = [a for a in self.state.actions.values() if a.kind == "approve"]
-        if odd < 0.35:
+        if odd < 0.15:
             worker.send(lambda at, _s, _l: RunParked(at_ms=at, by=ANNA, reason="odd"))
-        elif odd < 0.45:
+        elif odd < 0.25:
             worker.send(lambda at, _s, _l: CancelRequested(at_ms=at, by=ANNA))
         elif gates and odd < 0.9:
             action = self.rng.choice(gates)
@@ -469,8 +477,8 @@ class Sim:
         if not self.store.holds(name, attempt, agent.by.name, self.now_ms):
             agent.holding = None  # a careful agent does not work on what it may have lost
             return
-        if (name, attempt) not in agent.did:  # a refused answer is mended, the work is not done again
-            agent.did.add((name, attempt))
+        if (name, attempt - action.repairs) not in agent.did:  # a refused answer is mended, the work is not done again
+            agent.did.add((name, attempt - action.repairs))
             self.watch.effect(name, attempt, agent.by.name)
         if self.chance(self.faults.silent / 2):
             agent.holding = None  # did it, and died before it could say so

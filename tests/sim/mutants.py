@@ -10,10 +10,27 @@ from dataclasses import replace
 from typing import Any
 
 from tests.sim.store import Reply, Store
-from treadle.core import answers, claims, limits, opening, settle, timers, transitions
+from treadle.core import (
+    answers,
+    attempts,
+    blocks,
+    budget,
+    claims,
+    closing,
+    endings,
+    gates,
+    limits,
+    readback,
+    rounds,
+    signals,
+    steps,
+    timers,
+    transitions,
+    verify,
+)
 from treadle.core.draft import Draft
 from treadle.core.events import Evaluated
-from treadle.core.state import StepNode
+from treadle.core.state import Signal, StepNode
 
 Mutant = Callable[[], AbstractContextManager[None]]
 MUTANTS: dict[str, Mutant] = {}
@@ -118,11 +135,11 @@ def request_kept_without_its_events():
 @mutant
 def cancel_leaves_a_child_open():
     """The oldest action below something that closes is forgotten."""
-    begin = settle.begin_closing
+    begin = closing.begin_closing
 
-    def wrong(draft, node, closing):
+    def wrong(draft, node, outcome, **more):
         first = next(draft.actions_under(node.path), None)
-        begin(draft, node, closing)
+        begin(draft, node, outcome, **more)
         if first is not None:
             draft.put_action(first)
 
@@ -133,14 +150,14 @@ def cancel_leaves_a_child_open():
 @mutant
 def sibling_not_cancelled():
     """When an item fails, the others are left alone."""
-    begin = settle.begin_closing
+    begin = closing.begin_closing
 
-    def wrong(draft, node, closing):
-        if closing.how == "fail" and isinstance(node, StepNode):
-            draft.put(replace(node, closing=closing))
+    def wrong(draft, node, outcome, **more):
+        if outcome.how == "fail" and isinstance(node, StepNode):
+            draft.put(replace(node, closing=outcome))
             draft.look_at(node.path)
         else:
-            begin(draft, node, closing)
+            begin(draft, node, outcome, **more)
 
     with swapped(begin, wrong):
         yield
@@ -235,7 +252,7 @@ def retry_not_counted():
 @mutant
 def results_out_of_order():
     """Results stand in the order in which items ended."""
-    put = settle._with_part
+    put = rounds._with_part
 
     def wrong(parts, index, value):
         taken = sum(1 for part in parts for item in part if item is not None)
@@ -255,7 +272,7 @@ def stale_fence_accepted():
 @mutant
 def effect_without_a_claim():
     """What has an effect is begun without a durable claim."""
-    with swapped(settle.needs_claim, lambda action: False):
+    with swapped(closing.needs_claim, lambda action: False):
         yield
 
 
@@ -272,7 +289,7 @@ def rejected_gate_completes():
 
     def wrong(draft, action, result, message):
         draft.drop_action(action.id)
-        settle.finish_step(draft, draft.step_node(action.id), result)
+        steps.finish_step(draft, draft.step_node(gates.step_path(action.id)), result)
 
     with swapped(answers.reject, wrong):
         yield
@@ -281,7 +298,7 @@ def rejected_gate_completes():
 @mutant
 def any_digest_approves():
     """A decision counts whatever it was shown."""
-    why_not = answers._why_not
+    why_not = gates.why_not
 
     def wrong(draft, action, event):
         return why_not(draft, action, replace(event, digest=action.digest or ""))
@@ -293,7 +310,7 @@ def any_digest_approves():
 @mutant
 def agent_approves():
     """An agent that says it is a person is believed."""
-    why_not = answers._why_not
+    why_not = gates.why_not
 
     def wrong(draft, action, event):
         return why_not(draft, action, replace(event, by=replace(event.by, kind="human")))
@@ -305,14 +322,14 @@ def agent_approves():
 @mutant
 def parked_run_performs():
     """A run that is set aside goes on handing out what servers do."""
-    dispatch = opening.dispatch
+    offer = attempts.offer
 
     def wrong(draft, action):
         parked, draft.parked = draft.parked, None
-        dispatch(draft, action)
-        draft.parked = parked
+        offer(draft, action)
+        draft.parked = draft.parked or parked
 
-    with swapped(dispatch, wrong), patched(Draft, "park", _park_without_holding):
+    with swapped(offer, wrong), patched(Draft, "park", _park_without_holding):
         yield
 
 
@@ -328,7 +345,7 @@ _PARK = Draft.park
 @mutant
 def degraded_forgotten():
     """A failure that was passed by leaves no trace in the status."""
-    end = settle.end_run
+    end = endings.end_run
 
     def wrong(draft, *args, **more):
         draft.degraded = False
@@ -353,5 +370,254 @@ def results_of_functions_not_stored():
 @mutant
 def stopped_action_forgotten():
     """What was told to stop is not waited for, and nobody looks at what closes any more."""
-    with swapped(settle.closing_goes_on, lambda draft: None):
+    with swapped(closing.closing_goes_on, lambda draft: None):
+        yield
+
+
+# What the whole language brought: ends, joins, waits, budgets, proof
+
+
+@mutant
+def finally_skipped():
+    """What is closed from outside ends without its `finally`."""
+    with swapped(closing.owes_finally, lambda draft, node: False):
+        yield
+
+
+@mutant
+def finally_of_failures_skipped():
+    """A step that failed ends without its `finally`."""
+    conclude = steps._conclude
+
+    def wrong(draft, node, end):
+        if end.failure is not None:
+            steps.depart(draft, node, end)
+        else:
+            conclude(draft, node, end)
+
+    with swapped(conclude, wrong):
+        yield
+
+
+@mutant
+def shield_missing():
+    """What closes around a `finally` stops it."""
+    begin = closing.begin_closing
+
+    def wrong(draft, node, outcome, **_more):
+        begin(draft, node, outcome, shielded=False)
+
+    with swapped(begin, wrong):
+        yield
+
+
+@mutant
+def undo_oldest_first():
+    """What was done first is taken back first."""
+    undo_next = endings._undo_next
+
+    def wrong(draft):
+        draft.undo = dict(reversed(draft.undo.items()))
+        undo_next(draft)
+        draft.undo = dict(reversed(draft.undo.items()))
+
+    with swapped(undo_next, wrong):
+        yield
+
+
+class _Keeping(dict):
+    def pop(self, key, default=None):
+        return self.get(key, default)
+
+
+@mutant
+def undo_twice():
+    """What was taken back stays on the list."""
+    make = Draft.__init__
+
+    def wrong(self, definition, state, at_ms, blobs):
+        make(self, definition, state, at_ms, blobs)
+        self.undo = _Keeping(self.undo)
+
+    with patched(Draft, "__init__", wrong):
+        yield
+
+
+@mutant
+def undo_of_failures():
+    """What failed is taken back as if it had been done."""
+    depart = steps.depart
+
+    def wrong(draft, node, end):
+        if end.status == "failed" and draft.step(node).undo:
+            steps._keep_for_undo(draft, node)
+        depart(draft, node, end)
+
+    with swapped(depart, wrong):
+        yield
+
+
+@mutant
+def loser_not_cancelled():
+    """The branches that another one beat go on."""
+    begin = closing.begin_closing
+
+    def wrong(draft, node, outcome, **more):
+        if outcome.how != "lost":
+            begin(draft, node, outcome, **more)
+
+    with swapped(begin, wrong):
+        yield
+
+
+@mutant
+def budget_off_by_one():
+    """One call more than the budget has is made."""
+    spent_up = budget._spent_up
+
+    def wrong(allowed, spent):
+        return spent_up(replace(allowed, calls=allowed.calls + 1 if allowed.calls else 0), spent)
+
+    with swapped(spent_up, wrong):
+        yield
+
+
+@mutant
+def call_counted_in_one_budget():
+    """A call is counted by the nearest owner alone."""
+    owners = budget._owners
+
+    with swapped(owners, lambda draft, path: owners(draft, path)[-1:]):
+        yield
+
+
+@mutant
+def gate_digest_not_compared():
+    """An approval is good for whatever the gate would show now."""
+
+    def wrong(draft, node, step, params, render):
+        if step.requires is None or step.requires.by is not None:
+            return unmet(draft, node, step, params, render)
+        return any(gates.approval_of(draft, node, gate) is None for gate in step.requires.gates) and unmet(draft, node, step, params, render)
+
+    unmet = gates.unmet
+    with swapped(unmet, wrong):
+        yield
+
+
+@mutant
+def vote_counted_twice():
+    """One person approves for two."""
+    why_not = gates.why_not
+
+    def wrong(draft, action, event):
+        return why_not(draft, replace(action, votes=()), event)
+
+    with swapped(why_not, wrong):
+        yield
+
+
+@mutant
+def goto_not_counted():
+    """A goto may be taken for ever."""
+    go_to = endings.go_to
+
+    def wrong(draft, node, target, visits_max):
+        for path, other in list(draft.nodes.items()):
+            if not isinstance(other, StepNode):
+                draft.nodes[path] = replace(other, taken={})
+        go_to(draft, node, target, visits_max)
+
+    with swapped(go_to, wrong):
+        yield
+
+
+@mutant
+def goto_counted_per_run():
+    """How often a goto was taken outlives the list of its target."""
+    go_to = endings.go_to
+    taken: dict[tuple[str, str], int] = {}
+
+    def wrong(draft, node, target, visits_max):
+        key = (draft.base.seed, node.at)
+        taken[key] = taken.get(key, 0) + 1
+        go_to(draft, node, target, visits_max if taken[key] <= visits_max else 0)
+
+    with swapped(go_to, wrong):
+        yield
+
+
+@mutant
+def signal_delivered_twice():
+    """A signal that a wait took is kept for the next one."""
+    receive = signals.receive
+
+    def wrong(draft, event):
+        receive(draft, event)
+        if any(note.kind == "signal_taken" for note in draft.notes):
+            draft.mailbox.append(Signal(name=event.name, payload=event.payload, by=event.by.name, at_ms=draft.now_ms))
+
+    with swapped(receive, wrong):
+        yield
+
+
+@mutant
+def wait_that_is_over_takes_a_signal():
+    """A wait whose `finally` runs ends once more."""
+    receive = signals.receive
+
+    def wrong(draft, event):
+        over = [node for node in draft.nodes.values() if isinstance(node, StepNode) and node.wait is not None and node.phase == "finally"]
+        mine = [node for node in over if node.wait.signal == event.name]
+        if mine:
+            draft.note("signal_taken", mine[0].path, signal=event.name, by=event.by.name)
+            steps.finish_step(draft, mine[0])
+        else:
+            receive(draft, event)
+
+    with swapped(receive, wrong):
+        yield
+
+
+@mutant
+def nothing_read_back_means_done():
+    """A `read_back` that finds nothing counts as a result."""
+    ended = readback.read_back_ended
+
+    def wrong(draft, owner, node, outcome):
+        ended(draft, owner, replace(node, last="done" if node.last is None else node.last), outcome)
+
+    with swapped(ended, wrong):
+        yield
+
+
+@mutant
+def answer_not_proven():
+    """An answer counts as done before anything has been verified."""
+    with swapped(verify.await_proof, lambda draft, action, value: verify.complete(draft, action, value)):
+        yield
+
+
+@mutant
+def bad_proof_accepted():
+    """What a check found missing is passed over."""
+    looked = verify.looked
+
+    def wrong(draft, looking, value, failure):
+        rows = [{**row, "ok": True} for row in value] if isinstance(value, list) else value
+        looked(draft, looking, rows, failure)
+
+    with swapped(looked, wrong):
+        yield
+
+
+@mutant
+def join_counts_failures():
+    """A branch that failed counts as one that succeeded."""
+    ended = blocks.branch_ended
+
+    def wrong(draft, owner, spec, branch, outcome):
+        ended(draft, owner, spec, branch, replace(outcome, failure=None) if outcome.how == "fail" else outcome)
+
+    with swapped(ended, wrong):
         yield

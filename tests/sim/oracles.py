@@ -12,7 +12,7 @@ from tests.sim.store import Reply, Store
 from treadle.core import codec
 from treadle.core.advance import check_invariants
 from treadle.core.aside import fill
-from treadle.core.commands import CloseRun, Decision, Perform
+from treadle.core.commands import CloseRun, Decision, Note, Perform
 from treadle.core.definition import Definition, Foreach, Run
 from treadle.core.errors import InvariantViolationError
 from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Event, UndoRequested
@@ -128,7 +128,7 @@ class Watch:
         for path, node in state.nodes.items():
             if node.closing is not None:
                 self._closing(state, path, [shield for shield in shields if shield != path and is_under(shield, path)])
-            elif isinstance(node, StepNode) and not _withers(state, path, shields):
+            elif isinstance(node, StepNode) and not withers(state, path, shields):
                 self._step(state, node)
         for action in state.actions.values():
             node = state.nodes.get(step_path(action.id))
@@ -148,7 +148,9 @@ class Watch:
         for other in state.nodes:
             if other == path or not is_under(other, path) or any(is_under(other, f"{shield}.finally") for shield in shields):
                 continue
-            if not any(is_under(end, other) for end in ends):
+            node = state.nodes[other]
+            passage = (isinstance(node, ListNode) or node.phase in {"block", "handler"}) and f"within:{other}" not in state.timers
+            if not any(is_under(end, other) for end in ends) and not passage:
                 self.broken("closing", f"{other} is open below {path}, which is closing")
 
     def _belongs(self, state: RunState, action, node: StepNode) -> bool:
@@ -197,7 +199,7 @@ class Watch:
         self.done = {f"{note.kind} {note.path}" for note in decision.notes}
         for note in decision.notes:
             if note.kind == "gate_decided":
-                self._decided(before, event, note.path, note.data)
+                self._decided(before, event, decision.state, note)
             elif note.kind == "action_completed" and isinstance(event, ActionAnswered) and note.path == event.action:
                 holder = self.holders.get((note.path, event.attempt), event.holder)
                 person = event.by.kind == "human"
@@ -222,7 +224,6 @@ class Watch:
                 self._item_failed(note.path)
             elif note.kind == "action_opened":
                 self.gates.pop(note.path, None)
-                self.accounts.dispatched(decision.state, note)
             elif note.kind == "outcome_resolved" and note.data["by"] == "read_back":
                 if (note.data["outcome"] == "done") != bool(self.effects[note.path]):
                     self.broken("effects", f"{note.path} was read back as {note.data['outcome']}: it had {self.effects[note.path]} effects")
@@ -240,7 +241,8 @@ class Watch:
         if isinstance(spec, Foreach) and spec.on_item_error == "collect":
             self.collected.add(path.rsplit("[", 1)[0])
 
-    def _decided(self, before: RunState | None, event: Event, path: str, data: dict) -> None:
+    def _decided(self, before: RunState | None, event: Event, state: RunState, note: Note) -> None:
+        path, data = note.path, note.data
         if not isinstance(event, ApprovalDecided) or before is None:
             self.broken("gates", f"{path} was decided by {type(event).__name__}")
         action = before.actions[path]
@@ -248,7 +250,7 @@ class Watch:
         if event.by.kind != "human" or not event.digest == action.digest == shown:
             self.broken("gates", f"{path} was decided by {event.by.kind} about {event.digest}, it shows {shown}")
         within = before.timers.get(f"within:{path}")
-        if within is not None and before.parked is None and within <= max(event.at_ms, before.now_ms):
+        if within is not None and before.parked is None and state.parked is None and within <= max(event.at_ms, before.now_ms):
             self.broken("gates", f"{path} was decided after its time")
         deciders = self.gates.setdefault(path, [])
         if event.by.name in deciders and data["approved"]:
@@ -313,7 +315,7 @@ class Watch:
             self.broken("order", f"{field} is {found}, the items were {items}")
 
 
-def _withers(state: RunState, path: str, shields: list[str]) -> bool:
+def withers(state: RunState, path: str, shields: list[str]) -> bool:
     """Whether something closes around a node, and no `finally` shields it."""
     around = [p for p, n in state.nodes.items() if n.closing is not None and p != path and is_under(path, p)]
     return any(not any(is_under(shield, p) and shield != p and is_under(path, f"{shield}.finally") for shield in shields) for p in around)

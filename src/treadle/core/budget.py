@@ -34,7 +34,7 @@ def own(draft: Draft, path: str, at: str, budget: Budget | None) -> None:
 def reserve(draft: Draft, path: str) -> bool:
     """Count a call in every budget above a path; where one is spent nothing is counted, and its owner is stopped.
 
-    What cleans up is counted and never refused: a `finally` of the owner, and all that a run does once it is ending.
+    What cleans up is counted and never refused: a `finally` that is owed, and all that a run does once it is ending.
     """
     owners = _owners(draft, path)
     for owner, spent in owners if draft.status == "running" and draft.ending is None else ():
@@ -42,9 +42,12 @@ def reserve(draft: Draft, path: str) -> bool:
         what = _spent_up(budget, spent)
         if what is not None and not spent.over and not is_under(path, f"{owner}.finally"):
             exceed(draft, owner, budget, what)
-            return False
-    for owner, spent in owners:
-        draft.spent[owner] = replace(spent, calls=spent.calls + 1)
+            shielded = draft.actions.get(path)
+            if draft.parked is not None or shielded is None or shielded.status == "stopping":
+                return False
+    for owner, _ in owners:
+        if owner in draft.spent:
+            draft.spent[owner] = replace(draft.spent[owner], calls=draft.spent[owner].calls + 1)
     return True
 
 

@@ -281,8 +281,7 @@ def skip_finally(draft: Draft, problem: Failure | None = None) -> None:
         return
     root = draft.list_node("")
     draft.commands += [StopAction(action=a.id, attempt=a.attempt) for a in draft.actions.values() if may_be_underway(a)]
-    draft.nodes.clear()
-    draft.nodes[""] = root
+    draft.nodes = {"": replace(root, closing=None)}
     draft.actions, draft.timers, draft.closings = {}, {}, []
     draft.frames = {"": draft.frames[""]}
     draft.spent = {path: spent for path, spent in draft.spent.items() if path == ""}
