@@ -53,6 +53,8 @@ class Files:
 
     def __init__(self, root: Path, untrusted: Sequence[str] = ()) -> None:
         self.project, self.untrusted = Project(root=root, home=root), untrusted
+        self.impossible: set[str] = set()
+        self.starters: list[str] = []
 
     def workflows(self) -> list[find.Listed]:
         return find.list_workflows(self.project)
@@ -63,6 +65,11 @@ class Files:
     def check_ready(self, definition: Definition) -> None:
         if definition.name in self.untrusted:
             raise RequestError("functions/x.py is not trusted", code="not_trusted", hint="look at it with `treadle trust`")
+
+    def check_gates(self, definition: Definition, starter: str) -> None:
+        self.starters.append(starter)
+        if definition.name in self.impossible:
+            raise RequestError("nobody could pass `gate`", code="impossible_gate", hint="`treadle people list` shows who there is")
 
 
 class LibraryFunctions:

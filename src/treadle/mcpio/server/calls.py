@@ -47,6 +47,10 @@ class Workflows(Protocol):
         """Raise RequestError `not_trusted`, or for a server that is not configured."""
         ...
 
+    def check_gates(self, definition: Definition, starter: str) -> None:
+        """Raise RequestError `impossible_gate` if nobody could pass a gate of a run that this caller starts."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Here:
@@ -100,6 +104,8 @@ class Calls:
             return _too_large("inputs", given.INPUTS_BYTES_MAX)
         definition = await asyncio.to_thread(self._startable, args.workflow)
         caller = call.holder.caller()
+        # The session starts the run, not the person behind it: `never: [starter]` bars nobody who can decide.
+        self.workflows.check_gates(definition, caller.name)
         meta = RunMeta(
             workflow=definition.name, title=title_of(inputs), directory=self.here.directory, branch=self.here.branch(),
             started_by=caller.name,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from treadle.core.ids import is_under
 from treadle.core.render import instant
 from treadle.core.values import BlobRef
-from treadle.core.view import ActionView, BranchView
+from treadle.core.view import ActionView, BranchView, RunView
 from treadle.engine.service import Offer, Service
 from treadle.engine.why import Wait, why
 from treadle.mcpio.server.replies import Reply, cut, error, json_text, refused
@@ -21,6 +21,7 @@ from treadle.ports import Snapshot
 
 ITEM_CHARS_MAX: Final = 4_000
 BRANCHES_MAX: Final = 32
+SIGNALS_SHOWN_MAX: Final = 16
 _CHANNEL_MARK: Final = "br_"
 
 
@@ -230,7 +231,8 @@ async def _waiting(service: Service, offer: Offer, channel: Channel) -> Reply:
     snapshot = await service.engine.snapshot(channel.run_id)
     run = offer.run
     mine = [a for a in run.actions if is_under(a.id, channel.path)] if channel.written is not None else list(run.actions)
-    waits = why(replace(run, actions=tuple(mine)), served=True)
+    pauses = tuple(pause for pause in run.waits if channel.written is None or is_under(pause.path, channel.path))
+    waits = why(replace(run, actions=tuple(mine), waits=pauses), served=True)
     held = _held(waits, snapshot, service.clock.now_ms(), channel)
     on = "another_agent" if held is not None else waiting_on(waits)
     data: dict[str, Any] = {
@@ -244,16 +246,37 @@ async def _waiting(service: Service, offer: Offer, channel: Channel) -> Reply:
     if held is not None:
         data["held_until"] = held
         text += f" Held until {held}."
+    if waits.due_ms is not None and waits.kind in {"time", "signal"}:
+        data["due_at"] = instant(waits.due_ms)
+        text += f" Time moves it at {data['due_at']}."
+    if run.ending is not None:
+        data["ending"] = run.ending
+        text += f" The run is ending: its {run.ending} is carried out."
     if offer.in_work:
         data["in_work"] = [branch.path for branch in offer.in_work]
         text += f" In work: {', '.join(data['in_work'])}."
     gates = [] if channel.written is not None else [a for a in mine if a.kind == "approve" and a.status == "open"]
     if gates:
         shown = {gate.id: cut(json_text(await service.filled(gate.params.get("show")))) for gate in gates}
-        data["approvals"] = [{"action": action, "show": show} for action, show in shown.items()]
-        text += "".join(f"\n\nTo be decided by a person (`{action}`):\n{show}\n" for action, show in shown.items())
+        votes = {gate.id: voted(gate) for gate in gates}
+        data["approvals"] = [{"action": action, "show": show, **votes[action]} for action, show in shown.items()]
+        for action, show in shown.items():
+            so_far = f"; {votes[action]['approved_by']} of {votes[action]['needed']} so far" if votes[action] else ""
+            text += f"\n\nTo be decided by a person (`{action}`{so_far}):\n{show}\n"
     data["next"] = _next_of(waits, channel, in_work=bool(offer.in_work), held=held is not None)
     return Reply(text=f"{text}\n{data['next']}", data=data)
+
+
+def voted(gate: ActionView) -> dict[str, Any]:
+    """Say who has approved so far, at a gate that asks for several."""
+    needed = gate.params.get("count")
+    return {"approved_by": list(gate.votes), "needed": needed} if isinstance(needed, int) else {}
+
+
+def left_over(run: RunView) -> dict[str, Any]:
+    """Give what a run leaves open: signals that no step has read, and what was or was not taken back."""
+    found: dict[str, Any] = {"unread_signals": list(run.signals[:SIGNALS_SHOWN_MAX])} if run.signals else {}
+    return found | ({"undo": run.undo} if run.undo else {})
 
 
 def waiting_on(waits: Wait) -> str:
@@ -264,6 +287,7 @@ def waiting_on(waits: Wait) -> str:
         "stalled": "server",
         "nothing": "server",
         "time": "time",
+        "signal": "signal",
         "ended": "nobody",
     }.get(waits.kind, "person")
 
@@ -285,6 +309,8 @@ def _next_of(waits: Wait, channel: Channel, *, in_work: bool, held: bool) -> str
             return f"Show the user what is to be decided: they run `treadle approve {run_id}` in a terminal, you cannot. After that, {wait}"
         case "outcome":
             return f"Tell the user: a person says what became of it with `treadle answer {run_id}`, you cannot. After that, {wait}"
+        case "signal":
+            return f"Whoever has the news sends it in a terminal (`{waits.command}`), you cannot. After that, {wait}"
         case _ if in_work:
             return f"Wait for your sub-agents, then {channel.call('get_next_step')}"
         case _ if held:
@@ -309,6 +335,14 @@ async def _ended(service: Service, offer: Offer, channel: Channel) -> Reply:
         whole = cut(written)
         data["result"] = result if whole is written else whole
         lines.append(f"Result: {whole}")
+    said = {
+        "done": "What it did was taken back.", "incomplete": "Not all that it did could be taken back; `treadle logs` says what was not.",
+        "kept": f"What it did can still be taken back; a person may do so with `treadle undo {channel.run_id}`.",
+    }  # fmt: skip
+    over = left_over(run)
+    data |= over
+    lines += [said[run.undo]] if run.undo else []
+    lines += [f"Signals that nobody read: {', '.join(over['unread_signals'])}"] if run.signals else []
     data["next"] = "Tell the user how it ended; there is nothing left to do in this run"
     return Reply(text="\n".join([*lines, data["next"]]), data=data)
 

@@ -21,6 +21,7 @@ _HINTS: Final[dict[str, str]] = {
     "ambiguous_name": "give the path of one of them as `workflow`",
     "invalid_definition": "the workflow's file must be mended first; describe_workflow lists every fault",
     "not_trusted": "a person looks at the code and allows it with `treadle trust` in a terminal; you cannot",
+    "impossible_gate": "tell the user: a person changes who may decide (`by` in the file, [people] in treadle.toml); you cannot",
     "already_parked": "resume_run takes it up again",
     "not_parked": "call get_next_step",
     "conflict": "the same `key` started another run before; take another key",

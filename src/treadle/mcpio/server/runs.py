@@ -13,9 +13,9 @@ from treadle.core.index import walk
 from treadle.core.render import instant
 from treadle.core.state import Frame
 from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value
-from treadle.core.view import ActionView, RunView, StepView, view
+from treadle.core.view import ActionView, RunView, StepView, WaitView, view
 from treadle.engine.why import Wait, why
-from treadle.mcpio.server.offers import Channel, waiting_on
+from treadle.mcpio.server.offers import Channel, left_over, voted, waiting_on
 from treadle.mcpio.server.replies import Reply, json_text, short
 from treadle.ports import RunRow, Snapshot
 
@@ -35,6 +35,11 @@ def run_reply(snapshot: Snapshot, *, full: bool = False, others: Sequence[str] =
         "waiting_on": waiting_on(waits), "why": waits.message, "progress": _progress(run), "decided": decided,
     }  # fmt: skip
     data |= {"current": waits.action} if waits.action else {}
+    data |= {"due_at": instant(waits.due_ms)} if waits.due_ms is not None else {}
+    data |= {"ending": run.ending} if run.ending is not None else {}
+    data |= {"parent": run.parent} if run.parent is not None else {}
+    data |= left_over(run)
+    data |= {"budgets": budgets} if (budgets := list(_budgets(run, full=full))) else {}
     data |= {"others": list(others)} if others else {}
     data |= _end(run, full=full)
     if full:
@@ -85,6 +90,19 @@ def _end(run: RunView, *, full: bool) -> dict[str, Any]:
     if run.result is not None:
         found["result"] = _field(run.result) if full else short(plain(run.result), 400)
     return found
+
+
+def _budgets(run: RunView, *, full: bool) -> Iterator[str]:
+    """Say what is used of what is bounded; in short, only what the run itself may use."""
+    for budget in run.budgets if full else [each for each in run.budgets if not each.owner]:
+        rows = (
+            (budget.calls, budget.calls_max, "calls"),
+            (budget.tokens, budget.tokens_max, "tokens"),
+            (budget.usd, budget.usd_max, "usd"),
+        )
+        said = ", ".join(f"{used} of {bound} {what}" for used, bound, what in rows if bound)
+        if said:
+            yield f"{budget.owner or 'run'}: {said}"
 
 
 def _progress(run: RunView) -> str:
@@ -164,7 +182,7 @@ def _everything(snapshot: Snapshot, run: RunView) -> dict[str, Any]:
         "revision": run.revision, "inputs": {name: _field(value) for name, value in run.inputs.items()},
         "state": {name: _field(value) for name, value in run.state.items()},
         "actions": [_action_row(action, held[action.id].until_ms if action.id in held else None) for action in run.actions],
-        "steps": steps[:STEPS_SHOWN_MAX],
+        "waits": [_wait_row(wait) for wait in run.waits], "steps": steps[:STEPS_SHOWN_MAX],
     }  # fmt: skip
     if len(steps) > STEPS_SHOWN_MAX:
         found["steps_not_shown"] = len(steps) - STEPS_SHOWN_MAX
@@ -184,11 +202,20 @@ def _action_row(action: ActionView, until_ms: int | None) -> dict[str, Any]:
     row |= {"holder": action.holder} if action.holder is not None else {}
     row |= {"lease_until": instant(until_ms)} if until_ms is not None else {}
     row |= {"due_at": instant(action.due_ms)} if action.due_ms is not None else {}
+    row |= voted(action) if action.kind == "approve" else {}
     return row | ({"problem": action.problem.shown()} if action.problem is not None else {})
+
+
+def _wait_row(wait: WaitView) -> dict[str, Any]:
+    row: dict[str, Any] = {"path": wait.path, "since": instant(wait.since_ms)}
+    row |= {"signal": wait.signal} if wait.signal is not None else {}
+    return row | ({"due_at": instant(wait.due_ms)} if wait.due_ms is not None else {})
 
 
 def _step_row(step: StepView) -> dict[str, Any]:
     row: dict[str, Any] = {"path": step.path, "type": step.type, "status": step.status}
+    row |= {"why": step.why} if step.why else {}
+    row |= {"rounds": step.rounds} if step.rounds is not None else {}
     return row | ({"done": step.done, "total": step.total, "failed": step.failed} if step.total is not None else {})
 
 

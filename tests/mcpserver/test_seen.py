@@ -1,0 +1,74 @@
+"""What an agent is told of waits, signals, votes, budgets and what was taken back, and what keeps a run from being started."""
+
+from tests.mcpserver.support import PERSON, Shop
+
+SIGNALLED = """\
+name: signalled
+budget: {calls: 5}
+undo_on: []
+steps:
+  - {id: book, delegate: Book it, undo: [{id: unbook, prompt: Unbook it}]}
+  - {id: go, type: wait, signal: built, within: 2h}
+  - if: "{{ steps.go.result != 'good' }}"
+    then: [{fail: It is red}]
+  - {id: rest, type: wait, duration: 1h}
+"""
+TWO = """\
+name: two
+steps:
+  - {id: gate, approve: Ship it, by: {count: 2}}
+"""
+
+
+async def test_a_wait_for_a_signal_is_told_with_its_time_and_the_command_that_ends_it(store: Shop) -> None:
+    store.write("signalled", SIGNALLED)
+    async with store.agent() as agent:
+        step = await agent("start_workflow", workflow="signalled")
+        waiting = await agent.do(step["next"], result="done")
+        assert (waiting["kind"], waiting["waiting_on"], waiting["status"]) == ("waiting", "signal", "waiting")
+        assert f"treadle signal {step['run_id']} built" in waiting["next"]
+        assert waiting["due_at"] in waiting.text
+        run = await agent("get_run", full=True)
+        assert run["waits"] == [{"path": "go", "since": run["waits"][0]["since"], "signal": "built", "due_at": waiting["due_at"]}]
+        assert (run["waiting_on"], run["budgets"]) == ("signal", ["run: 1 of 5 calls"])
+
+        await store.service.signal(step["run_id"], "built", PERSON, "good")
+        waiting = await agent("get_next_step", run_id=step["run_id"])
+        assert (waiting["waiting_on"], "due_at" in waiting.data) == ("time", True)
+
+
+async def test_the_end_tells_of_unread_signals_and_of_what_can_be_taken_back(store: Shop) -> None:
+    store.write("signalled", SIGNALLED)
+    async with store.agent() as agent:
+        step = await agent("start_workflow", workflow="signalled")
+        await agent.do(step["next"], result="done")
+        for name in ("noise", "built"):
+            await store.service.signal(step["run_id"], name, PERSON, "bad")
+        ended = await agent("get_next_step", run_id=step["run_id"])
+        assert (ended["kind"], ended["status"], ended["undo"]) == ("ended", "failed", "kept")
+        assert f"treadle undo {step['run_id']}" in ended.text
+        assert ended["unread_signals"] == ["noise"]
+        run = await agent("get_run", run_id=step["run_id"])
+        assert (run["undo"], run["unread_signals"]) == ("kept", ["noise"])
+
+
+async def test_a_gate_of_several_people_tells_who_has_approved(store: Shop) -> None:
+    store.write("two", TWO)
+    async with store.agent() as agent:
+        waiting = await agent("start_workflow", workflow="two")
+        assert waiting["approvals"][0]["approved_by"] == []
+        await store.decide(waiting["run_id"])
+        waiting = await agent("get_next_step", run_id=waiting["run_id"])
+        assert (waiting["approvals"][0]["approved_by"], waiting["approvals"][0]["needed"]) == ([PERSON.name], 2)
+        assert PERSON.name in waiting.text
+
+
+async def test_a_gate_that_nobody_could_pass_keeps_a_run_from_being_started_by_an_agent(store: Shop) -> None:
+    store.write("two", TWO)
+    store.workflows.impossible.add("two")
+    async with store.agent() as agent:
+        refused = await agent("start_workflow", workflow="two")
+        assert (refused["code"], "you cannot" in refused["next"]) == ("impossible_gate", True)
+        assert (await agent("list_runs", all=True))["runs"] == []
+    # The session is the starter: nobody who could decide is barred by `never: [starter]`.
+    assert all(starter.startswith("treadle-agent-one") for starter in store.workflows.starters)
