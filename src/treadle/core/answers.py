@@ -160,7 +160,6 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
         _refuse_value(draft, action, faults)
         return
     draft.note("outcome_resolved", action.id, outcome=event.outcome, by=event.by.name, note=event.note)
-    end_doubt(draft, action)
     if event.outcome == "done":
         _take(draft, action, event.value)
     elif event.outcome == "not_done":
