@@ -197,8 +197,8 @@ class Engine(Protocol):
         """Read a value that was set aside."""
         ...
 
-    def changes(self, after_seq: int | None = None) -> AsyncIterator[tuple[int, str]]:
-        """Follow (seq, run id) of all that is stored from now or from `after_seq` on, by any process."""
+    def changes(self, after_seq: int | None = None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:
+        """Follow (seq, run id) of all that is stored from now or from `after_seq` on, by any process; without `urgent` a moment later."""
         ...
 
     async def serve(self) -> None:

@@ -48,17 +48,20 @@ def reserve(draft: Draft, path: str) -> bool:
     for owner, _ in owners:
         if owner in draft.spent:
             draft.spent[owner] = replace(draft.spent[owner], calls=draft.spent[owner].calls + 1)
+    draft.used = replace(draft.used, calls=draft.used.calls + 1)
     return True
 
 
 def charge(draft: Draft, path: str, usage: Usage | None) -> None:
-    """Add what a performer reports to every budget above a path."""
+    """Add what a performer reports to the run, and to every budget above a path."""
     if usage is None:
         return
     for owner, spent in _owners(draft, path):
         usd = str(Decimal(spent.usd) + Decimal(usage.usd))
         draft.spent[owner] = replace(spent, tokens=spent.tokens + usage.tokens, usd=usd, calls=spent.calls + usage.calls)
-        draft.changed = True
+    usd = str(Decimal(draft.used.usd) + Decimal(usage.usd))
+    draft.used = Usage(tokens=draft.used.tokens + usage.tokens, usd=usd, calls=draft.used.calls + usage.calls)
+    draft.changed = True
 
 
 def exceed(draft: Draft, owner: str, budget: Budget, what: str) -> None:

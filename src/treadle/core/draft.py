@@ -33,7 +33,7 @@ class Draft:
         self.nodes, self.frames = dict(state.nodes), dict(state.frames)
         self.actions, self.timers = dict(state.actions), dict(state.timers)
         self.agenda, self.closings, self.mailbox = deque(state.agenda), list(state.closings), list(state.mailbox)
-        self.spent, self.undo = dict(state.spent), dict(state.undo)
+        self.spent, self.used, self.undo = dict(state.spent), state.used, dict(state.undo)
         self.status: RunStatus = state.status
         self.parked, self.degraded, self.goal_missed = state.parked, state.degraded, state.goal_missed
         self.undo_status, self.ending = state.undo_status, state.ending
@@ -71,7 +71,7 @@ class Draft:
             degraded=self.degraded, moves=self.moves, size_bytes=self.size_bytes, nodes=self.nodes, frames=self.frames,
             actions=self.actions, timers=self.timers, agenda=tuple(self.agenda), reached=self.reached, result=self.result,
             failure=self.failure, goal_missed=self.goal_missed, closings=tuple(self.closings), mailbox=tuple(self.mailbox),
-            spent=self.spent, undo=self.undo, undo_status=self.undo_status, ending=self.ending,
+            spent=self.spent, used=self.used, undo=self.undo, undo_status=self.undo_status, ending=self.ending,
         )  # fmt: skip
 
     # What is there

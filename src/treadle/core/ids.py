@@ -11,6 +11,7 @@ from urllib.parse import quote
 ID_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 ACTION_ID_CHARACTERS_MAX = 1_024
 _INDEX = re.compile(r"\[\d+\]")
+_CHILD = re.compile(r"run_[0-9a-f]{20}")
 _VISIT = re.compile(r"~\d+")
 _OWN_LISTS = frozenset({"on_error", "on_reject", "finally", "undo", "read_back", "default", "requires", "verify"})
 
@@ -49,5 +50,15 @@ def branch_token(seed: str, list_path: str) -> str:
 
 
 def child_run_id(run_id: str, action_id: str) -> str:
-    """Name the run that a step starts, the same at every attempt, so that it is started once."""
+    """Name the run that a step starts, so that it is started once however often that is asked."""
     return "run_" + hashlib.sha256(f"{run_id}|child|{action_id}".encode()).hexdigest()[:20]
+
+
+def child_of_attempt(child_id: str, attempt: int) -> str:
+    """Name the run of a later attempt: what `retry` tries again is done anew, in a run of its own."""
+    return child_id if attempt == 1 else child_run_id(child_id, str(attempt))
+
+
+def is_child_run(run_id: str) -> bool:
+    """Tell by its id whether a step started a run: those that are asked for have short ones."""
+    return _CHILD.fullmatch(run_id) is not None

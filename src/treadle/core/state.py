@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from treadle.core.definition import Effect, Performer
 from treadle.core.errors import Failure
+from treadle.core.events import Usage
 from treadle.core.values import BlobRef, Value
 
 RunStatus = Literal["running", "cancelling", "undoing", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"]
@@ -259,7 +260,7 @@ class RunState:
     """One run. `timers` maps `kind:path` to a due instant; `agenda` is what a transition left to do when it yielded (ruling 3).
 
     `closings` are the nodes that are closing; `spent` is by the path of its owner, `undo` by the path of the step, in
-    the order in which they completed.
+    the order in which they completed. `used` is what the whole run has used, budget or not: a parent counts it as its own.
 
     `size_bytes` is never less than the encoded size; it is measured only when it passes the limit (room.py).
     """
@@ -288,6 +289,7 @@ class RunState:
     closings: tuple[str, ...] = ()
     mailbox: tuple[Signal, ...] = ()
     spent: dict[str, Spent] = field(default_factory=dict[str, Spent])
+    used: Usage = Usage()
     undo: dict[str, UndoEntry] = field(default_factory=dict[str, UndoEntry])
     undo_status: UndoStatus = ""
     ending: Ending | None = None

@@ -3,7 +3,7 @@
 Pure, changes nothing, and holds no secret of the run but branch tokens, which the shell shows only to who may have them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
@@ -23,6 +23,7 @@ RunWord = Literal[
 ]  # fmt: skip
 StepWord = Literal["pending", "running", "waiting", "completed", "skipped", "failed", "handling"]
 WaitsFor = Literal["person", "agent", "server", "time", "outcome"]
+TITLE_CHARACTERS: Final = 80
 _SKIPPED: Final = {"skipped": "its `when` did not hold", "jumped": "jumped over"}
 
 
@@ -162,6 +163,12 @@ def view(definition: Definition, state: RunState, *, outline: bool = True) -> Ru
         budgets=tuple(budgets_of(definition, state)), signals=tuple(signal.name for signal in state.mailbox), undo=state.undo_status,
         ending=state.ending.phase if state.ending is not None else None, parent=state.parent,
     )  # fmt: skip
+
+
+def title_of(inputs: Mapping[str, object]) -> str:
+    """Name a run for lists and searches: the first of its inputs that is a text, shortened."""
+    text = next((" ".join(value.split()) for value in inputs.values() if isinstance(value, str) and value.strip()), "")
+    return text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"
 
 
 def _waits(state: RunState) -> Iterator[WaitView]:

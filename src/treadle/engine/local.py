@@ -124,9 +124,9 @@ class LocalEngine:
         """Read a value that was set aside."""
         return self.storage.blob(digest)
 
-    def changes(self, after_seq: int | None = None) -> AsyncIterator[tuple[int, str]]:
+    def changes(self, after_seq: int | None = None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:
         """Follow what is stored, by any process."""
-        return self.storage.changes(after_seq)
+        return self.storage.changes(after_seq, urgent=urgent)
 
     async def serve(self) -> None:
         """Keep time and perform what servers perform, until cancelled."""

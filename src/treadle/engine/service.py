@@ -34,13 +34,12 @@ from treadle.core.events import (
 from treadle.core.ids import branch_token
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value, ValueProblem, digest, normalise
-from treadle.core.view import ActionView, BranchView, RunView, view
+from treadle.core.view import ActionView, BranchView, RunView, title_of, view
 from treadle.ports import Clock, Engine, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow
 
 OfferKind = Literal["action", "fan_out", "waiting", "ended", "branch_ended"]
 # Between two of its steps a sub-agent asks at least so often; one that did not is taken to be gone.
 ASKED_LATELY_MS = 60_000
-TITLE_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,11 +237,11 @@ class Service:
         """List runs, newest first; writes nothing."""
         return await self.engine.runs(query)
 
-    async def changed(self, run_id: str, revision: int, timeout_ms: int) -> None:
-        """Return when a run has moved past a revision, or after a time."""
+    async def changed(self, run_id: str, revision: int, timeout_ms: int, *, urgent: bool = True) -> None:
+        """Return when a run has moved past a revision, or after a time; without `urgent` perhaps a moment later."""
 
         async def follow() -> None:
-            async for _seq, changed_id in self.engine.changes():
+            async for _seq, changed_id in self.engine.changes(urgent=urgent):
                 if changed_id == run_id and (await self.look(run_id)).revision != revision:
                     return
 
@@ -320,12 +319,6 @@ def new_run_id() -> str:
     """Mint a run's id: random, short enough to type."""
     alphabet = "23456789abcdefghjkmnpqrstuvwxyz"
     return "run_" + "".join(secrets.choice(alphabet) for _ in range(12))
-
-
-def title_of(inputs: Mapping[str, object]) -> str:
-    """Name a run for lists and searches: the first of its inputs that is a text, shortened."""
-    text = next((" ".join(value.split()) for value in inputs.values() if isinstance(value, str) and value.strip()), "")
-    return text if len(text) <= TITLE_CHARS else text[: TITLE_CHARS - 1] + "…"
 
 
 def _json(value: object) -> Json:
