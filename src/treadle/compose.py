@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from treadle import functions, log, presence, trust
+from treadle.actions.http import Web
 from treadle.actions.kinds import performers
 from treadle.actions.runner import Runner
 from treadle.clock import SystemClock
@@ -36,6 +37,7 @@ from treadle.engine.local import LocalEngine
 from treadle.engine.memory import MemoryStorage
 from treadle.engine.service import Service
 from treadle.engine.storage import Storage
+from treadle.net.client import Client
 from treadle.ports import RunQuery
 
 if TYPE_CHECKING:
@@ -278,6 +280,11 @@ def list_workflows(settings: Settings) -> "list[Listed]":
     return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home(), people=settings.people)
 
 
+def web_of(settings: Settings) -> Web:
+    """Give the guarded client of the project's steps; connects to nothing."""
+    return Web(client=Client(settings.http_allow), timeout_ms=settings.http_timeout_ms, bytes_max=settings.http_output_bytes_max)
+
+
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> Secrets:
     """Give the project's secrets without opening its store; reads none of them."""
     return Secrets(settings.project, settings.secrets, secret_sources.user_store(settings.project), environ)
@@ -318,7 +325,7 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     pool = LazyPool(settings, store, environ, secrets)
     path = project.store_dir / FILE
     storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
-    runner = Runner(performers(pool=pool, functions=registry), secrets) if serve else None
+    runner = Runner(performers(pool=pool, functions=registry, web=web_of(settings)), secrets) if serve else None
     engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
     return OpenProject(
         settings=settings, storage=storage, engine=engine, service=Service(engine, clock), registry=registry, trust=store,

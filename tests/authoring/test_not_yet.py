@@ -7,7 +7,6 @@ from treadle.authoring.model import COMMON, FILE, TYPES
 from treadle.core.errors import RequestError
 
 STEPS = {
-    "http": "{http: 'https://example.org', query: {q: 1}, ok_status: [200, 404]}",
     "shell": "{shell: [make, test], env: {A: b}, ok_exit: 0, parse: lines}",
     "run": "{run: planning:interactive, version: 1.0.0, inputs: {task_description: x}, close_policy: wait}",
     "merge": "{delegate: x, id: own, isolation: worktree}\n  - {merge: own}",

@@ -6,6 +6,7 @@ import pytest
 
 from tests.core.clauses import clause
 from tests.mcpclient.peers import hostile, pool_of
+from treadle.actions.http import Web
 from treadle.actions.kinds import performers
 from treadle.actions.runner import Runner
 from treadle.config.project import Project
@@ -16,6 +17,7 @@ from treadle.core.state import ActionState
 from treadle.core.values import Holed, SecretRef, Value
 from treadle.functions import Catalog, Registry
 from treadle.mcpio.server import runs
+from treadle.net.client import Client
 from treadle.ports import ActionCall
 
 A, B = SecretRef(name="A"), SecretRef(name="B")
@@ -43,7 +45,9 @@ def secrets(tmp_path) -> Secrets:
 
 
 def runner(pool, secrets: Secrets) -> Runner:
-    return Runner(performers(pool=pool, functions=Registry(Catalog(functions=()))), secrets)
+    return Runner(
+        performers(pool=pool, functions=Registry(Catalog(functions=())), web=Web(client=Client(), timeout_ms=1, bytes_max=1)), secrets
+    )
 
 
 def asked(parameters: Value, tool: str = "s.t") -> ActionCall:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from treadle.actions.function import call_function
+from treadle.actions.http import Web, send_request
 from treadle.actions.mcp_call import ToolPool, call_tool
 from treadle.actions.outcome import CallOutcome
 from treadle.actions.runner import Perform
@@ -10,13 +11,16 @@ from treadle.core.values import Json
 from treadle.ports import ActionCall, Functions
 
 
-def performers(*, pool: ToolPool, functions: Functions) -> Mapping[str, Perform]:
+def performers(*, pool: ToolPool, functions: Functions, web: Web) -> Mapping[str, Perform]:
     """Give the performer of each kind."""
 
     async def mcp_call(call: ActionCall, params: dict[str, Json]) -> CallOutcome:
         return await call_tool(pool, str(params["tool"]), params.get("parameters"), timeout_ms=call.timeout_ms, idempotency_key=call.key)
 
+    async def http(call: ActionCall, params: dict[str, Json]) -> CallOutcome:
+        return await send_request(web, call, params)
+
     async def function(_call: ActionCall, params: dict[str, Json]) -> CallOutcome:
         return await call_function(functions, str(params["function"]), str(params["version"]), params.get("parameters"))
 
-    return {"mcp_call": mcp_call, "function": function}
+    return {"mcp_call": mcp_call, "http": http, "function": function}

@@ -171,7 +171,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "body": _field(k.Value(secrets=True), "body as text"),
         "ok_status": _field(k.ListOf(kind=k.Whole(minimum=100, maximum=599), alone=True, count_min=1), "statuses that are no failure (200 to 299)"),
         "performer": _HERE_OR_AGENT,
-    }, later=True),
+    }),
     "shell": _type("Run a command.", "command", {
         "command": _field(k.Either(kinds=(k.ListOf(kind=k.Template(), count_min=1), k.Template())), "a list runs without a shell, a text in one", required=True),
         "env": _field(k.Value(shape="map", secrets=True), "environment variables"),

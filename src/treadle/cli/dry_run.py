@@ -24,7 +24,7 @@ from treadle.cli.exits import exit_code
 from treadle.cli.frame import Frame, refused, user_name
 from treadle.cli.script import read_script
 from treadle.clock import SystemClock
-from treadle.compose import LazyPool, secrets_of
+from treadle.compose import LazyPool, secrets_of, web_of
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
 from treadle.core.definition import Definition, Delegate, Foreach
@@ -89,6 +89,8 @@ class Otherwise:
 
     def _refusal(self, call: ActionCall) -> str:
         """Say why something that only reads cannot be called here; empty where it can."""
+        if call.action.kind == "http":
+            return ""  # the guard judges where it goes
         if call.action.kind != "mcp_call":
             return "" if call.action.effect == "none" else f"this version does not perform `{call.action.kind}` itself"
         server = str(call.params.get("tool", "")).partition(".")[0]
@@ -126,7 +128,7 @@ async def dry_run(frame: Frame, loaded: Loaded, definition: Definition, given: M
     pool = LazyPool(settings, store, os.environ, secrets)
     project = settings.project
     registry = functions.Registry(functions.catalog(project), project, store)
-    otherwise = Otherwise(Runner(performers(pool=pool, functions=registry), secrets), settings.servers(), settings)
+    otherwise = Otherwise(Runner(performers(pool=pool, functions=registry, web=web_of(settings)), secrets), settings.servers(), settings)
     if not frame.json:
         _tell_head(definition, given)
     with log.scrubbed(secrets.redactor.text):

@@ -14,6 +14,7 @@ from treadle.config.origin import did_you_mean
 from treadle.config.quantities import duration_ms, duration_text, size_bytes, size_text
 from treadle.config.secret import Secret
 from treadle.core.definition import EFFECTS
+from treadle.net.guard import Allowed, read_allowed
 
 
 def _as_it_is(value: Any) -> Any:
@@ -50,6 +51,14 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _paths(value: object) -> tuple[str, ...]:
     return _texts([part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value)
+
+
+def _hosts(value: object) -> tuple[Allowed, ...]:
+    return tuple(map(read_allowed, _texts([part.strip() for part in value.split(",")] if isinstance(value, str) else value)))
+
+
+def _hosts_as_written(value: tuple[Allowed, ...]) -> list[str]:
+    return [each.text for each in value]
 
 
 def _flag(value: object) -> bool:
@@ -102,6 +111,7 @@ TEXT: Final = Form(words="text", read=_text)
 WORD: Final = Form(words="text", read=_word)
 TEXTS: Final = Form(words="list of texts", read=_texts)
 PATHS: Final = Form(words="list of paths", read=_paths)
+HOSTS: Final = Form(words="list of addresses, networks and hosts", read=_hosts, write=_hosts_as_written)
 FLAG: Final = Form(words="`true` or `false`", read=_flag)
 URL: Final = Form(words="address", read=_url)
 DURATION: Final = Form(words="duration", read=duration_ms, write=duration_text)

@@ -19,6 +19,7 @@ from treadle.config.people import People
 from treadle.config.project import Project
 from treadle.config.tables import TableKind
 from treadle.config.toml_lines import key_lines, line_of
+from treadle.net.guard import Allowed
 
 FILE_BYTES_MAX: Final = 1 << 20
 # Read elsewhere: by ./dev, by tests, by `treadle mcp` itself.
@@ -56,6 +57,9 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("mcp.idle_stop", 600_000, forms.DURATION, "a server unused for so long is stopped", '"1h"', field="mcp_idle_stop_ms"),
     _key("mcp.max_line", 4 << 20, forms.SIZE, "longest message that is read from a server", '"8 MiB"', field="mcp_line_bytes_max"),
     _key("mcp.max_output", 10 << 20, forms.SIZE, "largest result of a tool call", '"20 MiB"', field="mcp_output_bytes_max"),
+    _key("http.allow", (), forms.HOSTS, "addresses, networks and hosts that requests may go to although they are not on the public internet", '["127.0.0.1:8080", "10.0.0.0/8", "host.example:443"]'),
+    _key("http.timeout", 60_000, forms.DURATION, "longest request where the step names no `timeout`", '"2m"', field="http_timeout_ms"),
+    _key("http.max_output", 10 << 20, forms.SIZE, "largest answer to a request, unpacked", '"20 MiB"', field="http_output_bytes_max"),
     _key("web_search.provider", "", forms.choice("", "searxng", "files"), "who answers `treadle server web`", '"files"'),
     _key("web_search.url", "", forms.URL, "address of the SearXNG instance", '"http://localhost:8080"'),
     _key("web_search.folder", "", forms.TEXT, "folder that the provider `files` searches; relative to the project", '"docs"'),
@@ -82,6 +86,9 @@ class Settings:
     mcp_idle_stop_ms: int
     mcp_line_bytes_max: int
     mcp_output_bytes_max: int
+    http_allow: tuple[Allowed, ...]
+    http_timeout_ms: int
+    http_output_bytes_max: int
     web_search_provider: Literal["", "searxng", "files"]
     web_search_url: str
     web_search_folder: str
