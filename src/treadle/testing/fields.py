@@ -11,7 +11,7 @@ from treadle.authoring import kinds as k
 from treadle.authoring.json_schema import document_schema
 from treadle.core.values import Json
 
-KINDS: Final = ("prompt", "approve", "delegate", "mcp_call", "http", "shell", "function", "wait", "run")
+KINDS: Final = ("prompt", "approve", "delegate", "mcp_call", "http", "shell", "function", "run", "verify")
 STATUSES: Final = ("completed", "completed_degraded", "goal_not_met", "failed", "cancelled", "waiting", "parked")
 ACTION: Final = k.Text(what="an action's id, a pattern of ids, or a kind of action")
 _CLASS = k.Text(what="a class of failure", pattern=r"[a-z][a-z0-9_]*")
@@ -80,6 +80,8 @@ EXPECT: Final[dict[str, k.Field]] = {
     "failures": _field(k.ListOf(kind=k.Record(fields=_STEP_FAILURE), alone=True), "steps that failed, handled or not; `[]` says that none did"),
     "shown": _field(k.ListOf(kind=_SHOWN, alone=True, count_min=1), "what performers were shown, and what not"),
     "calls": _field(k.ListOf(kind=_CALL, alone=True), "tools that were called; a call of a named tool that no entry describes is a failure, and `[]` says that none was called"),
+    "undo": _field(k.Words(words=("none", "done", "incomplete", "kept"), first_is_default=False), "what became of taking back what the run did; `kept` says that `treadle undo` could"),
+    "unread_signals": _field(k.ListOf(kind=k.Text(what="the name of a signal", pattern=k.ID)), "signals that no step had read at the end, exactly; `[]` says that all were"),
     "refused": _field(k.Text(what="the code of a refusal", pattern=r"[a-z][a-z0-9_]*"), "the run is not even started, with this code"),
 }
 SHARED: Final[dict[str, k.Field]] = {
@@ -92,8 +94,8 @@ SHARED: Final[dict[str, k.Field]] = {
     "signals": _field(k.ListOf(kind=k.Record(fields={
         "name": _field(k.Text(what="the name of a signal", pattern=k.ID), "which signal", required=True),
         "payload": _field(k.Anything(), "what it carries"),
-        "after": _field(k.Duration(), "when it comes, from the start"),
-    })), "signals that the run gets; refused until a step can wait for one"),
+        "after": _field(k.Duration(), "when it comes, from the start; a timer of the same instant fires first", default="0s"),
+    })), "signals that the run gets, from whoever `user` names; one that does not fit its step, or comes after the end, fails the test"),
     "expect": _field(k.Record(fields=EXPECT), "what must hold at the end"),
 }
 CASE: Final[dict[str, k.Field]] = {"name": _field(k.Text(what="a name", braces=True), "name of the case", required=True), **SHARED}

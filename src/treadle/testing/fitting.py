@@ -11,15 +11,16 @@ from typing import Final
 
 from treadle.authoring.nodes import Mapping, Node, Scalar, Sequence
 from treadle.authoring.problems import Problem, did_you_mean, listed
-from treadle.core.definition import Definition, McpCall, SetState, Step
+from treadle.core.definition import Definition, McpCall, SetState, Step, Wait
 from treadle.core.index import walk
+from treadle.core.verify import VERIFY
 from treadle.testing.fields import KINDS
 from treadle.testing.reading import Case
 from treadle.testing.script import matches
 
 _INDEX: Final = re.compile(r"\[\d+\]")
 _VISIT: Final = re.compile(r"~\d+")
-_PLURAL: Final = {"unknown_input": "inputs", "unknown_state": "state fields", "unknown_tool": "tools", "unknown_action": "actions"}
+_PLURAL: Final = {"unknown_input": "inputs", "unknown_state": "state fields", "unknown_tool": "tools", "unknown_action": "actions", "unknown_signal": "signals"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +37,22 @@ class Names:
     @cached_property
     def actions(self) -> list[str]:
         """List the paths of the steps that somebody is asked for."""
-        return [path for path, kind in self.steps.items() if kind in KINDS]
+        checked = [at for at, step in self.definition.index.steps.items() if any(check.shell or check.files for check in step.verify)]
+        return [
+            *(path for path, kind in self.steps.items() if kind in KINDS), *(at.replace("[]", "[0]") + VERIFY for at in checked),
+        ]  # fmt: skip
 
     @cached_property
     def tools(self) -> list[str]:
         """List the tools that are called."""
         specs = (step.spec for step in self.definition.index.steps.values())
         return list(dict.fromkeys(spec.tool for spec in specs if isinstance(spec, McpCall)))
+
+    @cached_property
+    def signals(self) -> list[str]:
+        """List the signals that steps wait for."""
+        specs = (step.spec for step in self.definition.index.steps.values())
+        return list(dict.fromkeys(spec.signal for spec in specs if isinstance(spec, Wait) and spec.signal is not None))
 
     @cached_property
     def state(self) -> list[str]:
@@ -74,8 +84,16 @@ class _Fit:
             inputs, expect = root.entries.get("inputs"), root.entries.get("expect")
             yield from self._keys(inputs, self.names.definition.main.inputs, "unknown_input", "the workflow has no input `{}`")
             yield from self._answers(root.entries.get("answers"))
+            yield from self._signals(root.entries.get("signals"))
             if isinstance(expect, Mapping):
                 yield from self._expected(expect)
+
+    def _signals(self, node: Node | None) -> Iterator[Problem]:
+        for entry in _rows(node):
+            name = entry.entries.get("name")
+            if isinstance(name, Scalar) and name.text not in self.names.signals:
+                message = f"no step of the workflow waits for a signal `{name.text}`"
+                yield self._unknown("unknown_signal", name, name.text, message, self.names.signals)
 
     def _answers(self, node: Node | None) -> Iterator[Problem]:
         if isinstance(node, Mapping):

@@ -43,6 +43,12 @@ def stands(played: Played) -> str:
     return run.status if run.status in ENDED or run.status == "parked" else "waiting"
 
 
+_UNDONE: Final = {
+    "none": "there was nothing to take back", "done": "it was taken back", "incomplete": "not all of it could be taken back",
+    "kept": "it was kept, for `treadle undo`",
+}  # fmt: skip
+
+
 class _Judge:
     def __init__(self, case: Case, played: Played) -> None:
         self.case, self.played = case, played
@@ -66,7 +72,22 @@ class _Judge:
         yield from self._failures()
         yield from self._shown()
         yield from self._calls()
+        yield from self._left()
         yield from self._unused()
+
+    def _left(self) -> Iterator[Miss]:
+        """Compare what the run left behind: signals that nobody read, and what was or was not taken back."""
+        run = self.played.run
+        if run is None:
+            return
+        if "undo" in self.fields and (came := run.undo or "none") != self.fields["undo"]:
+            found = Difference(path="undo", expected=str(self.fields["undo"]), came=came)
+            yield self._miss("undo", f"what the run did: {_UNDONE[came]}", self._place("undo"), found)
+        if "unread_signals" in self.fields:
+            found = differences(cast(Value, self.fields["unread_signals"]), list(run.signals))
+            yield from self._told("unread_signals", "list of signals that no step read", found)
+        for signal in self.played.unsent:
+            yield self._miss("signal_unused", f"the signal `{signal.name}` was never sent: the run was over before", signal.place)
 
     def _place(self, name: str, path: str = "") -> Place:
         return place_of(self.case.expected.nodes.get(name), self.case.shown, path, fallback=self.case.place)

@@ -12,7 +12,7 @@ to the core for a tool call (claim, answer, loss) is sent here, from the script.
 """
 
 import heapq
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -33,16 +33,18 @@ from treadle.core.events import (
     OutcomeResolved,
     PerformerLost,
     RunStarted,
+    SignalSent,
     Woken,
 )  # fmt: skip
 from treadle.core.ids import idempotency_key
+from treadle.core.opening import CACHE_GET, FILES_DIGEST
 from treadle.core.state import RunState
 from treadle.core.values import RESERVED, Json, Value, ValueProblem, normalise
 from treadle.core.view import ActionView, RunView, action_view, view
 from treadle.engine.local import LocalEngine
 from treadle.engine.memory import MemoryStorage
 from treadle.ports import ActionCall, Functions, Reply, RunMeta
-from treadle.testing.script import Entry, Place, Script, failure_of, matches, mends
+from treadle.testing.script import Entry, Place, Script, Signal, failure_of, matches, mends
 
 RUN_ID: Final = "run_test"
 SEED: Final = "0" * 32
@@ -88,7 +90,7 @@ class Trouble:
 
 @dataclass(slots=True, kw_only=True)
 class Played:
-    """What became of a run. `refused` says why it was not started."""
+    """What became of a run. `refused` says why it was not started; `unsent` are signals whose time came after the end."""
 
     definition: Definition
     started_ms: int
@@ -101,6 +103,7 @@ class Played:
     handed: list[Handed] = field(default_factory=list[Handed])
     said: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     given: dict[tuple[str, int], tuple[Entry, Json]] = field(default_factory=dict[tuple[str, int], tuple[Entry, Json]])
+    unsent: list[Signal] = field(default_factory=list[Signal])
 
     def order(self) -> list[Handed]:
         """Give each action once, in the order in which they were begun."""
@@ -112,7 +115,7 @@ class Played:
 
 @dataclass(order=True, slots=True)
 class _Due:
-    """What the script has decided for later: an answer, or (`entry` is None) another look at the script."""
+    """What the script has decided for later: an answer, a signal, or (neither is there) another look at the script."""
 
     at_ms: int
     number: int
@@ -120,6 +123,7 @@ class _Due:
     attempt: int = field(compare=False)
     entry: Entry | None = field(compare=False)
     given: Json = field(compare=False)
+    signal: Signal | None = field(compare=False, default=None)
 
 
 Otherwise = Callable[[ActionCall], Awaitable[Entry | None]]
@@ -128,12 +132,13 @@ Otherwise = Callable[[ActionCall], Awaitable[Entry | None]]
 
 async def play(
     definition: Definition, script: Script, inputs: Mapping[str, Json], *, functions: Functions, user: str = "tester", clock_ms: int,
-    otherwise: Otherwise | None = None,
+    otherwise: Otherwise | None = None, signals: Sequence[Signal] = (),
 ) -> Played:  # fmt: skip
     """Start a run and carry it on by a script until it has ended or nothing moves it any more. `script` counts what was used."""
     player = _Player(definition, script, functions, user, clock_ms, otherwise)
     try:
         await player.start(inputs)
+        player.expect(signals)
         await player.carry_on()
         return player.told()
     finally:
@@ -144,6 +149,20 @@ class _Stuck(Exception):  # noqa: N818 - control flow within this module
     """The run cannot be played on; the trouble is recorded."""
 
 
+class _WithoutWorld:
+    """Registered functions, and for what the core itself asks of the world: no file is there yet, and no result is kept."""
+
+    def __init__(self, registered: Functions) -> None:
+        self._registered = registered
+
+    def call(self, name: str, version: str, args: Sequence[Value], kwargs: dict[str, Value]) -> Value:
+        if name == CACHE_GET:
+            return None
+        if name == FILES_DIGEST:
+            return {"root": "", "files": {}}
+        return self._registered.call(name, version, args, kwargs)
+
+
 class _Player:
     def __init__(
         self, definition: Definition, script: Script, functions: Functions, user: str, clock_ms: int, otherwise: Otherwise | None
@@ -151,7 +170,7 @@ class _Player:
         self.definition, self.script, self.user, self.otherwise = definition, script, user, otherwise
         self.clock = FakeClock(clock_ms)
         self.storage = MemoryStorage()
-        self.engine = LocalEngine(self.storage, functions=functions, clock=self.clock, holder="test", lease_ms=LEASE_MS)
+        self.engine = LocalEngine(self.storage, functions=_WithoutWorld(functions), clock=self.clock, holder="test", lease_ms=LEASE_MS)
         self.played = Played(definition=definition, started_ms=clock_ms)
         self.state: RunState | None = None
         self.due: list[_Due] = []
@@ -172,6 +191,12 @@ class _Player:
         if reply.refusal is None:
             self._note(reply)
 
+    def expect(self, signals: Sequence[Signal]) -> None:
+        """Have signals come, each so long after the start."""
+        for signal in signals:
+            self.count += 1
+            heapq.heappush(self.due, _Due(self.clock.now_ms() + signal.after_ms, self.count, "", 0, None, None, signal))
+
     async def carry_on(self) -> None:
         try:
             while (state := self.state) is not None and not state.ended and state.parked is None:
@@ -185,6 +210,7 @@ class _Player:
 
     def told(self) -> Played:
         """Give what became of the run, whole."""
+        self.played.unsent = [due.signal for due in sorted(self.due) if due.signal is not None]
         if self.state is not None:
             run = self.played.run = view(self.definition, self.state)
             self.played.result = fill(run.result, self.storage.blob)
@@ -266,6 +292,9 @@ class _Player:
             return True
         heapq.heappop(self.due)
         self._move_to(due.at_ms)
+        if due.signal is not None:
+            await self._signal(due.signal)
+            return True
         action = state.actions.get(due.action)
         if action is None or action.attempt != due.attempt:
             return True  # it was stopped meanwhile
@@ -276,6 +305,12 @@ class _Player:
         else:
             await self._answer(shown, due.entry, due.given)
         return True
+
+    async def _signal(self, signal: Signal) -> None:
+        by = self._person(self.user)
+        reply = await self._send(SignalSent(at_ms=self.clock.now_ms(), name=signal.name, by=by, payload=cast(Value, signal.payload)))
+        if reply.refusal is not None:
+            raise self._stuck("signal_refused", f"the signal `{signal.name}` was refused: {reply.refusal.message}", place=signal.place)
 
     def _move_to(self, at_ms: int) -> None:
         self.clock.advance(max(0, at_ms - self.clock.now_ms()))

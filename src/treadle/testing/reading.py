@@ -20,7 +20,7 @@ from treadle.authoring.tree import TaskTree
 from treadle.authoring.yaml_reader import read_file
 from treadle.core.values import Json
 from treadle.testing import fields
-from treadle.testing.script import Entry, Place, Script, entry_of, verbs_of
+from treadle.testing.script import Entry, Place, Script, Signal, entry_of, verbs_of
 
 SUFFIXES: Final = (".test.yaml", ".test.yml", ".test.json")
 _ANSWERING: Final = frozenset({"answer", "answers", "approve", "reject", "fail", "cannot", "lost", "outcome"})
@@ -55,6 +55,7 @@ class Case:
     clock_ms: int = 0
     script: Script
     expected: Expected
+    signals: tuple[Signal, ...] = ()
     nodes: tuple[Mapping, ...] = ()
 
     def __str__(self) -> str:
@@ -166,12 +167,19 @@ class _TestReader(Reader):
             name=name, path=path, shown=shown, place=self._place(node, shown), inputs=inputs, description=str(row.get("description", "")),
             workflow=str(both.get("workflow", "")), user=str(both.get("user", "tester")), clock_ms=self._clock(node, root, both),
             script=Script(name=shown, entries=(*own, *shared)), nodes=(node, root) if is_own else (node,),
-            expected=self._expected(node, row, root, top),
+            expected=self._expected(node, row, root, top), signals=tuple(self._signals(node, root, both, shown)),
         )  # fmt: skip
 
+    def _signals(self, node: Mapping, root: Mapping, row: Map[str, object], shown: str) -> Iterator[Signal]:
+        at = node.entries.get("signals") or root.entries.get("signals")
+        rows = cast("list[dict[str, object]]", row.get("signals") or [])
+        for item, each in zip(at.items if isinstance(at, Sequence) else (), rows, strict=False):
+            yield Signal(
+                name=str(each["name"]), payload=cast(Json, each.get("payload")), after_ms=cast(int, each.get("after", 0)),
+                place=self._place(item, shown),
+            )  # fmt: skip
+
     def _check_fields(self, node: Mapping, row: Map[str, object]) -> None:
-        if "signals" in node.entries:
-            self.error("not_yet", node.keys["signals"], "`signals` is read, but no step of this version can wait for one", "delete it")
         expect = row.get("expect")
         at = node.entries.get("expect")
         if not isinstance(expect, dict) or not isinstance(at, Mapping):

@@ -17,7 +17,7 @@ from typing import Final, cast
 from treadle.core.aside import named
 from treadle.core.definition import EFFECTS, Definition
 from treadle.core.errors import RequestError
-from treadle.core.events import ActionAnswered, ApprovalDecided, CancelRequested, OutcomeResolved, PerformerLost, RunStarted
+from treadle.core.events import ActionAnswered, ApprovalDecided, CancelRequested, OutcomeResolved, PerformerLost, RunStarted, SignalSent
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
 from treadle.core.view import RunView, view
@@ -26,7 +26,7 @@ from treadle.ports import Functions
 from treadle.testing.differences import differences
 from treadle.testing.judging import stands, tool_of
 from treadle.testing.player import Handed, Played, play
-from treadle.testing.script import Entry, Place, Script, entry_of
+from treadle.testing.script import Entry, Place, Script, Signal, entry_of
 from treadle.testing.snippet import INDENT, entry_lines, field_lines, scalar
 
 DEFAULT_USER: Final = "tester"
@@ -43,6 +43,7 @@ class Recorded:
     user: str = DEFAULT_USER
     inputs: dict[str, Json] = field(default_factory=dict[str, Json])
     rows: list[dict[str, Json]] = field(default_factory=list[dict[str, Json]])
+    signals: list[dict[str, Json]] = field(default_factory=list[dict[str, Json]])
     order: list[str] = field(default_factory=list[str])
     effects: list[str] = field(default_factory=list[str])
     run: RunView | None = None
@@ -107,6 +108,10 @@ class _Recorder:
             case OutcomeResolved() if _noted(moment, event.action, {"outcome_resolved"}):
                 value: dict[str, Json] = {"value": self._plain(event.value)} if event.outcome == "done" else {}
                 self._row(event.action, {"outcome": event.outcome} | value | self._by(event.by.name))
+            case SignalSent() if any(note.kind in {"signal_taken", "signal_kept"} for note in moment.notes):
+                after_ms = event.at_ms - self.found.started_ms
+                carried: dict[str, Json] = {"payload": self._plain(event.payload)} if event.payload is not None else {}
+                self.found.signals.append({"name": event.name, **carried, **({"after": f"{after_ms}ms"} if after_ms else {})})
             case CancelRequested() if self._open and not self._cancelled:
                 self._cancelled = True
                 self._row(next(reversed(self._open)), {"cancel": self._clean(event.reason) or "cancelled"} | self._by(event.by.name))
@@ -149,10 +154,16 @@ async def write(found: Recorded, workflow: str, about: str, functions: Functions
     assert found.run is not None
     script = Script(name="recorded", entries=tuple(_entry(row) for row in found.rows))
     played = await play(
-        found.definition, script, found.inputs, functions=functions, user=found.user, clock_ms=found.started_ms
+        found.definition, script, found.inputs, functions=functions, user=found.user, clock_ms=found.started_ms,
+        signals=[_signal(row) for row in found.signals],
     )  # fmt: skip
     _check(found, found.run, played)
     return "\n".join(_lines(found, found.run, played, workflow, about)) + "\n"
+
+
+def _signal(row: Mapping[str, Json]) -> Signal:
+    after_ms = int(str(row.get("after", "0ms")).removesuffix("ms"))
+    return Signal(name=str(row["name"]), payload=row.get("payload"), after_ms=after_ms, place=Place(file="recorded", line=1))
 
 
 def _entry(row: Mapping[str, Json]) -> Entry:
@@ -195,6 +206,12 @@ def _lines(found: Recorded, run: RunView, played: Played, workflow: str, about: 
     yield "answers:" if found.rows else "answers: []"
     for row in found.rows:
         yield from (INDENT + line if line else "" for line in entry_lines(row))
+    if found.signals:
+        yield ""
+        yield "# What signals it got, counted from its start."
+        yield "signals:"
+        for row in found.signals:
+            yield from (INDENT + line if line else "" for line in entry_lines(row))
     yield ""
     yield "# What must hold; delete what may change."
     yield "expect:"

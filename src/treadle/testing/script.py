@@ -100,6 +100,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A signal that a test's run gets, so long after its start."""
+
+    name: str
+    payload: Json
+    after_ms: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
     """Entries in their order. `name` is how it is called in notes and messages."""
 

@@ -63,6 +63,29 @@ def _lines(played: Played, moment: Moment, kinds: dict[str, str]) -> Iterator[Li
             yield Line(at_ms=at_ms, word="failed", path=path, text=f"failed: {data['error_class']}: {data['message']}{on}")
         case "step_skipped":
             yield Line(at_ms=at_ms, word="skipped", path=path, text="skipped")
+        case "waiting" if "signal" in data:
+            yield Line(at_ms=at_ms, word="waiting", path=path, text=f"waits for the signal `{data['signal']}`")
+        case "signal_taken":
+            yield Line(at_ms=at_ms, word="completed", path=path, text=f"took the signal `{data['signal']}`")
+        case "signal_kept":
+            yield Line(at_ms=at_ms, word="note", path="", text=f"the signal `{data['signal']}` came, and no step waited for it yet")
+        case "goto_taken":
+            yield Line(at_ms=at_ms, word="note", path=path, text=f"went on at `{data['target']}`")
+        case "budget_spent":
+            yield Line(at_ms=at_ms, word="handling", path=path, text=f"the budget was spent: {data['what']}")
+        case "verified" | "verify_failed":
+            proven = note.kind == "verified"
+            yield Line(
+                at_ms=at_ms, word="completed" if proven else "handling", path=path, text="was proven" if proven else "could not be proven"
+            )
+        case "undone" | "undo_failed":
+            undone = note.kind == "undone"
+            yield Line(
+                at_ms=at_ms,
+                word="completed" if undone else "failed",
+                path=path,
+                text="was taken back" if undone else "could not be taken back",
+            )
         case "branch_chosen":
             yield Line(at_ms=at_ms, word="note", path=path, text=f"chose `{data['branch']}`")
         case "items_found":

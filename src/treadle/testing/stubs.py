@@ -12,8 +12,6 @@ from treadle.testing.fitting import type_of
 from treadle.testing.made_up import FILLER, made_up
 from treadle.testing.snippet import entry_lines
 
-# What nobody answers: time passes by itself in a dry run.
-_BY_ITSELF: Final = frozenset({"wait"})
 _SHAPES: Final[dict[str, Json]] = {
     "http": {"status": 200, "headers": {}, "json": None, "text": ""},
     "shell": {"stdout": "", "stderr": "", "exit_code": 0, "duration_ms": 0, "truncated": False},
@@ -34,7 +32,7 @@ def stubs_of(definition: Definition) -> str:
 
 def _entry(address: str, step: Step) -> Iterator[str]:
     kind = type_of(step)
-    if kind not in KINDS or kind in _BY_ITSELF:
+    if kind not in KINDS:
         return
     tool = getattr(step.spec, "tool", "")
     about = f"{kind} {tool}".strip() + (f" [{step.effect}]" if step.effect != "none" else "")

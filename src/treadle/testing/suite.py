@@ -112,7 +112,8 @@ class Suite:
         began = time.perf_counter()
         case = replace(case, script=case.script.fresh())
         played = await play(
-            names.definition, case.script, case.inputs, functions=self._functions, user=case.user, clock_ms=case.clock_ms
+            names.definition, case.script, case.inputs, functions=self._functions, user=case.user, clock_ms=case.clock_ms,
+            signals=case.signals,
         )  # fmt: skip
         misses = tuple(judge(case, played))
         return Verdict(case=case, played=played, misses=misses, took_ms=(time.perf_counter() - began) * 1000)
