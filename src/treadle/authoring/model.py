@@ -118,6 +118,7 @@ _AT_ONCE: Final = dict.fromkeys(
 _WAITING: Final = {
     "timeout": "bounds an attempt, and waiting is none; bound it with `within`", "retry": _NO_ATTEMPT, "repeatable": _NO_ATTEMPT,
     "idempotency_key": _NO_ATTEMPT, "read_back": _NO_ATTEMPT, "effect": "is `none` here, always", "cache": "keeps results, and this is decided anew each time",
+    "requires": "belongs on the step behind it, which does something", "verify": "checks an answer, and there is none here",
 }
 _HERE_OR_AGENT = _field(k.Words(words=("server", "agent")), "who does it: Treadle itself, or the agent that drives the run")
 
@@ -187,7 +188,7 @@ TYPES: Final[dict[str, k.StepType]] = {
     "set_state": _type("Write state fields, in order, all or none.", "updates", {
         "updates": _field(k.Exprs(), "field and value; later ones see earlier ones", required=True),
         "let": _field(k.Exprs(), "values that are not stored"),
-    }, {"output_to": _NO_RESULT, "timeout": _NO_ATTEMPT, "idempotency_key": _NO_ATTEMPT, "read_back": _NO_ATTEMPT}),
+    }, {"output_to": _NO_RESULT} | dict.fromkeys(("timeout", "retry", "effect", "repeatable", "idempotency_key", "read_back", "requires", "verify", "cache"), _NO_ATTEMPT)),
     "condition": _type("Choose one of two lists.", "if", {
         "if": _field(k.Condition(), "what decides", required=True),
         "then": _field(k.Steps(), "steps when it holds"),
