@@ -147,6 +147,7 @@ def test_rejecting_keeps_the_note(project):
     assert "coffee, please" in project.treadle("logs", run).out
 
 
+@pytest.mark.slow
 def test_runs_are_named_by_any_beginning_and_last(project):
     run = started(project)
     short = run.removeprefix("run_")[:6]
@@ -159,6 +160,7 @@ def test_runs_are_named_by_any_beginning_and_last(project):
     assert run in done.err
 
 
+@pytest.mark.slow
 def test_why_names_the_one_thing_and_the_command(project):
     run = started(project)
     data = project.treadle("why", run, "--json").json
@@ -292,6 +294,7 @@ def test_runs_lists_what_is_unfinished_with_what_it_waits_for(project):
     assert project.treadle("runs", "--status", "failed").out.startswith("No runs like that")
 
 
+@pytest.mark.slow
 def test_looking_writes_nothing(project):
     run = started(project)
     before = project.show(run)["revision"]

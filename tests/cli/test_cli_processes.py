@@ -49,6 +49,7 @@ def test_a_read_that_a_killed_process_had_begun_is_begun_again_at_once(make_proj
 
 
 @pytest.mark.kill
+@pytest.mark.slow
 def test_another_process_at_work_takes_over_what_a_killed_one_left(make_project):
     project = make_project(effect=EFFECT).with_ledger()
     child = project.start("run", "effect")
@@ -93,6 +94,7 @@ async def taken(project, run, by):
         assert offer.action is not None
 
 
+@pytest.mark.slow
 def test_doctor_and_why_name_the_processes_at_work(make_project):
     project = make_project(effect=EFFECT).with_ledger()
     child = project.start("run", "effect")

@@ -108,6 +108,7 @@ def test_an_unfinished_step_shows_the_name_only(make_project):
     assert_nowhere(project, TOKEN, json.dumps(data), project.treadle("why", "last").out, project.treadle("show", "last").out)
 
 
+@pytest.mark.slow
 def test_a_secret_of_several_lines_is_taken_out_line_by_line(make_project):
     project = telling(make_project(), "echo", "fail")
     set_token(project, PEM + "\n")
@@ -129,6 +130,7 @@ def test_a_run_is_not_started_without_its_secret(make_project):
 
 
 @clause("S76")
+@pytest.mark.slow
 def test_a_run_is_not_taken_up_again_without_its_secret(make_project):
     project = telling(make_project(), "echo")
     text = (project.folder / "workflows/tell.yaml").read_text()
@@ -309,6 +311,7 @@ RING = """
 """
 
 
+@pytest.mark.slow
 def test_the_keyring_keeps_a_value_or_has_one_already(make_project):
     project = telling(make_project(), "echo")
     (project.home / "filering.py").write_text(textwrap.dedent(RING))
@@ -362,6 +365,7 @@ def test_treadle_toml_holds_no_value(make_project):
         assert part in done.err
 
 
+@pytest.mark.slow
 def test_a_dry_run_and_the_playground_show_names_only(make_project):
     project = telling(make_project(), "echo")
     set_token(project)

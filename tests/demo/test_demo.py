@@ -48,6 +48,7 @@ def test_without_a_terminal_the_script_is_at_work_and_the_proof_holds(project, t
     assert shown["state"] == {} or shown["state"]["approved"] is True
 
 
+@pytest.mark.slow
 def test_it_says_who_is_at_work_and_leaves_nothing_behind(project, tmp_path):
     places = tmp_path / "tmp"
     places.mkdir()

@@ -94,6 +94,7 @@ async def test_silence_ends_at_the_time_out_and_a_living_server_is_kept():
         assert pool.states()[0].starts == 1
 
 
+@pytest.mark.slow
 async def test_a_deaf_server_is_replaced_after_its_time_out():
     async with pool_of(hostile("dier")) as pool:
         await pool.call("dier", "ok", {})
@@ -107,6 +108,7 @@ async def test_a_deaf_server_is_replaced_after_its_time_out():
         assert not is_running(deaf)
 
 
+@pytest.mark.slow
 async def test_closing_leaves_no_process_however_stubborn():
     pool = pool_of(hostile("dier"))
     grandchild = int((await pool.call("dier", "child_that_stays", {})).value)

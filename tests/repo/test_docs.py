@@ -5,6 +5,7 @@ import pytest
 from scripts import docs
 
 
+@pytest.mark.slow
 def test_every_generated_block_is_fresh():
     assert [path.relative_to(docs.ROOT).as_posix() for path, _ in docs.stale_pages()] == [], "run ./dev docs"
 

@@ -46,6 +46,7 @@ async def test_section_9e_save_gives_success_and_key_and_get_gives_it_back(pool:
     assert (await call(pool, "get", {"id": saved["id"]}))["value"] == "new"
 
 
+@pytest.mark.slow
 async def test_a_value_comes_back_exactly_as_it_was_given(pool: ServerPool):
     for value in ('{"a": 1}', "[1]", "null", "5", "", None, 0, False, [], {}, "ü\u0000\n😀", 2**60, 0.1):
         await call(pool, "save", {"key": "k", "value": value})
@@ -62,6 +63,7 @@ async def test_section_9e_add_gives_success_and_id_and_appends(pool: ServerPool)
     assert listing["total"] == 2
 
 
+@pytest.mark.slow
 async def test_a_repeated_request_with_its_key_writes_nothing_and_gives_the_first_reply(pool: ServerPool):
     content = {"category": "research", "content": "once"}
     first = await call(pool, "add", content, key="run/add")
@@ -71,11 +73,13 @@ async def test_a_repeated_request_with_its_key_writes_nothing_and_gives_the_firs
     assert (await call(pool, "list", {}))["total"] == 1
 
 
+@pytest.mark.slow
 async def test_a_missing_key_is_an_answer_and_no_error(pool: ServerPool):
     assert (await call(pool, "get", {"key": "none"}))["found"] is False
     assert await call(pool, "delete", {"key": "none"}) == {"success": True, "deleted": 0}
 
 
+@pytest.mark.slow
 async def test_a_deleted_entry_is_gone_also_from_search(pool: ServerPool):
     await call(pool, "save", {"key": "k", "value": "unforgettable"})
     assert await call(pool, "delete", {"key": "k"}) == {"success": True, "deleted": 1}
@@ -83,6 +87,7 @@ async def test_a_deleted_entry_is_gone_also_from_search(pool: ServerPool):
     assert (await call(pool, "get", {"key": "k"}))["found"] is False
 
 
+@pytest.mark.slow
 async def test_search_prefers_all_words_then_any_then_the_text(pool: ServerPool):
     await call(pool, "add", {"category": "a", "content": {"note": "durable workflows survive a crash"}})
     await call(pool, "add", {"category": "a", "content": "workflows are durable"})
@@ -99,12 +104,14 @@ async def test_search_prefers_all_words_then_any_then_the_text(pool: ServerPool)
     assert await found(query="elephants") == ("none", [])
 
 
+@pytest.mark.slow
 async def test_any_text_is_a_query_and_never_a_syntax_error(pool: ServerPool):
     await call(pool, "save", {"key": "k", "value": "x"})
     for query in ('"', "a OR", "NEAR(", "*", "col:x", "(", "%", "_", "!", "'; DROP TABLE entry; --"):
         assert (await call(pool, "search", {"query": query}))["match"] in {"all", "any", "text", "none"}
 
 
+@pytest.mark.slow
 async def test_a_found_entry_shows_where_it_matched(pool: ServerPool):
     await call(pool, "save", {"key": "k", "value": f"{'filler ' * 200}needle {'filler ' * 200}"})
     (hit,) = (await call(pool, "search", {"query": "needle"}))["results"]
@@ -112,6 +119,7 @@ async def test_a_found_entry_shows_where_it_matched(pool: ServerPool):
     assert len(hit["snippet"]) < 400
 
 
+@pytest.mark.slow
 async def test_lists_are_newest_first_filtered_and_paged(pool: ServerPool):
     for number in range(5):
         await call(pool, "save", {"key": f"plan_{number}", "value": "x" * 1_000, "category": "plans" if number % 2 else ""})
@@ -121,6 +129,7 @@ async def test_lists_are_newest_first_filtered_and_paged(pool: ServerPool):
     assert (await call(pool, "list", {"category": "plans"}))["total"] == 2
 
 
+@pytest.mark.slow
 async def test_a_bad_request_says_what_is_wrong(pool: ServerPool):
     for tool, arguments, words in (
         ("get", {}, "either `key` or `id`"),
@@ -130,6 +139,7 @@ async def test_a_bad_request_says_what_is_wrong(pool: ServerPool):
         assert words in await refusal(pool, tool, arguments)
 
 
+@pytest.mark.slow
 async def test_annotations_tell_the_effects_right(pool: ServerPool):
     found = {tool.name: (tool.effect, tool.idempotent, tool.repeats_by_key) for tool in await pool.tools("memory")}
     assert found == {
@@ -145,6 +155,7 @@ async def test_annotations_tell_the_effects_right(pool: ServerPool):
 # ---- the file
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path):
     file = tmp_path / "m.db"
     async with pool_of(own("memory", "--file", str(file))) as pool:
@@ -158,6 +169,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path):
         assert [(await call(pool, "get", {"id": number}))["value"] for number in acknowledged] == list(range(20))
 
 
+@pytest.mark.slow
 async def test_several_processes_write_one_file_and_lose_nothing(tmp_path: Path):
     file = str(tmp_path / "m.db")
     pools = [pool_of(own("memory", "--file", file)) for _ in range(3)]
@@ -191,6 +203,7 @@ def test_a_failed_write_changes_nothing(tmp_path: Path):
     store.close()
 
 
+@pytest.mark.slow
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path):
     store = MemoryStore(tmp_path / "m.db")
     store._db.execute(f"PRAGMA user_version = {SCHEMA + 1}")
@@ -200,6 +213,7 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path):
     assert caught.value.code == "memory_too_new"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_database_is_refused_before_serving(tmp_path: Path):
     (tmp_path / "m.db").write_bytes(b"not a database at all, " * 100)
     ran = subprocess.run(
@@ -210,6 +224,7 @@ def test_a_file_that_is_no_database_is_refused_before_serving(tmp_path: Path):
     assert "cannot be used" in ran.stderr
 
 
+@pytest.mark.slow
 def test_by_default_the_file_is_the_project_s(tmp_path: Path):
     (tmp_path / "treadle.toml").touch()
     (tmp_path / "sub").mkdir()
@@ -217,6 +232,7 @@ def test_by_default_the_file_is_the_project_s(tmp_path: Path):
     assert (tmp_path / ".treadle" / "memory.db").exists()
 
 
+@pytest.mark.slow
 def test_stdout_carries_the_protocol_only(tmp_path: Path):
     request = {
         "jsonrpc": "2.0", "id": 1, "method": "initialize",
