@@ -10,23 +10,31 @@ trusted: the pool asks before each start of a server, the registry before each e
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from treadle import functions, log, presence, trust
+from treadle.actions.commands import Asked, Commands
+from treadle.actions.held import PathRefusedError
+from treadle.actions.kept import KeptResults
 from treadle.actions.http import Web
 from treadle.actions.kinds import performers
+from treadle.actions.own_functions import OwnFunctions
 from treadle.actions.runner import Runner
+from treadle.actions.shell import Surroundings
 from treadle.clock import SystemClock
 from treadle.config import project as projects
 from treadle.config import secrets as secret_sources
 from treadle.config import settings as configuration
 from treadle.config.people import why_impossible
+from treadle.config.project import Project
 from treadle.config.secrets import Secrets
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
+from treadle.core.codec import digest_of
 from treadle.core.definition import Approve, By, Definition, McpCall, Step
 from treadle.core.errors import RequestError
 from treadle.core.index import walk
@@ -38,7 +46,7 @@ from treadle.engine.memory import MemoryStorage
 from treadle.engine.service import Service
 from treadle.engine.storage import Storage
 from treadle.net.client import Client
-from treadle.ports import RunQuery
+from treadle.ports import ActionCall, RunQuery
 
 if TYPE_CHECKING:
     from treadle.authoring.find import Finder, Listed, Loaded
@@ -70,6 +78,7 @@ class OpenProject:
     clock: SystemClock
     holder: str
     serves: bool
+    commands: Commands
     _servers: Catalog | None = field(default=None)
 
     @property
@@ -98,10 +107,12 @@ class OpenProject:
         Told before anything is started: in the middle of a run it would cost what was done until then.
         """
         may_start = trust.gate(self.trust, self.settings.project)
-        for server in _servers_called(definition):
-            may_start(self.servers.get(server))
-        self._check_functions(definition)
-        self.secrets.check(definition.secrets)
+        for each in _with_children(definition):
+            for server in _servers_called(each):
+                may_start(self.servers.get(server))
+            self._check_functions(each)
+            check_commands(self.settings, self.trust, each)
+            self.secrets.check(each.secrets)
 
     def check_gates(self, definition: Definition, starter: str) -> None:
         """Raise RequestError `impossible_gate` if nobody could pass a gate of a run that this person starts (ruling 26)."""
@@ -240,6 +251,7 @@ async def open_project(
             return
         stack.enter_context(presence.Presence(opened.live_dir, opened.holder, what=what, serves=serve))
         await _take_over(opened)
+        await opened.commands.sweep(functools.partial(_is_wanted, opened))
         try:
             async with _beside(opened):
                 yield opened
@@ -278,6 +290,43 @@ def list_workflows(settings: Settings) -> "list[Listed]":
     from treadle.authoring import find
 
     return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home(), people=settings.people)
+
+
+def trust_items(settings: Settings, servers: Catalog, paths: Iterable[Path] = ()) -> list[trust.TrustItem]:
+    """List what this project could execute: functions, servers, and the commands of its workflows, those of `paths` among them.
+
+    Raises RequestError for a file that cannot be shown, and for a path that is no workflow.
+    """
+    # As above.
+    from treadle.authoring.commands_shown import commands_of
+
+    wanted = [row.path for row in list_workflows(settings) if row.origin == "project" and row.status == "ready"]
+    found = trust.collect(settings.project, servers)
+    named = list(paths)
+    for loaded in load_workflows(settings, dict.fromkeys([*wanted, *named]), servers):
+        definition = loaded.require() if loaded.source_path in named else loaded.definition
+        if definition is not None and trust.has_commands(definition):
+            found.append(trust.commands_item(definition, commands_of(loaded)))
+    return list({item.key: item for item in found}.values())
+
+
+def check_commands(settings: Settings, store: trust.TrustStore, definition: Definition) -> None:
+    """Raise RequestError `not_trusted` if a workflow runs commands that nobody allowed (ruling 58); the library's and the user's own are."""
+    if not trust.has_commands(definition):
+        return
+    digest = digest_of(definition)
+    if store.allows_digest(settings.project, "commands", definition.name, digest) or _is_from_elsewhere(settings, definition.name, digest):
+        return
+    raise RequestError(
+        f"the workflow {definition.name!r} runs commands, which are not trusted, or have changed since; none of them was run",
+        code="not_trusted", hint="look at them and allow them with `treadle trust`, or `treadle trust FILE` for a file of another place",
+    )  # fmt: skip
+
+
+def _is_from_elsewhere(settings: Settings, name: str, digest: str) -> bool:
+    """Tell whether a workflow is one of the library or of the user's home, as it stands there."""
+    rows = [row for row in list_workflows(settings) if row.name == name and row.origin in {"user", "library"} and row.status == "ready"]
+    return any(load_workflow(settings, row.path).digest == digest for row in rows)
 
 
 def web_of(settings: Settings) -> Web:
@@ -325,12 +374,37 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     pool = LazyPool(settings, store, environ, secrets)
     path = project.store_dir / FILE
     storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
-    runner = Runner(performers(pool=pool, functions=registry, web=web_of(settings)), secrets) if serve else None
-    engine = LocalEngine(storage, functions=registry, clock=clock, holder=holder, runner=runner)
+    kept = KeptResults(project.store_dir, project.root, clock.now_ms)
+    commands = Commands(project.store_dir, output_bytes_max=settings.shell_output_bytes_max, redact=secrets.redactor.text)
+    here = Surroundings(
+        commands=commands, environ=environ, root_of=lambda call: _root_of(project, call.directory),
+        check=lambda call: _check_call(settings, store, call),
+    )  # fmt: skip
+    runner = Runner(performers(pool=pool, functions=registry, web=web_of(settings), commands=here), secrets) if serve else None
+    engine = LocalEngine(
+        storage, functions=OwnFunctions(registry, kept, project.root), clock=clock, holder=holder, runner=runner,
+        outliving=commands, keep=kept.keep,
+    )  # fmt: skip
     return OpenProject(
         settings=settings, storage=storage, engine=engine, service=Service(engine, clock), registry=registry, trust=store,
-        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve,
+        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve, commands=commands,
     )  # fmt: skip
+
+
+def _check_call(settings: Settings, store: trust.TrustStore, call: ActionCall) -> None:
+    if call.definition is None:
+        raise RequestError("who asks for this command does not say of which workflow it is", code="not_trusted", hint="report it")
+    check_commands(settings, store, call.definition)
+
+
+def _root_of(project: Project, directory: str) -> Path:
+    """Give where a run's commands run: in the working tree in which it was started. Raises PathRefusedError when that is gone."""
+    if not directory or Path(directory) == project.root:
+        return project.root
+    found = projects.find(Path(directory), user_home=Path.home())
+    if not Path(directory).is_dir() or found.home != project.home:
+        raise PathRefusedError(f"{directory}, where the run was started, is no working tree of this project any more")
+    return found.root
 
 
 @contextlib.asynccontextmanager
@@ -358,6 +432,18 @@ async def _beside(opened: OpenProject) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _is_wanted(opened: OpenProject, asked: Asked) -> bool:
+    """Tell whether anybody still waits for a command."""
+    try:
+        state = (await opened.engine.current(asked.run_id)).state
+    except RequestError as error:
+        return error.code != "unknown_run"
+    action = state.actions.get(asked.action)
+    return (
+        action is not None and (action.attempt, action.opened_at_ms) == (asked.attempt, asked.opened_at_ms) and action.status != "stopping"
+    )  # fmt: skip
+
+
 async def _watch(opened: OpenProject) -> None:
     while True:
         await asyncio.sleep(LOOK_FOR_DEAD_S)
@@ -369,7 +455,8 @@ async def _take_over(opened: OpenProject) -> None:
     with presence.dead(opened.live_dir) as processes:
         for process in processes:
             await opened.let_go(process)
-
+        if processes:
+    
 
 def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
@@ -379,6 +466,12 @@ def _first(error: BaseException) -> BaseException:
 
 def _paths(settings: Settings) -> list[Path]:
     return [settings.path(text) for text in settings.workflows_paths]
+
+
+def _with_children(definition: Definition) -> Iterator[Definition]:
+    yield definition
+    for child in definition.children.values():
+        yield from _with_children(child)
 
 
 def _servers_called(definition: Definition) -> list[str]:

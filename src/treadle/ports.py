@@ -6,14 +6,14 @@ Ports are internal; only action kinds and functions are extension points. Everyt
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from treadle.core.commands import Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal
 from treadle.core.events import Event, Usage
 from treadle.core.state import ActionState, RunState
-from treadle.core.values import Value
+from treadle.core.values import Json, Value
 
 Lapsed = Callable[[], tuple[str, ...]]
 """Gives the ids of the run's actions whose lease has run out; asked only where a claim is made."""
@@ -115,13 +115,18 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionCall:
-    """A server-performed action on its way to the world: holes filled, ready to be sent."""
+    """A server-performed action on its way to the world: holes filled, ready to be sent.
+
+    `definition` is the run's, and `directory` where it was started; who performs commands needs to know both.
+    """
 
     run_id: str
     action: ActionState
     params: dict[str, Value]
     key: str
     timeout_ms: int | None = None
+    definition: Definition | None = None
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,10 @@ class Answer:
     lost: bool = False
     usage: Usage | None = None
     degraded: bool = False
+
+
+STOP: Final = "stop"
+"""The message of the cancellation that asks a performer to stop."""
 
 
 class Clock(Protocol):
@@ -154,7 +163,27 @@ class ActionRunner(Protocol):
     """Performs server-performed actions; one for all kinds."""
 
     async def perform(self, call: ActionCall) -> Answer:
-        """Do it once. Cancelling the coroutine asks the performer to stop. Never raises for what the world did."""
+        """Do it once. Never raises for what the world did.
+
+        Cancelled with the message `STOP`, the performer stops it. Cancelled otherwise, this process goes away: what can go on without it
+        is left alone.
+        """
+        ...
+
+
+class Outliving(Protocol):
+    """Actions that are carried on outside of the process that began them: performing one again finds it, running or done."""
+
+    def outlives(self, action: ActionState) -> bool:
+        """Tell whether an action is one of them."""
+        ...
+
+    def stop(self, run_id: str, action: str, attempt: int) -> None:
+        """Ask an attempt to stop, whoever began it; safe to repeat, also where there is none."""
+        ...
+
+    def settled(self, call: ActionCall) -> None:
+        """Forget an attempt whose answer is stored."""
         ...
 
 
@@ -164,6 +193,10 @@ class Functions(Protocol):
     def call(self, name: str, version: str, args: Sequence[Value], kwargs: dict[str, Value]) -> Value:
         """Call it. Raises FunctionFailedError with a message for the author when it raises or is not there in that version."""
         ...
+
+
+KeepValue = Callable[[str, Json], None]
+"""Keeps a result under a key, for `cache`; it never raises, because losing one costs only the work."""
 
 
 class Engine(Protocol):

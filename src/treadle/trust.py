@@ -21,9 +21,11 @@ from typing import Final, Literal
 
 from treadle.config.project import Project
 from treadle.config.servers import Catalog, ServerSpec
+from treadle.core.codec import digest_of as digest_of_definition
+from treadle.core.definition import Definition, Shell
 from treadle.core.errors import RequestError
 
-Kind = Literal["functions", "server"]
+Kind = Literal["functions", "server", "commands"]
 FILE_BYTES_MAX: Final = 4 << 20
 _SENSITIVE = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _VERSION: Final = 1
@@ -41,7 +43,7 @@ class TrustItem:
     @property
     def key(self) -> str:
         """Give the name under which an acceptance is kept."""
-        return f"{self.kind}:{self.name}"
+        return _key(self.kind, self.name, self.digest)
 
 
 def digest_of(*parts: str | bytes) -> str:
@@ -51,6 +53,19 @@ def digest_of(*parts: str | bytes) -> str:
         raw = part.encode() if isinstance(part, str) else part
         hasher.update(len(raw).to_bytes(8, "big") + raw)
     return f"sha256:{hasher.hexdigest()}"
+
+
+def commands_item(definition: Definition, text: str) -> TrustItem:
+    """Describe the commands of a workflow for trust, bound to the whole of it: what a command does may stand in any other step."""
+    return TrustItem(kind="commands", name=definition.name, text=text, digest=digest_of_definition(definition))
+
+
+def has_commands(definition: Definition) -> bool:
+    """Tell whether Treadle itself would run commands for a workflow, not counting the workflows that it starts."""
+    return any(
+        (isinstance(step.spec, Shell) and step.performer == "server") or any(check.shell is not None for check in step.verify)
+        for step in definition.index.steps.values()
+    )
 
 
 def function_digest(name: str, source: bytes) -> str:
@@ -98,7 +113,7 @@ class TrustStore:
 
     def allows_digest(self, project: Project, kind: Kind, name: str, digest: str) -> bool:
         """Tell the same of something whose digest the caller computed from what it is about to execute."""
-        return self._accepted(project).get(f"{kind}:{name}") == digest
+        return self._accepted(project).get(_key(kind, name, digest)) == digest
 
     def pending(self, project: Project, items: Iterable[TrustItem]) -> list[TrustItem]:
         """Give the items that were never accepted, or not as they are now."""
@@ -107,7 +122,10 @@ class TrustStore:
 
     def changed(self, project: Project, item: TrustItem) -> bool:
         """Tell whether an earlier form of this item was accepted."""
-        return self._accepted(project).get(item.key) not in {None, item.digest}
+        accepted = self._accepted(project)
+        if item.kind == "commands":
+            return item.key not in accepted and any(key.startswith(f"{item.kind}:{item.name}@") for key in accepted)
+        return accepted.get(item.key) not in {None, item.digest}
 
     def accept(self, project: Project, items: Iterable[TrustItem]) -> None:
         """Record what a person was shown and agreed to; durable when this returns. Other acceptances of the project stay."""
@@ -152,6 +170,11 @@ class TrustStore:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _key(kind: Kind, name: str, digest: str) -> str:
+    # A run keeps the workflow it was started with: what was allowed for it stays allowed beside the newer one.
+    return f"{kind}:{name}@{digest}" if kind == "commands" else f"{kind}:{name}"
 
 
 def user_store() -> TrustStore:

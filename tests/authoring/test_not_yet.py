@@ -7,15 +7,12 @@ from treadle.authoring.model import COMMON, FILE, TYPES
 from treadle.core.errors import RequestError
 
 STEPS = {
-    "shell": "{shell: [make, test], env: {A: b}, ok_exit: 0, parse: lines}",
     "run": "{run: planning:interactive, version: 1.0.0, inputs: {task_description: x}, close_policy: wait}",
     "merge": "{delegate: x, id: own, isolation: worktree}\n  - {merge: own}",
     "flow": "{flow: browser:login}",
     "integration": "{integration: slack, inputs: {x: 1}}",
 }
 COMMON_FIELDS = {
-    "verify": "[{shell: make test}, {files: ['a/*.py', {path: b, changed: true}]}, {schema: {type: object}}, {expression: '{{ true }}'}]",
-    "cache": "{ttl: 1h}",
     "tools": "{allow: [read], deny: write}",
     "isolation": "worktree",
 }

@@ -92,10 +92,10 @@ COMMON: Final[dict[str, k.Field]] = {
         "assurance": _field(k.Words(words=("local", "relayed", "proven"), later=("proven",)), "how sure it must be who that was"),
         "within": _field(k.Duration(), "bound of the wait"),
     }))), "approval that must stand before it is done"),
-    "verify": _field(k.ListOf(kind=_CHECK, alone=True, count_min=1), "checks that Treadle runs before the step counts as done", later=True),
+    "verify": _field(k.ListOf(kind=_CHECK, alone=True, count_min=1), "checks that Treadle runs before the step counts as done"),
     "cache": _field(k.Either(kinds=(k.Flag(), k.Record(fields={
         "ttl": _field(k.Duration(), "how long a result is used again"), "commit": _field(k.Flag(), "only at the same git commit"),
-    }))), "uses an earlier result of the same work", later=True),
+    }))), "uses an earlier result of the same work"),
     "budget": _field(_BUDGET, "what it may cost"),
     "tools": _field(_TOOLS, "which tools an agent may use in it", later=True),
     "isolation": _field(k.Words(words=("worktree",), first_is_default=False), "a git worktree of its own", later=True),
@@ -180,7 +180,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "ok_exit": _field(k.ListOf(kind=k.Whole(maximum=255), alone=True, count_min=1), "exit codes that are no failure", default=[0]),
         "parse": _field(k.Words(words=("text", "json", "lines")), "what its output is read as"),
         "performer": _HERE_OR_AGENT,
-    }, later=True),
+    }),
     "function": _type("Call a registered function.", "function", {
         "function": _field(k.Text(what="the name of a function", pattern=rf"{k.NAME}(\.{k.NAME})*"), "which one", required=True),
         "parameters": _field(k.Value(shape="map"), "its arguments"),

@@ -69,6 +69,9 @@ class Otherwise:
             return self._entry(call, _DEFAULT, "answer", values.clean_value(default))
         if action.performer != "server" or action.effect not in _READS:
             return None
+        if action.kind in {"shell", "verify"}:
+            self.why[action.id] = "a dry run runs no commands and looks at no files"
+            return None
         refusal = self._refusal(call)
         if refusal:
             self.why[action.id] = refusal

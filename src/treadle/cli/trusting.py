@@ -1,25 +1,31 @@
 """`treadle trust`: show the code that a project would run, and record that this user allows exactly that (ruling 58)."""
 
+from pathlib import Path
+
 import click
 from rich.text import Text
 
 from treadle import trust as trusting
 from treadle.cli import screen
 from treadle.cli.frame import Frame, command
+from treadle.compose import trust_items
 from treadle.config.origin import Problem
 from treadle.core.errors import RequestError
 from treadle.trust import TrustItem, TrustStore
 
 
 @command(
-    examples="treadle trust\ntreadle trust --list\ntreadle trust --yes\ntreadle trust --revoke",
+    examples="treadle trust\ntreadle trust --list\ntreadle trust /tmp/try.yaml\ntreadle trust --yes\ntreadle trust --revoke",
     keys="items [{kind, name, digest, state (trusted, new, changed), text}], accepted [names], problems [text]",
 )
 @click.option("--yes", "-y", is_flag=True, help="Allow all that is shown without being asked.")
 @click.option("--list", "only_list", is_flag=True, help="Only list, with what is allowed.")
 @click.option("--revoke", is_flag=True, help="Forget all that was allowed in this project.")
-def trust(frame: Frame, *, yes: bool, only_list: bool, revoke: bool) -> int:
-    """Show what this project would run (files of functions, MCP servers), and allow it.
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def trust(frame: Frame, files: tuple[Path, ...], *, yes: bool, only_list: bool, revoke: bool) -> int:
+    """Show what this project would run (files of functions, MCP servers, commands of workflows), and allow it.
+
+    FILE is a workflow that does not stand where the project's workflows are.
 
     What you allow is bound to the content that is shown; a change asks again. It is kept outside of the project, for your account alone.
     """
@@ -27,7 +33,7 @@ def trust(frame: Frame, *, yes: bool, only_list: bool, revoke: bool) -> int:
     if revoke:
         return _revoke(frame, store)
     servers = settings.servers()
-    items = trusting.collect(settings.project, servers)
+    items = trust_items(settings, servers, files)
     pending = store.pending(settings.project, items)
     wanted = [] if only_list else pending
     if not frame.json:
@@ -68,7 +74,7 @@ def _revoke(frame: Frame, store: TrustStore) -> int:
 
 def _show(store: TrustStore, frame: Frame, items: list[TrustItem], wanted: list[TrustItem], *, only_list: bool) -> None:
     if not items:
-        screen.say("This project has no code to run: no functions/*.py, and no MCP servers that a command starts.")
+        screen.say("This project has no code to run: no functions/*.py, no MCP servers that a command starts, no workflow with commands.")
         return
     for item in items:
         state = _state(store, frame, item)

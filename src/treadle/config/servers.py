@@ -24,8 +24,8 @@ MCP_FILE = ".mcp.json"
 MCP_FILE_BYTES_MAX = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-# What a server may see of our own environment; all else must be named under `env`. Keys of providers are not for everybody.
-_INHERITED = (
+# What a server or a command may see of our own environment; all else must be named under `env`. Keys of providers are not for everybody.
+INHERITED = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER",
     "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
     "APPDATA", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE",
@@ -89,7 +89,7 @@ class ServerSpec:
         def expand(text: str) -> str:
             return _VARIABLE.sub(lambda found: self._variable(found, environ), text)
 
-        env = {name: environ[name] for name in _INHERITED if name in environ}
+        env = {name: environ[name] for name in INHERITED if name in environ}
         env |= {name: expand(value.reveal()) for name, value in self.env.items()}
         # Tells a `treadle mcp` behind a wrapper script that starting would be a circle.
         env[STARTED_BY] = str(os.getpid())

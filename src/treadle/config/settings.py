@@ -23,7 +23,7 @@ from treadle.net.guard import Allowed
 
 FILE_BYTES_MAX: Final = 1 << 20
 # Read elsewhere: by ./dev, by tests, by `treadle mcp` itself.
-_OTHER_VARIABLES: Final = frozenset({"TREADLE_VENV", "TREADLE_PYTHON", "TREADLE_TEMPORAL_CLI", "TREADLE_PROJECT", servers.STARTED_BY})
+_OTHER_VARIABLES: Final = frozenset({"TREADLE_VENV", "TREADLE_PYTHON", "TREADLE_TEMPORAL_CLI", "TREADLE_PROJECT", "TREADLE_RUN", "TREADLE_IDEMPOTENCY_KEY", servers.STARTED_BY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("mcp.idle_stop", 600_000, forms.DURATION, "a server unused for so long is stopped", '"1h"', field="mcp_idle_stop_ms"),
     _key("mcp.max_line", 4 << 20, forms.SIZE, "longest message that is read from a server", '"8 MiB"', field="mcp_line_bytes_max"),
     _key("mcp.max_output", 10 << 20, forms.SIZE, "largest result of a tool call", '"20 MiB"', field="mcp_output_bytes_max"),
+    _key("shell.max_output", 256 << 10, forms.SIZE, "how much of each stream of a command is kept: its beginning and its end", '"1 MiB"', field="shell_output_bytes_max"),
     _key("http.allow", (), forms.HOSTS, "addresses, networks and hosts that requests may go to although they are not on the public internet", '["127.0.0.1:8080", "10.0.0.0/8", "host.example:443"]'),
     _key("http.timeout", 60_000, forms.DURATION, "longest request where the step names no `timeout`", '"2m"', field="http_timeout_ms"),
     _key("http.max_output", 10 << 20, forms.SIZE, "largest answer to a request, unpacked", '"20 MiB"', field="http_output_bytes_max"),
@@ -86,6 +87,7 @@ class Settings:
     mcp_idle_stop_ms: int
     mcp_line_bytes_max: int
     mcp_output_bytes_max: int
+    shell_output_bytes_max: int
     http_allow: tuple[Allowed, ...]
     http_timeout_ms: int
     http_output_bytes_max: int

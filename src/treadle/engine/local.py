@@ -18,15 +18,17 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import cast
 
+from treadle.core.aside import fill
 from treadle.core.codec import digest_of
-from treadle.core.commands import Command, Note
+from treadle.core.commands import Command, KeepResult, Note, StopAction
 from treadle.core.definition import Definition
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal, RequestError, TreadleError
 from treadle.core.events import Caller, Continued, Event, RunParked, RunStarted
 from treadle.core.limits import LEASE_MS
 from treadle.core.state import RunState
-from treadle.core.values import Value
+from treadle.core.values import Json, Value
 from treadle.engine.performing import Performing
 from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
 from treadle.engine.transact import Transition, transact
@@ -34,9 +36,11 @@ from treadle.ports import (
     ActionRunner,
     Clock,
     Functions,
+    KeepValue,
     Lapsed,
     Lease,
     MakeEvent,
+    Outliving,
     Reply,
     Request,
     RunMeta,
@@ -64,13 +68,14 @@ class LocalEngine:
 
     def __init__(
         self, storage: Storage, *, functions: Functions, clock: Clock, holder: str, runner: ActionRunner | None = None,
-        lease_ms: int = LEASE_MS, served_lease_ms: int = SERVED_LEASE_MS,
+        lease_ms: int = LEASE_MS, served_lease_ms: int = SERVED_LEASE_MS, outliving: Outliving | None = None, keep: KeepValue | None = None,
     ) -> None:  # fmt: skip
-        """`holder` names this process among all, those before it included; without a `runner` it performs nothing itself."""
+        """`holder` names this process among all, those before it included; without a `runner` it performs nothing itself. `keep` keeps results."""
         self.storage, self.functions, self.clock, self.holder = storage, functions, clock, holder
         self.lease_ms, self.served_lease_ms = lease_ms, served_lease_ms
         self._lives: OrderedDict[str, _Live] = OrderedDict()
-        self._performing = Performing(self, runner) if runner is not None else None
+        self._performing = Performing(self, runner, outliving) if runner is not None else None
+        self._keep, self._outliving = keep, outliving
 
     async def start(self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None) -> Reply:
         """Create a run; see `ports.Engine.start`."""
@@ -286,6 +291,12 @@ class LocalEngine:
         )  # fmt: skip
 
     def _dispatch(self, live: _Live, commands: tuple[Command, ...]) -> None:
+        for command in commands:
+            if isinstance(command, KeepResult) and self._keep is not None:
+                self._keep(command.key, cast(Json, fill(command.value, self.storage.blob)))
+            elif isinstance(command, StopAction) and self._outliving is not None:
+                # Here, and not by who watches it: there may be nobody.
+                self._outliving.stop(live.record.run_id, command.action, command.attempt)
         if self._performing is not None:
             self._performing.carry_out(live.record, commands)
 

@@ -2,7 +2,8 @@
 
 An action of effect `write` and above is claimed durably before it begins; what is `none` or `read` is begun at once, its row being held from the
 commit that opened it. While it is performed the row's lease is renewed. What a process holds when it dies lapses with its lease: another one
-begins again what may be begun again, and tells the core of the rest (`PerformerLost`).
+begins again what may be begun again, and tells the core of the rest (`PerformerLost`). What goes on outside of its process (`Outliving`) is not
+lost: another process watches it, and answers in the name of the one that claimed it.
 
 What this process commits it dispatches itself. Everything else (timers, what others opened or left, what a cancelled request of its own left
 undispatched) is found by a round over the storage's rows; a round follows each change, but not more often than every `ROUND_REST_S`.
@@ -18,13 +19,13 @@ from typing import Final, Protocol
 from treadle.core.aside import fill
 from treadle.core.closing import needs_claim
 from treadle.core.commands import Command, Perform, StopAction
-from treadle.core.definition import EFFECTS, Definition
+from treadle.core.definition import EFFECTS
 from treadle.core.errors import Failure, RequestError, TreadleError
 from treadle.core.events import ActionAnswered, ActionClaimed, Caller, Claim, Continued, Event, PerformerLost, Woken
 from treadle.core.ids import idempotency_key
 from treadle.core.state import ActionState, RunState
 from treadle.engine.storage import Record, Served, Storage
-from treadle.ports import ActionCall, ActionRunner, Answer, Clock, Lapsed, Lease, MakeEvent, Reply
+from treadle.ports import STOP, ActionCall, ActionRunner, Answer, Clock, Lapsed, Lease, MakeEvent, Outliving, Reply
 
 LOOK_AGAIN_MS: Final = 5_000
 TROUBLE_REST_MS: Final = 5_000
@@ -56,10 +57,15 @@ class Host(Protocol):
 
 @dataclass(slots=True)
 class _Work:
-    """An attempt in hand. `doing` is the runner's part of it; only that is stopped, so that what was done is also answered."""
+    """An attempt in hand. `doing` is the runner's part of it; only that is stopped, so that what was done is also answered.
+
+    `holder` is in whose name it is performed: of what a dead process began and what goes on, that process.
+    """
 
     task: "asyncio.Task[None]"
+    holder: str
     claimed: bool = False
+    outlives: bool = False
     stopped: bool = False
     doing: "asyncio.Task[Answer] | None" = None
 
@@ -67,9 +73,9 @@ class _Work:
 class Performing:
     """The performing half of a local engine."""
 
-    def __init__(self, engine: Host, runner: ActionRunner) -> None:
+    def __init__(self, engine: Host, runner: ActionRunner, outliving: Outliving | None = None) -> None:
         """Nothing is performed before `serve`."""
-        self._engine, self._runner = engine, runner
+        self._engine, self._runner, self._outliving = engine, runner, outliving
         self._by = Caller(kind="server", name=engine.holder)
         self._works: dict[Key, _Work] = {}
         self._trouble_until_ms: dict[str, int] = {}
@@ -90,7 +96,7 @@ class Performing:
     async def close(self) -> None:
         """Let actions with effects finish for a moment, then stop everything."""
         self.serving = False
-        claimed = [work.task for work in self._works.values() if work.claimed]
+        claimed = [work.task for work in self._works.values() if work.claimed and not work.outlives]
         if claimed:
             await asyncio.wait(claimed, timeout=FINISH_GRACE_S)
         left = [work.task for work in self._works.values()]
@@ -111,34 +117,40 @@ class Performing:
 
     # One attempt
 
-    def _begin(self, key: Key, *, claim: bool) -> None:
+    def _begin(self, key: Key, *, claim: bool, heir_of: str | None = None) -> None:
+        """Perform an attempt; with `heir_of` one that another process claimed, which goes on without it."""
         if key in self._works:
             return
         task = asyncio.create_task(self._perform(key, claim=claim), name="/".join(map(str, key)))
-        self._works[key] = _Work(task)
+        self._works[key] = _Work(task, heir_of or self._engine.holder, claimed=heir_of is not None)
         task.add_done_callback(lambda _: self._works.pop(key, None))
 
     def _stop(self, key: Key) -> None:
         work = self._works.get(key)
-        if work is not None:
+        # Asked twice, it would not wait any more until what it stops is gone.
+        if work is not None and not work.stopped:
             work.stopped = True
             if work.doing is not None:
-                work.doing.cancel()
+                work.doing.cancel(STOP)
 
     async def _perform(self, key: Key, *, claim: bool) -> None:
         run_id, action_id, attempt = key
         work = self._works[key]
         # What cannot be stored now is found again by a later round.
         with contextlib.suppress(TreadleError):
-            if not await (self._claim(key) if claim else self._hold(key)):
+            if not work.claimed and not await (self._claim(key) if claim else self._hold(key)):
                 return
-            work.claimed = claim
+            work.claimed = work.claimed or claim
             record = await self._engine.current(run_id)
             action = record.state.actions.get(action_id)
             if action is None or action.attempt != attempt or record.state.parked is not None:
                 return
-            answer = await self._done(work, self._call(record.definition, run_id, action))
-            await self._answer(key, answer)
+            call = self._call(record, action)
+            work.outlives = self._outliving is not None and self._outliving.outlives(action)
+            answer = await self._done(work, call)
+            await self._answer(key, answer, work.holder)
+            if self._outliving is not None and work.outlives:
+                self._outliving.settled(call)
 
     async def _done(self, work: _Work, call: ActionCall) -> Answer:
         """Have it done; a process that closes says nothing, so that its lease lapses and another one goes on."""
@@ -152,11 +164,12 @@ class Performing:
                 raise
             return _stopped(call.action)
 
-    def _call(self, definition: Definition, run_id: str, action: ActionState) -> ActionCall:
+    def _call(self, record: Record, action: ActionState) -> ActionCall:
         params = {name: fill(value, self._engine.storage.blob) for name, value in action.params.items()}
-        key = action.key or idempotency_key(run_id, action.id)
-        timeout_ms = definition.index.steps[action.at].timeout_ms
-        return ActionCall(run_id=run_id, action=action, params=params, key=key, timeout_ms=timeout_ms)
+        return ActionCall(
+            run_id=record.run_id, action=action, params=params, key=action.key or idempotency_key(record.run_id, action.id),
+            timeout_ms=record.definition.index.steps[action.at].timeout_ms, definition=record.definition, directory=record.meta.directory,
+        )  # fmt: skip
 
     async def _claim(self, key: Key) -> bool:
         run_id, action_id, attempt = key
@@ -175,15 +188,15 @@ class Performing:
         now_ms = self._engine.clock.now_ms()
         for lease in self._engine.storage.leases(run_id):
             if (lease.action, lease.attempt, lease.holder) == (action_id, attempt, self._engine.holder):
-                return lease.until_ms > now_ms or await self._take(key, now_ms)
-        return await self._take(key, now_ms)
+                return lease.until_ms > now_ms or await self._take(key, now_ms, self._engine.holder)
+        return await self._take(key, now_ms, self._engine.holder)
 
-    async def _take(self, key: Key, now_ms: int) -> bool:
+    async def _take(self, key: Key, now_ms: int, holder: str) -> bool:
         until_ms = now_ms + self._engine.served_lease_ms
-        lease = Lease(action=key[1], attempt=key[2], holder=self._engine.holder, until_ms=until_ms)
+        lease = Lease(action=key[1], attempt=key[2], holder=holder, until_ms=until_ms)
         return await self._engine.storage.take(key[0], lease, now_ms)
 
-    async def _answer(self, key: Key, answer: Answer) -> None:
+    async def _answer(self, key: Key, answer: Answer, holder: str) -> None:
         """Tell the core; what was done in the world is told again until it is stored or this process closes."""
         run_id, action_id, attempt = key
 
@@ -191,7 +204,7 @@ class Performing:
             if answer.lost:
                 return PerformerLost(at_ms=at_ms, action=action_id, attempt=attempt)
             return ActionAnswered(
-                at_ms=at_ms, action=action_id, attempt=attempt, holder=self._engine.holder, by=self._by, value=answer.value,
+                at_ms=at_ms, action=action_id, attempt=attempt, holder=holder, by=self._by, value=answer.value,
                 failure=answer.failure, usage=answer.usage, degraded=answer.degraded,
             )  # fmt: skip
 
@@ -210,12 +223,16 @@ class Performing:
         while True:
             await asyncio.sleep(self._engine.served_lease_ms / 3000)
             now_ms = self._engine.clock.now_ms()
-            await asyncio.gather(*(self._keep_lease(key, now_ms) for key, work in self._works.items() if work.doing))
+            await asyncio.gather(*(self._keep_lease(key, now_ms, work) for key, work in self._works.items() if work.doing))
 
-    async def _keep_lease(self, key: Key, now_ms: int) -> None:
+    async def _keep_lease(self, key: Key, now_ms: int, work: _Work) -> None:
         """Who has lost a lease stops: somebody else may have begun."""
         with contextlib.suppress(RequestError):
-            if not await self._take(key, now_ms):
+            if await self._take(key, now_ms, work.holder):
+                return
+            if work.outlives:
+                work.task.cancel()  # whoever has the lease watches it too
+            else:
                 self._stop(key)
 
     # Rounds: time, and what others left
@@ -264,6 +281,8 @@ class Performing:
             return
         if action.status == "open":
             self._begin(key, claim=needs_claim(action))
+        elif action.status == "claimed" and self._outliving is not None and self._outliving.outlives(action):
+            self._begin(key, claim=False, heir_of=action.holder)
         elif action.status == "claimed":
             await self._engine.send(served.run_id, self._lost(served))
 
