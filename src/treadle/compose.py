@@ -455,8 +455,7 @@ async def _take_over(opened: OpenProject) -> None:
     with presence.dead(opened.live_dir) as processes:
         for process in processes:
             await opened.let_go(process)
-        if processes:
-    
+
 
 def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
