@@ -293,3 +293,15 @@ def test_init_asks_before_it_writes(make_project):
     terminal.type("")
     assert terminal.end() == 0
     assert (project.folder / "treadle.toml").exists()
+
+
+def test_a_stranger_is_told_that_the_decision_is_somebody_elses_and_is_not_asked(project):
+    project.write("treadle.toml", "[people.bob]\nuser = 'nobody-of-that-name'\n")
+    terminal = project.terminal("run", "ask")
+    terminal.until("> ")
+    terminal.type("tea")
+    assert "approve? [y/n]" not in terminal.until("not_a_person")
+    assert "not yours to make" in terminal.text
+    terminal.interrupt()
+    assert terminal.end() == 3
+    assert project.show()["actions"][0]["kind"] == "approve"

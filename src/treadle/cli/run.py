@@ -118,7 +118,8 @@ async def run(
         record=record, quiet=quiet, json=frame.json,
     )  # fmt: skip
     async with frame.open(serve=not detach, what="run", create=True) as opened:
-        definition = _definition(opened, workflow)
+        loaded = opened.load(workflow)
+        definition = _required(loaded)
         given = values.read_inputs(inputs, file, definition.main.inputs)
         opened.check_ready(definition)
         found = None if new else await _unfinished(opened, definition, given)
@@ -126,6 +127,7 @@ async def run(
             return await go_on(frame, opened, found[0].id, how, detach=detach)
         if resume:
             screen.errors().print("there is no unfinished run of this workflow with these inputs; a new one is started")
+        _tell_file(how, loaded, workflow)
         run_id = await _start(opened, definition, given, title, how)
         if detach:
             return await leave(frame, opened, run_id)
@@ -226,8 +228,11 @@ async def leave(frame: Frame, opened: OpenProject, run_id: str) -> int:
     return exit_code(view.status, view.undo) if view.status in ENDED else WAITING
 
 
-def _definition(opened: OpenProject, workflow: str) -> Definition:
-    return _required(opened.load(workflow))
+def _tell_file(how: How, loaded: Loaded, workflow: str) -> None:
+    """Say which file a name meant: one that hides another should not go unnoticed."""
+    if not how.quiet and loaded.shown != workflow:
+        out = screen.errors() if how.json else screen.console()
+        out.print(Text(f"{screen.clean(loaded.name)} is {screen.clean(loaded.shown)}", style="bright_black"), soft_wrap=not out.is_terminal)
 
 
 def _required(loaded: Loaded) -> Definition:
