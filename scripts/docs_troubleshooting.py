@@ -26,6 +26,7 @@ TITLES: Final = {
     "commands": "Of a command",
     "projects": "Of a project's files and settings",
     "tools": "When a tool is called",
+    "requests": "When a request is sent",
     "store": "Of the store",
     "doctor": "From `treadle doctor`",
     "own-servers": "From Treadle's own servers",

@@ -113,15 +113,18 @@ def _mark(name: str) -> str:
 
 def _forms(text: str) -> Iterator[str]:
     """Give every form of a value, the value itself among them."""
-    yield text
     lines = text.splitlines()
     if len(lines) > 1:
         # What is logged is logged by lines.
         yield from (line.strip() for line in lines if len(line.strip()) >= _LINE_CHARS_MIN)
-    for ascii_only in (False, True):
-        once = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
-        yield once
-        yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
+    # A header is read back as Latin-1 by many servers, whatever was sent.
+    for read in dict.fromkeys((text, text.encode().decode("latin-1"))):
+        yield read
+        for ascii_only in (False, True):
+            once = json.dumps(read, ensure_ascii=ascii_only)[1:-1]
+            yield once
+            # Who quotes what he was sent does it in his own way, not in the sender's.
+            yield from (json.dumps(once, ensure_ascii=again)[1:-1] for again in (False, True))
     yield repr(text)[1:-1]
     yield html.escape(text)
     for written in (quote(text), quote(text, safe=""), quote_plus(text)):
