@@ -6,12 +6,37 @@ included. States that were met before are not walked again, so that all orders a
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from tests.core.build import approve, call, condition, delegate, foreach, prompt, put, ret, task, workflow
+from tests.core.build import (
+    approve,
+    break_,
+    call,
+    condition,
+    continue_,
+    delegate,
+    fail,
+    foreach,
+    function,
+    goto,
+    http,
+    parallel,
+    prompt,
+    put,
+    repeat,
+    ret,
+    run,
+    shell,
+    switch,
+    task,
+    wait,
+    while_,
+    workflow,
+)
 from tests.core.play import ANNA, SERVER, Play
 from treadle.core import codec
-from treadle.core.definition import Definition, Retry
-from treadle.core.state import ActionState
+from treadle.core.definition import By, Definition, Retry
+from treadle.core.state import ActionState, StepNode
 
 ONCE_MORE = Retry(attempts=2, backoff_ms=1_000, on=("failed", "timeout"))
 ATTEMPTS_MAX = 3
@@ -56,7 +81,45 @@ SHAPES: dict[str, Definition] = {
     "a function that raises": workflow(delegate("a"), put("s", {"n": "{{ broken(1) }}"}, on_error=[prompt("h")]), initial_state={"n": 0}),
     "steps skipped": workflow(delegate("a", when="{{ false }}"), delegate("b", output_to="x"), prompt("c", when="{{ state.x == 'done' }}"), initial_state={"x": 0}),
     "what agents do to tools": workflow(call("c", performer="agent"), call("d", performer="agent", repeatable=True)),
+    "what a server does": workflow(http("h"), shell("s"), function("f", "double", {"value": 1})),
+    "a switch": workflow(switch("s", "{{ state.x }}", {"7": [delegate("a")]}, [delegate("b")]), initial_state={"x": 7}),
+    "branches that all count": workflow(parallel("p", {"l": [delegate("a")], "r": [prompt("b")]}, output_to="x"), prompt("c"), initial_state={"x": 0}),
+    "the first branch wins": workflow(parallel("p", {"l": [delegate("a")], "m": [prompt("b")], "r": [call("c", **READ)]}, need=1), prompt("d")),
+    "two of three branches": workflow(parallel("p", {"l": [call("a", **READ)], "m": [prompt("b")], "r": [call("c", **READ)]}, need=2, on_error="continue")),
+    "a branch whose loser cleans up": workflow(parallel("p", {"l": [delegate("a", final=[prompt("f")])], "r": [prompt("b")]}, need=1)),
+    "a while": workflow(while_("w", "{{ state.n < 2 }}", [prompt("a"), put("s", {"n": "{{ state.n + 1 }}"})], most=3), initial_state={"n": 0}),
+    "a while at its limit": workflow(while_("w", "{{ true }}", [prompt("a")], most=2, on_limit="continue"), prompt("b")),
+    "a repeat": workflow(repeat("r", "{{ steps.a.result == 'done' }}", [call("a", **READ)], most=2), prompt("b")),
+    "a break out of depth": workflow(foreach("f", [0, 1], do=[delegate("a"), condition("if", "{{ item == 0 }}", then=[break_()])], sequential=True), prompt("b")),
+    "a continue": workflow(repeat("r", "{{ loop.index >= 2 }}", [prompt("a"), continue_(), prompt("never")], most=3)),
+    "a goto back": workflow(prompt("a"), prompt("b"), condition("if", "{{ steps.b.visits < 2 }}", then=[goto("g", "a", 1)]), prompt("c")),
+    "a goto forward out of a branch": workflow(condition("if", "{{ true }}", then=[prompt("a"), goto("g", "c", 1)]), prompt("b"), prompt("c")),
+    "a goto out of a handler": workflow(delegate("a", on_error=[goto("g", "a", 1)], undo=[prompt("u")]), prompt("b")),
+    "a wait for time": workflow(wait("w", ms=1_000, within_ms=500, on_error="continue"), prompt("b")),
+    "a wait for a signal": workflow(wait("w", signal="go", within_ms=5_000, final=[prompt("f")]), prompt("b")),
+    "a failure of its own": workflow(condition("if", "{{ true }}", then=[fail("no", "why", "own")], on_error=[prompt("h")]), fail("end", status="goal_not_met")),
+    "a finally": workflow(delegate("a", final=[prompt("f")]), prompt("b")),
+    "a finally in a finally": workflow(delegate("a", final=[delegate("f", final=[prompt("g")])])),
+    "a finally of rounds": workflow(foreach("f", [0, 1], do=[delegate("a", final=[prompt("g")])]), prompt("b")),
+    "a finally of the file": workflow(delegate("a", undo=[prompt("u")]), final=[prompt("f")]),
+    "undo in reverse": workflow(delegate("a", undo=[prompt("u")]), delegate("b", undo=[prompt("v")]), delegate("c")),
+    "undo kept": workflow(delegate("a", undo=[prompt("u")]), delegate("b"), undo_on=()),
+    "undo of rounds": workflow(foreach("f", [0, 1], do=[delegate("a", undo=[prompt("u", "{{ item }}")])], undo=[prompt("v")]), delegate("b")),
+    "a gate of two people": workflow(approve("g", by=By(count=2, roles=("lead",), never=("starter",))), call("w")),
+    "a call that is approved": workflow(call("w", requires=By())),
+    "a gate that shows something else by now": workflow(approve("g", "{{ state.x }}"), delegate("a", output_to="x"), call("w", requires="g"), initial_state={"x": 0}),
+    "an answer that is proven": workflow(delegate("a", verify=[{"shell": "make"}, {"expression": "{{ result is defined }}"}], repair=1), prompt("b")),
+    "an outcome read back": workflow(call("w", read_back=[call("r", **READ)]), prompt("b")),
+    "a key": workflow(call("w", key="auto", retry=ONCE_MORE), prompt("b")),
+    "a result that is kept": workflow(call("a", cache=True, **READ), prompt("b")),
+    "a budget that stops": workflow(foreach("f", [0, 1], do=[delegate("a", final=[prompt("g")])], budget={"calls": 1}, on_error="continue"), prompt("b")),
+    "a budget that asks": workflow(delegate("a"), delegate("b"), budget={"calls": 1, "on_exceed": "ask"}, final=[delegate("f")]),
+    "a budget that degrades": workflow(delegate("a"), delegate("b", undo=[prompt("u")]), budget={"calls": 1, "on_exceed": "degrade"}),
+    "a budget of time": workflow(prompt("a", budget={"wall_ms": 700}, final=[prompt("f")]), prompt("b")),
+    "children": workflow(run("r", "child", close_policy="wait"), run("s", "child", close_policy="abandon"), run("t", "child")),
+    "enough of the items": workflow(foreach("f", [0, 1], do=[call("a", **READ)], on_item_error="collect", min_success_percent=60), prompt("b")),
 }  # fmt: skip
+PEOPLE = [replace(ANNA, name=name, roles=("lead",)) for name in ("anna", "bert", "carl")]
 
 Move = Callable[[Play], Play]
 
@@ -64,18 +127,34 @@ Move = Callable[[Play], Play]
 def moves(play: Play) -> Iterator[tuple[str, Move]]:
     """Everything that can happen next, one thing each."""
     for action in play.state.actions.values():
-        for label, move in _moves_of(action):
+        for label, move in _moves_of(play, action):
             yield f"{action.id} {label}", move
+    for node in play.state.nodes.values():
+        if isinstance(node, StepNode) and node.wait is not None and node.wait.signal:
+            yield "signal", lambda p: p.signal("go", len(p.log))
+    if play.state.parked is not None:
+        yield "resumed", lambda p: p.unpark()
     if play.state.next_due_ms is not None:
         yield "time passes", lambda p: p.pass_ms(max(0, p.state.next_due_ms - p.now_ms))
     yield "cancel", lambda p: p.cancel()
 
 
-def _moves_of(action: ActionState) -> Iterator[tuple[str, Move]]:
+def _moves_of(play: Play, action: ActionState) -> Iterator[tuple[str, Move]]:
     name, server = action.id, action.performer == "server"
+    node = play.state.nodes.get(name)
     if action.kind == "approve":
-        yield "approved", lambda p: p.decide(name, approved=True)
-        yield "rejected", lambda p: p.decide(name, approved=False)
+        by = next(
+            person for person in PEOPLE if person.name not in action.votes and not ("never" in action.params and person.name == "anna")
+        )
+        yield "approved", lambda p: p.decide(name, approved=True, by=by)
+        yield "rejected", lambda p: p.decide(name, approved=False, by=by)
+    elif action.status == "verifying" or (isinstance(node, StepNode) and node.phase == "read_back"):
+        return
+    elif action.kind == "verify":
+        yield "holds", lambda p: p.answer(name, [{"ok": True}])
+        yield "does not hold", lambda p: p.answer(name, [{"ok": False, "message": "no"}])
+    elif play.state.parked is not None and action.status == "open":
+        return
     elif action.status == "unknown":
         yield "was done", lambda p: p.resolve(name, "done", "done")
         if action.attempt < ATTEMPTS_MAX:
@@ -111,7 +190,7 @@ def explore(definition: Definition, visit: Callable[[Play, Play], None], *, stat
             continue
         for label, move in moves(play):
             after = move(branch(play))
-            assert after.refused in {None, "stopped"}, f"{label}: {after.decision.refusal}"
+            assert after.refused in {None, "stopped", "bad_output"}, f"{label}: {after.decision.refusal}"
             visit(play, after)
             mark = _mark(after)
             if mark not in seen and len(seen) < states_max:
@@ -124,5 +203,8 @@ def explore(definition: Definition, visit: Callable[[Play, Play], None], *, stat
 def _mark(play: Play) -> bytes:
     """What makes a state different: not how many steps led to it, nor when."""
     state = play.state
-    data = {name: getattr(state, name) for name in ("status", "nodes", "frames", "actions", "result", "failure", "degraded", "agenda")}
+    data = {
+        name: getattr(state, name)
+        for name in ("status", "nodes", "frames", "actions", "result", "failure", "degraded", "agenda", "undo", "undo_status", "ending")
+    }
     return codec.dumps([data, sorted(state.timers)])

@@ -62,7 +62,9 @@ def test_a_finally_that_is_owed_below_a_spent_owner_makes_its_calls():
 
 @clause("S112")
 def test_a_spent_owner_runs_its_finally_once_however_it_ends():
-    step = delegate("a", budget={"calls": 1}, retry=Retry(attempts=2, backoff_ms=0, on=("failed",)), on_error=[prompt("h")], final=[delegate("f")])
+    step = delegate(
+        "a", budget={"calls": 1}, retry=Retry(attempts=2, backoff_ms=0, on=("failed",)), on_error=[prompt("h")], final=[delegate("f")]
+    )
     play = Play(workflow(step)).done("a", fails="failed").pass_ms(10).done("a.on_error/h", "well").done("a.finally/f").ended_properly()
     assert begun(play, "a") == 1
 
@@ -81,7 +83,12 @@ def test_a_goto_out_of_a_handler_leaves_its_step_failed():
 @clause("S114")
 def test_a_gate_that_is_skipped_when_it_is_reached_again_does_not_stand():
     gate = approve("g", "this", when="{{ state.n == 0 }}")
-    steps = [gate, prompt("p", output_to="n"), condition("if", "{{ state.n == 'again' }}", then=[goto("back", "g", 1)]), call("w", requires="g")]
+    steps = [
+        gate,
+        prompt("p", output_to="n"),
+        condition("if", "{{ state.n == 'again' }}", then=[goto("back", "g", 1)]),
+        call("w", requires="g"),
+    ]
     play = Play(workflow(*steps, initial_state={"n": 0}))
     play.decide("g", approved=True).done("p", "again").done("p~2", "on")
     assert play.status == "failed"
@@ -91,7 +98,12 @@ def test_a_gate_that_is_skipped_when_it_is_reached_again_does_not_stand():
 @clause("S114")
 def test_a_gate_that_runs_out_when_it_is_reached_again_does_not_stand():
     gate = approve("g", "this", within_ms=1_000, on_reject="continue")
-    steps = [gate, prompt("p", output_to="n"), condition("if", "{{ state.n == 'again' }}", then=[goto("back", "g", 1)]), call("w", requires="g")]
+    steps = [
+        gate,
+        prompt("p", output_to="n"),
+        condition("if", "{{ state.n == 'again' }}", then=[goto("back", "g", 1)]),
+        call("w", requires="g"),
+    ]
     play = Play(workflow(*steps, initial_state={"n": 0})).decide("g", approved=True).done("p", "again").pass_ms(1_000).done("p~2", "on")
     assert play.state.failure.error_class == "rejected"
 
@@ -199,7 +211,10 @@ def test_a_key_is_not_taken_out_of_the_state_that_was_given():
 @clause("S84", "S106")
 def test_a_loop_whose_branch_fails_ends_its_finally_once_whatever_a_function_says_then():
     """A `while` in one branch waits for a function when the other branch fails; the function raises when the loop's `finally` runs."""
-    branches = {"a": [while_("w", "{{ broken(1) }}", [function("x", "double")], final=[delegate("f")])], "b": [call("c", effect="read"), prompt("z")]}
+    branches = {
+        "a": [while_("w", "{{ broken(1) }}", [function("x", "double")], final=[delegate("f")])],
+        "b": [call("c", effect="read"), prompt("z")],
+    }
     play = Play(workflow(parallel("p", branches)))
     assert begun(play, "p.a/w") == 1
     play.cancel()

@@ -48,7 +48,9 @@ def run_many(count: int, first: int, *, deep: bool) -> int:
     if failing:
         print(dict(reasons.most_common(12)))
         keep(failing[:SHOWN_MAX])
-        print(f"failing seeds: {failing[:SHOWN_MAX]} of {len(failing)} (kept in {SEEDS.name}; again: python -m tests.sim 1 --seed {failing[0]} --deep)")
+        print(
+            f"failing seeds: {failing[:SHOWN_MAX]} of {len(failing)} (kept in {SEEDS.name}; again: python -m tests.sim 1 --seed {failing[0]} --deep)"
+        )
     return 1 if failing else 0
 
 

@@ -86,7 +86,11 @@ class Accounts:
             self.failed_lists.add(_list_of(note.path))
         if step.final_steps:
             self.begun.add(note.path)
-        if isinstance(step.spec, Goto) and note.data["error_class"] == "max_visits" and self.gotos[self._goto(note.path)] < step.spec.max_visits:
+        if (
+            isinstance(step.spec, Goto)
+            and note.data["error_class"] == "max_visits"
+            and self.gotos[self._goto(note.path)] < step.spec.max_visits
+        ):
             self.broken("goto", f"{note.path} may not be taken, and was taken {self.gotos[self._goto(note.path)]} times only")
 
     def _finally_begun(self, note: Note) -> None:

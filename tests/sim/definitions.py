@@ -318,7 +318,11 @@ class Drawing:
         if kind == "signal":
             fields = {"signal": rng.choice(SIGNALS), "payload": rng.choice((None, {"type": "integer"}, {"type": "string"}))}
         else:
-            fields = {"ms": rng.choice((0, 300, 8_000))} if kind == "ms" else {"until": rng.choice(("{{ now() }}", "2027-01-15T08:00:09Z", "soon"))}
+            fields = (
+                {"ms": rng.choice((0, 300, 8_000))}
+                if kind == "ms"
+                else {"until": rng.choice(("{{ now() }}", "2027-01-15T08:00:09Z", "soon"))}
+            )
         fields |= self.common(place)
         if "signal" in fields and place.depth < 2 and rng.random() < 0.4:
             fields["final"] = [delegate(self.name())]
@@ -326,7 +330,9 @@ class Drawing:
 
     def _put(self, name: str, place: Place) -> Step:
         if place.scope in {"round", "branch"}:
-            return put(name, {}, let={"v": "{{ double(2) }}" if place.scope == "branch" else self.rng.choice(("{{ item }}", "{{ double(2) }}"))})
+            return put(
+                name, {}, let={"v": "{{ double(2) }}" if place.scope == "branch" else self.rng.choice(("{{ item }}", "{{ double(2) }}"))}
+            )
         if place.scope == "task":
             return put(name, {"f2": self.rng.choice((True, "{{ double(1) }}"))})
         updates = {self.rng.choice(FIELDS): self.rng.choice(VALUES) for _ in range(1 + self.rng.randrange(2))}

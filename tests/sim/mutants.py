@@ -498,7 +498,9 @@ def gate_digest_not_compared():
     def wrong(draft, node, step, params, render):
         if step.requires is None or step.requires.by is not None:
             return unmet(draft, node, step, params, render)
-        return any(gates.approval_of(draft, node, gate) is None for gate in step.requires.gates) and unmet(draft, node, step, params, render)
+        return any(gates.approval_of(draft, node, gate) is None for gate in step.requires.gates) and unmet(
+            draft, node, step, params, render
+        )
 
     unmet = gates.unmet
     with swapped(unmet, wrong):
@@ -594,7 +596,7 @@ def nothing_read_back_means_done():
 @mutant
 def answer_not_proven():
     """An answer counts as done before anything has been verified."""
-    with swapped(verify.await_proof, lambda draft, action, value: verify.complete(draft, action, value)):
+    with swapped(verify.await_proof, verify.complete):
         yield
 
 

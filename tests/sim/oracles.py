@@ -18,7 +18,7 @@ from treadle.core.errors import InvariantViolationError
 from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Event, UndoRequested
 from treadle.core.gates import step_path
 from treadle.core.ids import address_of, is_under
-from treadle.core.state import ListNode, RunState, StepNode
+from treadle.core.state import ActionState, ListNode, RunState, StepNode
 from treadle.core.values import canonical, digest
 
 TIMER_STATES = {"timeout": {"claimed", "open"}, "backoff": {"backoff"}, "grace": {"stopping"}}
@@ -37,7 +37,9 @@ class Violation(Exception):  # noqa: N818 - what a simulation ends with
 class Watch:
     """The oracles of one run."""
 
-    def __init__(self, drawn: Drawn, store: Store) -> None:
+    def __init__(self, drawn: Drawn, store: Store, *, remembers: bool = True) -> None:
+        """Without `remembers` it sees one transition alone: what takes an account of those before is left out."""
+        self.remembers = remembers
         self.definition: Definition = drawn.definition
         self.lists, self.store = drawn.lists, store
         self.holders: dict[tuple[str, int], str] = {}
@@ -72,7 +74,8 @@ class Watch:
             self._timers(state)
             self.accounts.losers(state)
         self._notes(before, event, decision)
-        self.accounts.transition(before, event, decision)
+        if self.remembers:
+            self.accounts.transition(before, event, decision)
 
     def _monotone(self, before: RunState, event: Event, state: RunState) -> None:
         if state.now_ms < before.now_ms or state.now_ms < event.at_ms:
@@ -82,9 +85,7 @@ class Watch:
             if not isinstance(event, UndoRequested):
                 self.broken("status", f"{before.status} -> {state.status}")
             self.closed = 0
-        elif before.status == "cancelling" and before.ending is None and state.status not in going:
-            self.broken("status", f"{before.status} -> {state.status}")
-        elif before.status == "undoing" and state.status == "running":
+        elif (before.status == "cancelling" and before.ending is None and state.status not in going) or (before.status == "undoing" and state.status == "running"):
             self.broken("status", f"{before.status} -> {state.status}")
         if state.revision != before.revision + 1:
             self.broken("revision", f"{before.revision} -> {state.revision}")
@@ -224,7 +225,7 @@ class Watch:
                 self._item_failed(note.path)
             elif note.kind == "action_opened":
                 self.gates.pop(note.path, None)
-            elif note.kind == "outcome_resolved" and note.data["by"] == "read_back":
+            elif self.remembers and note.kind == "outcome_resolved" and note.data["by"] == "read_back":
                 if (note.data["outcome"] == "done") != bool(self.effects[note.path]):
                     self.broken("effects", f"{note.path} was read back as {note.data['outcome']}: it had {self.effects[note.path]} effects")
             elif note.kind == "step_opened":
@@ -252,6 +253,15 @@ class Watch:
         within = before.timers.get(f"within:{path}")
         if within is not None and before.parked is None and state.parked is None and within <= max(event.at_ms, before.now_ms):
             self.broken("gates", f"{path} was decided after its time")
+        if self.remembers:
+            self._counted(path, event, action, data)
+        step = self.definition.index.steps[_at(step_path(path))]
+        if path.endswith(".requires"):
+            return
+        if not data["approved"] and step.spec.on_reject != "continue" and step.on_error.policy != "fallback":
+            self.rejected.add(path)
+
+    def _counted(self, path: str, event: ApprovalDecided, action: ActionState, data: dict) -> None:
         deciders = self.gates.setdefault(path, [])
         if event.by.name in deciders and data["approved"]:
             self.broken("gates", f"{event.by.name} approved {path} twice")
@@ -260,11 +270,6 @@ class Watch:
         deciders.append(event.by.name)
         if data["approved"] and f"action_completed {path}" in self.done and len(deciders) < int(action.params.get("count") or 1):
             self.broken("gates", f"{path} was approved by {len(deciders)} only")
-        step = self.definition.index.steps[_at(step_path(path))]
-        if path.endswith(".requires"):
-            return
-        if not data["approved"] and step.spec.on_reject != "continue" and step.on_error.policy != "fallback":
-            self.rejected.add(path)
 
     # What callers saw and did
 

@@ -264,4 +264,3 @@ def carry(definition: Definition, state: RunState | None, event: Event, blobs: d
     for blob in decision.blobs:
         fresh[blob.digest] = decode(blob.body.decode())
     return decision
-

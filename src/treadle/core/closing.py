@@ -48,6 +48,14 @@ def stop_action(draft: Draft, action: ActionState) -> None:
         draft.commands.append(StopAction(action=action.id, attempt=action.attempt))
 
 
+def cut_off(draft: Draft, path: str) -> None:
+    """End every action at or below a path at once; whoever may be at work is told, and not waited for."""
+    for action in list(draft.actions_under(path)):
+        if may_be_underway(action):
+            draft.commands.append(StopAction(action=action.id, attempt=action.attempt))
+        draft.drop_action(action.id)
+
+
 def close_policy(definition: Definition, action: ActionState) -> str:
     """Tell what becomes of an action when what it stands in closes; other than `cancel` for child runs alone."""
     spec = definition.index.steps[action.at].spec

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from treadle.core import limits
 from treadle.core.blocks import branch_ended, chosen_ended, end_loop, loop_around, round_ended
-from treadle.core.closing import begin_closing, below, may_be_underway, owes_finally
-from treadle.core.commands import CloseRun, StopAction
+from treadle.core.closing import begin_closing, below, cut_off, owes_finally
+from treadle.core.commands import CloseRun
 from treadle.core.definition import Foreach, Parallel, Repeat, While
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
@@ -280,16 +280,20 @@ def skip_finally(draft: Draft, problem: Failure | None = None) -> None:
         end_run(draft)
         return
     root = draft.list_node("")
-    draft.commands += [StopAction(action=a.id, attempt=a.attempt) for a in draft.actions.values() if may_be_underway(a)]
-    draft.nodes = {"": replace(root, closing=None)}
-    draft.actions, draft.timers, draft.closings = {}, {}, []
-    draft.frames = {"": draft.frames[""]}
-    draft.spent = {path: spent for path, spent in draft.spent.items() if path == ""}
-    draft.agenda.clear()
+    cut_off(draft, "")
+    _leave_nothing(draft)
+    draft.put(replace(root, closing=None))
     if draft.ending is None:
         draft.reached = root.cursor
     draft.ending = draft.ending or Ending(status="cancelled")
     _finally_ended(draft, problem)
+
+
+def _leave_nothing(draft: Draft) -> None:
+    draft.nodes, draft.actions, draft.timers, draft.closings = {}, {}, {}, []
+    draft.frames = {"": draft.frames[""]}
+    draft.spent = {path: spent for path, spent in draft.spent.items() if path == ""}
+    draft.agenda.clear()
 
 
 def end_run(draft: Draft) -> None:
@@ -300,10 +304,7 @@ def end_run(draft: Draft) -> None:
         status = "goal_not_met" if draft.goal_missed else "completed_degraded" if draft.degraded else "completed"
     if draft.undo_status == "incomplete" and status == "cancelled":
         status = "failed"
-    draft.nodes, draft.actions, draft.timers, draft.closings = {}, {}, {}, []
-    draft.frames = {"": draft.frames[""]}
-    draft.spent = {path: spent for path, spent in draft.spent.items() if path == ""}
-    draft.agenda.clear()
+    _leave_nothing(draft)
     draft.status, draft.result, draft.failure = status, ending.value, ending.failure
     draft.ending = draft.parked = None
     draft.changed = True

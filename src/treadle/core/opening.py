@@ -8,35 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from treadle.core import blocks, endings, limits, rounds
+from treadle.core import definition as d
 from treadle.core.aside import RULES, size_of
 from treadle.core.attempts import offer
 from treadle.core.bind import bind_inputs, single_required
 from treadle.core.budget import own
-from treadle.core.definition import (
-    Approve,
-    Break,
-    Condition,
-    Continue,
-    Delegate,
-    Fail,
-    Foreach,
-    Function,
-    Goto,
-    Http,
-    McpCall,
-    Parallel,
-    Prompt,
-    Repeat,
-    Return,
-    Run,
-    SetState,
-    Shell,
-    Step,
-    Switch,
-    Task,
-    Wait,
-    While,
-)  # fmt: skip
+from treadle.core.definition import Step, Task
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.expr import Expr
@@ -67,9 +44,9 @@ def visit_step(draft: Draft, node: StepNode) -> None:
         action = draft.actions.get(node.path)
         if action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions:
             prove(draft, node, action)
-    elif node.phase == "block" and isinstance(spec, Foreach) and node.fan is not None:
+    elif node.phase == "block" and isinstance(spec, d.Foreach) and node.fan is not None:
         rounds.go_on_with_rounds(draft, node, spec, node.fan)
-    elif node.phase == "block" and isinstance(spec, While | Repeat):
+    elif node.phase == "block" and isinstance(spec, d.While | d.Repeat):
         blocks.go_on_with_loop(draft, node, spec)
 
 
@@ -83,7 +60,7 @@ def _open(draft: Draft, node: StepNode) -> None:
         message = f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters"
         raise _failed(node, message, "failed")
     render = Renderer(draft, node)
-    if isinstance(step.spec, Approve):
+    if isinstance(step.spec, d.Approve):
         forget_decision(draft, node, step.id)
     if step.when is not None and not render.truth(step.when, "when"):
         finish_step(draft, node, skipped=True)
@@ -95,15 +72,15 @@ def _open(draft: Draft, node: StepNode) -> None:
 
 def _open_block(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
     match step.spec:
-        case Condition() as spec:
+        case d.Condition() as spec:
             blocks.condition(draft, node, spec, render)
-        case Switch() as spec:
+        case d.Switch() as spec:
             blocks.switch(draft, node, spec, render)
-        case Foreach() as spec:
+        case d.Foreach() as spec:
             rounds.foreach(draft, node, spec, render)
-        case Parallel() as spec:
+        case d.Parallel() as spec:
             blocks.parallel(draft, node, spec)
-        case While() | Repeat():
+        case d.While() | d.Repeat():
             blocks.loop(draft, node)
         case _:
             return False
@@ -112,26 +89,26 @@ def _open_block(draft: Draft, node: StepNode, step: Step, render: Renderer) -> b
 
 def _open_jump(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
     match step.spec:
-        case SetState() as spec:
+        case d.SetState() as spec:
             _set_state(draft, node, spec, render)
-        case Wait() as spec:
+        case d.Wait() as spec:
             wait(draft, node, spec, render)
-        case Return() as spec:
+        case d.Return() as spec:
             endings.return_from(draft, node, render.value(spec.value, "value"))
-        case Fail() as spec:
+        case d.Fail() as spec:
             fail_step(draft, node, _failure_of(draft, node, spec, render))
-        case Break():
+        case d.Break():
             endings.leave_loop(draft, node, for_good=True)
-        case Continue():
+        case d.Continue():
             endings.leave_loop(draft, node, for_good=False)
-        case Goto() as spec:
+        case d.Goto() as spec:
             endings.go_to(draft, node, spec.target, spec.max_visits)
         case _:
             return False
     return True
 
 
-def _failure_of(draft: Draft, node: StepNode, spec: Fail, render: Renderer) -> Failure:
+def _failure_of(draft: Draft, node: StepNode, spec: d.Fail, render: Renderer) -> Failure:
     message = str(draft.whole(render.value(spec.message, "message")))[: limits.MESSAGE_CHARACTERS_MAX]
     return Failure(error_class=spec.error_class, message=message, step=node.path, goal_not_met=spec.status == "goal_not_met")
 
@@ -148,7 +125,7 @@ def _fall_back(draft: Draft, node: StepNode) -> None:
 
 def _open_action(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
     """Render the fields and hand the action out; a gate of its own, or a result that is kept, comes first."""
-    if isinstance(step.spec, Approve):
+    if isinstance(step.spec, d.Approve):
         show = render.value(step.spec.show, "show")
         draft.put(replace(node, phase="action", results=()))
         open_gate(draft, node, node.path, show, step.spec.by, step.spec.assurance)
@@ -197,9 +174,9 @@ def _hand_out(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[
 
 def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple[str, dict[str, Value]]:
     spec = step.spec
-    if isinstance(spec, Prompt):
+    if isinstance(spec, d.Prompt):
         return "prompt", _prompt_params(node, spec, render)
-    if isinstance(spec, Run):
+    if isinstance(spec, d.Run):
         return "run", _run_params(draft, node, spec, render)
     kind, fields = _KINDS[type(spec)], _FIELDS[type(spec)]
     params: dict[str, Value] = {}
@@ -213,24 +190,24 @@ def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple
 
 
 _KINDS: Final[dict[type, str]] = {
-    Prompt: "prompt", Delegate: "delegate", McpCall: "mcp_call", Http: "http", Shell: "shell", Function: "function", Run: "run",
+    d.Prompt: "prompt", d.Delegate: "delegate", d.McpCall: "mcp_call", d.Http: "http", d.Shell: "shell", d.Function: "function", d.Run: "run",
 }  # fmt: skip
 _FIELDS: Final[dict[type, tuple[str, ...]]] = {
-    Delegate: ("instructions", "agent", "output"),
-    McpCall: ("tool", "parameters"),
-    Http: ("method", "url", "headers", "query", "json", "body", "ok_status"),
-    Shell: ("command", "env", "working_dir", "ok_exit", "parse"),
-    Function: ("function", "version", "parameters"),
+    d.Delegate: ("instructions", "agent", "output"),
+    d.McpCall: ("tool", "parameters"),
+    d.Http: ("method", "url", "headers", "query", "json", "body", "ok_status"),
+    d.Shell: ("command", "env", "working_dir", "ok_exit", "parse"),
+    d.Function: ("function", "version", "parameters"),
 }
 
 
-def _run_params(draft: Draft, node: StepNode, spec: Run, render: Renderer) -> dict[str, Value]:
+def _run_params(draft: Draft, node: StepNode, spec: d.Run, render: Renderer) -> dict[str, Value]:
     inputs: Value = {name: render.value(expr, f"inputs.{name}") for name, expr in spec.inputs}
     run_id = child_run_id(draft.base.run_id, node.path)
     return {"workflow": spec.workflow, "run_id": run_id, "inputs": inputs, "detach": spec.detach, "depth": draft.base.depth + 1}
 
 
-def _prompt_params(node: StepNode, spec: Prompt, render: Renderer) -> dict[str, Value]:
+def _prompt_params(node: StepNode, spec: d.Prompt, render: Renderer) -> dict[str, Value]:
     params: dict[str, Value] = {"message": render.value(spec.message, "message"), "format": spec.format}
     if spec.options is not None:
         options = render.value(spec.options, "options")
@@ -250,7 +227,7 @@ def _prompt_params(node: StepNode, spec: Prompt, render: Renderer) -> dict[str, 
 # Steps that are done at once
 
 
-def _set_state(draft: Draft, node: StepNode, spec: SetState, render: Renderer) -> None:
+def _set_state(draft: Draft, node: StepNode, spec: d.SetState, render: Renderer) -> None:
     for name, expr in spec.let:
         render.names[name] = render.value(expr, f"let.{name}")
     written: dict[str, Value] = {}
@@ -275,7 +252,7 @@ def open_scope(draft: Draft, node: ListNode) -> None:
     bound = dict(frame.inputs or {})
     if node.owner is not None:
         spec = draft.step(draft.step_node(node.owner)).spec
-        given = _inputs_of_round(spec, task, render, frame) if isinstance(spec, Foreach) else {}
+        given = _inputs_of_round(spec, task, render, frame) if isinstance(spec, d.Foreach) else {}
         bound, faults = bind_inputs(task, given, draft.whole)
         if faults:
             raise _failed(node, faults[0].message, "failed")
@@ -295,7 +272,7 @@ def open_scope(draft: Draft, node: ListNode) -> None:
     draft.look_at(node.path)
 
 
-def _inputs_of_round(spec: Foreach, task: Task, render: Renderer, frame: Frame) -> dict[str, Value]:
+def _inputs_of_round(spec: d.Foreach, task: Task, render: Renderer, frame: Frame) -> dict[str, Value]:
     if spec.inputs is not None:
         return {name: render.value(expr, f"inputs.{name}") for name, expr in spec.inputs}
     name = single_required(task)

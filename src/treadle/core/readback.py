@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from treadle.core.attempts import offer_again
-from treadle.core.closing import may_be_underway
-from treadle.core.commands import StopAction
+from treadle.core.closing import cut_off
 from treadle.core.draft import Draft
 from treadle.core.state import ActionState, ListNode, Outcome, StepNode
 from treadle.core.steps import finish_step, open_list
@@ -28,10 +27,7 @@ def end_doubt(draft: Draft, action: ActionState) -> None:
     node = draft.step_node(action.id)
     if node.phase != "read_back":
         return
-    for other in [a for a in draft.actions_under(node.path) if a.id != node.path]:
-        if may_be_underway(other):
-            draft.commands.append(StopAction(action=other.id, attempt=other.attempt))
-        draft.drop_action(other.id)
+    cut_off(draft, f"{node.path}.read_back")
     draft.drop_below(node.path)
     draft.put(replace(node, phase="action", closing=None))
 

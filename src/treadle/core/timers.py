@@ -3,7 +3,7 @@
 from treadle.core.answers import end_stopping, reject
 from treadle.core.attempts import fail_attempt, offer_again
 from treadle.core.budget import exceed
-from treadle.core.closing import begin_closing, may_be_underway
+from treadle.core.closing import begin_closing, cut_off
 from treadle.core.commands import StopAction
 from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.endings import skip_finally
@@ -75,10 +75,7 @@ def _within(draft: Draft, node: StepNode) -> None:
     elif node.phase in {"block", "handler", "read_back"}:
         begin_closing(draft, node, Outcome(how="fail", failure=failure))
     else:
-        for other in list(draft.actions_under(node.path)):
-            if may_be_underway(other):
-                draft.commands.append(StopAction(action=other.id, attempt=other.attempt))
-            draft.drop_action(other.id)
+        cut_off(draft, node.path)
         fail_step(draft, node, failure)
 
 
