@@ -44,7 +44,7 @@ async def verify(frame: Frame, named: str | None, *, everything: bool) -> int:
     for row, each in found:
         _tell(row, each)
     if everything:
-        said = f"{len(found)} runs verified" + (f", {len(broken)} do not hold" if broken else ", all hold")
+        said = f"{len(found)} run{'s' * (len(found) != 1)} verified" + (f", {len(broken)} do not hold" if broken else ", all hold")
         screen.say(Text.assemble(screen.mark("failed" if broken else "completed"), f" {said}"))
     return int(bool(broken))
 
