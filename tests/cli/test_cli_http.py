@@ -2,10 +2,14 @@
 
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
+from tests.cli.support import PATIENCE_S
 from tests.cli.test_cli_secrets import TOKEN, assert_nowhere, set_token
 
 ASK = """\
@@ -33,6 +37,16 @@ steps:
 """
 
 
+ONCE = """\
+name: once
+steps:
+  - id: pay
+    http: {url}
+    method: POST
+  - return: paid
+"""
+
+
 class Echo(BaseHTTPRequestHandler):
     """Says back what it heard, in its body and in a header."""
 
@@ -51,9 +65,9 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
@@ -108,3 +122,24 @@ def test_a_dry_run_really_asks_what_only_reads_and_the_guard_allows(make_project
         allowed = project.treadle("run", "look", "--dry-run", "--json", TREADLE_HTTP_ALLOW=f"10.0.0.0/8, {url.removeprefix('http://')}")
     assert "[address_refused]" in refused.json["failure"]["message"]
     assert (allowed.json["result"], allowed.json["steps"][0]["from"], len(heard)) == ("open", "called for real", 1)
+
+
+def test_a_process_killed_between_request_and_answer_leaves_the_outcome_unknown_and_asks_once_only(make_project):
+    project = make_project()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(PATIENCE_S)
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        project.write("treadle.toml", f'[http]\nallow = ["{address}"]\n')
+        project.write("workflows/once.yaml", ONCE.format(url=f"http://{address}/pay"))
+        running = project.start("run", "once")
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.recv(4).startswith(b"POST")
+            running.kill()
+            running.communicate()
+        again = project.treadle("resume", "last", "--json")
+        assert again.code == 3, again.out + again.err
+        assert [(each["id"], each["status"]) for each in project.show()["actions"]] == [("pay", "unknown")]
+        listening.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listening.accept()

@@ -27,7 +27,7 @@ class Heard:
 class Server:
     """What the server says by path, and what it heard."""
 
-    says: dict[str, bytes | Say]
+    says: Mapping[str, bytes | Say]
     port: int = 0
     heard: list[Heard] = field(default_factory=list[Heard])
     connections: int = 0
@@ -78,7 +78,7 @@ def redirect(to: str, status: str = "302 Found") -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def serving(says: dict[str, bytes | Say], *, ssl: object = None) -> AsyncIterator[Server]:
+async def serving(says: Mapping[str, bytes | Say], *, ssl: object = None) -> AsyncIterator[Server]:
     """Serve while the block runs."""
     server = Server(says)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=ssl)  # type: ignore[arg-type]
