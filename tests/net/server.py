@@ -81,7 +81,7 @@ def redirect(to: str, status: str = "302 Found") -> bytes:
 async def serving(says: Mapping[str, bytes | Say], *, ssl: object = None) -> AsyncIterator[Server]:
     """Serve while the block runs."""
     server = Server(says)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=ssl)  # type: ignore[arg-type]
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=ssl)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

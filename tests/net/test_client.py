@@ -142,7 +142,7 @@ async def test_a_redirect_leads_to_http_only(to: str) -> None:
 
 
 async def test_five_redirects_are_followed_and_not_six() -> None:
-    says: dict[str, bytes | Say] = {f"/{n}": redirect(f"/{n + 1}") for n in range(6)} | {"/6": answer(b"end")}
+    says = {f"/{n}": redirect(f"/{n + 1}") for n in range(6)} | {"/6": answer(b"end")}
     async with serving(says) as server:
         response = await get(server, "/1")
         failure = await failing(server, "/0")
