@@ -101,6 +101,9 @@ class Scope:
             return replace(site, chain=(*site.chain, step.id), names=site.names | {"loop"})
         if use.field == "on_error.fallback":
             return replace(site, names=site.names | {"error"})
+        # The path of a file that must have changed is read when the step opens, before there is an answer.
+        if use.key == "verify" and not use.field.endswith("path"):
+            return replace(site, names=site.names | {"result"})
         if step.type == "set_state" and use.key in {"let", "updates"}:
             names = _keys(step.node, "let")
             name = use.field.split(".", 1)[1]
