@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from treadle import functions, log, presence, trust
+from treadle.actions.child_run import ChildRuns
 from treadle.actions.commands import Asked, Commands
 from treadle.actions.held import PathRefusedError
 from treadle.actions.kept import KeptResults
 from treadle.actions.http import Web
-from treadle.actions.kinds import performers
+from treadle.actions.kinds import Lasting, performers
 from treadle.actions.own_functions import OwnFunctions
 from treadle.actions.runner import Runner
 from treadle.actions.shell import Surroundings
@@ -79,6 +80,7 @@ class OpenProject:
     holder: str
     serves: bool
     commands: Commands
+    children: ChildRuns
     _servers: Catalog | None = field(default=None)
 
     @property
@@ -252,6 +254,7 @@ async def open_project(
         stack.enter_context(presence.Presence(opened.live_dir, opened.holder, what=what, serves=serve))
         await _take_over(opened)
         await opened.commands.sweep(functools.partial(_is_wanted, opened))
+        await opened.children.sweep()
         try:
             async with _beside(opened):
                 yield opened
@@ -380,14 +383,17 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
         commands=commands, environ=environ, root_of=lambda call: _root_of(project, call.directory),
         check=lambda call: _check_call(settings, store, call),
     )  # fmt: skip
-    runner = Runner(performers(pool=pool, functions=registry, web=web_of(settings), commands=here), secrets) if serve else None
+    children = ChildRuns()
+    runner = Runner(performers(pool=pool, functions=registry, web=web_of(settings), commands=here, children=children), secrets) if serve else None
     engine = LocalEngine(
         storage, functions=OwnFunctions(registry, kept, project.root), clock=clock, holder=holder, runner=runner,
-        outliving=commands, keep=kept.keep,
+        outliving=Lasting(commands, children), keep=kept.keep,
     )  # fmt: skip
+    service = Service(engine, clock)
+    children.attach(service)
     return OpenProject(
-        settings=settings, storage=storage, engine=engine, service=Service(engine, clock), registry=registry, trust=store,
-        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve, commands=commands,
+        settings=settings, storage=storage, engine=engine, service=service, registry=registry, trust=store,
+        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve, commands=commands, children=children,
     )  # fmt: skip
 
 
@@ -455,6 +461,8 @@ async def _take_over(opened: OpenProject) -> None:
     with presence.dead(opened.live_dir) as processes:
         for process in processes:
             await opened.let_go(process)
+        if processes:
+            await opened.children.sweep()
 
 
 def _first(error: BaseException) -> BaseException:

@@ -7,7 +7,6 @@ from treadle.authoring.model import COMMON, FILE, TYPES
 from treadle.core.errors import RequestError
 
 STEPS = {
-    "run": "{run: planning:interactive, version: 1.0.0, inputs: {task_description: x}, close_policy: wait}",
     "merge": "{delegate: x, id: own, isolation: worktree}\n  - {merge: own}",
     "flow": "{flow: browser:login}",
     "integration": "{integration: slack, inputs: {x: 1}}",

@@ -24,7 +24,7 @@ class LocalHarness:
         storage = EmbeddedStorage.open(self.path) if self.path is not None else self.memory
         return LocalEngine(
             storage, functions=functions, clock=self.clock, runner=actions, holder=f"p{next(self.numbers)}",
-            lease_ms=self.lease_ms,
+            lease_ms=self.lease_ms, outliving=actions,
         )  # fmt: skip
 
     async def elapse(self, by_ms: int):

@@ -42,7 +42,7 @@ class Runner:
             outcome = await perform(call, params)
         except Exception as error:  # noqa: BLE001 - the border of the action: what broke may quote what it was given
             raise RuntimeError(self._secrets.redactor.text(f"{type(error).__name__}: {error}")) from None
-        return _answer(call, self._without_secrets(outcome))
+        return answer_of(call, self._without_secrets(outcome))
 
     async def _with_secrets(self, call: ActionCall) -> dict[str, Json]:
         """Fill in what is still open: what was set aside is there already. Raises RequestError."""
@@ -59,7 +59,8 @@ class Runner:
         return replace(outcome, value=redactor.value(outcome.value), message=redactor.text(outcome.message))
 
 
-def _answer(call: ActionCall, outcome: CallOutcome) -> Answer:
+def answer_of(call: ActionCall, outcome: CallOutcome) -> Answer:
+    """Give an outcome in the words of the engine."""
     if outcome.error_class is None:
         return Answer(value=outcome.value, usage=outcome.usage, degraded=outcome.degraded)
     failure = Failure(

@@ -246,7 +246,7 @@ TYPES: Final[dict[str, k.StepType]] = {
         "inputs": _field(k.Exprs(), "its inputs"),
         "close_policy": _field(k.Words(words=("cancel", "wait", "abandon")), "what becomes of it when this run ends"),
         "detach": _field(k.Flag(), "do not wait for it", default=False),
-    }, later=True),
+    }),
     "merge": _type("Merge the worktree of a step.", "from", {
         "from": _field(_STEP_ID, "step whose worktree it is", required=True),
         "strategy": _field(k.Text(what="the name of a strategy"), "how"),

@@ -9,10 +9,11 @@ from rich.text import Text
 
 from treadle.cli import screen, shape, values
 from treadle.cli.asking import Asker, LeftError, Said
+from treadle.cli.children import first_with, look, waits_for
 from treadle.cli.exits import WAITING
 from treadle.cli.frame import Frame, command, find_run, person, refused
 from treadle.cli.keyboard import Keyboard
-from treadle.cli.performing import asks_somebody, let_go, look, waits_for
+from treadle.cli.performing import asks_somebody, let_go
 from treadle.cli.values import NotFittingError
 from treadle.compose import OpenProject
 from treadle.core.errors import Failure, RequestError
@@ -40,7 +41,7 @@ treadle answer run_7k2m gather-requirements --file requirements.md
 treadle answer last research[2]/read-sources --json-value '{"findings": [], "confidence": "low"}'
 treadle answer last fix --cannot "the test needs a network"
 treadle answer last save-to-memory --done""",
-    keys="run, action, attempt, duplicate, status, next {kind, message, action, command, due_at, others}",
+    keys="run, action, attempt, duplicate, status, next {kind, message, action, command, due_at, others, child}",
 )
 @click.argument("named", metavar="RUN")
 @click.argument("action", required=False)
@@ -65,19 +66,25 @@ async def answer(
     frame: Frame, named: str, action: str | None, value: str | None, *, json_value: str | None, file: str | None, cannot: str | None,
     outcome: str | None, take_over: bool,
 ) -> int:  # fmt: skip
-    """Answer an open action of RUN (an id, the beginning of one, or `last`).
+    """Answer an open action of RUN (an id, the beginning of one, or `last`), or of a child that it waits for.
 
     ACTION may be left out where only one is open; then a single further word is the answer. Without an answer you are asked, on a terminal.
     """
     async with frame.open(what="answer") as opened:
         row = await find_run(opened.service, named)
-        view = await look(opened, row.id)
+        view = await _meant(opened, await look(opened, row.id), action)
         chosen, text = _choose(view, action, value)
         given = Given(text=text, json_text=json_value, file=file, cannot=cannot, outcome=outcome, take_over=take_over)
         offer = await _give(opened, view, chosen, given)
         if offer is None:
             return WAITING
         return await _told(frame, opened, chosen, offer)
+
+
+async def _meant(opened: OpenProject, view: RunView, action: str | None) -> RunView:
+    """Find the run that is to be answered: RUN itself, or a child that it waits for."""
+    named = await first_with(opened, view, lambda each: each.id == action)
+    return named if any(each.id == action for each in named.actions) else await first_with(opened, view, asks_somebody)
 
 
 def _choose(view: RunView, action: str | None, value: str | None) -> tuple[ActionView, str | None]:
@@ -219,7 +226,7 @@ async def _told(frame: Frame, opened: OpenProject, action: ActionView, offer: Of
 async def tell_next(frame: Frame, opened: OpenProject, offer: Offer, action: ActionView) -> None:
     """Say that it was taken, and what the run waits for now."""
     view = await look(opened, offer.run.run_id)
-    wait = waits_for(opened, view)
+    wait = await waits_for(opened, view)
     if frame.json:
         frame.print_json({
             "run": view.run_id, "action": action.id, "attempt": action.attempt, "duplicate": offer.duplicate, "status": view.status,

@@ -8,6 +8,7 @@ from rich.text import Text
 from treadle.cli import screen
 from treadle.cli.answer import tell_next
 from treadle.cli.asking import Asker, LeftError, shown_thing
+from treadle.cli.children import first_with, look
 from treadle.cli.exits import PARKED, WAITING
 from treadle.cli.frame import Frame, command, decider, find_run, person, refused
 from treadle.cli.keyboard import Keyboard
@@ -22,7 +23,7 @@ treadle approve last
 treadle approve run_7k2m request-approval --note "as discussed"
 treadle approve last --reject --note "the second step is missing"
 treadle approve last --yes""",
-    keys="run, action, attempt, duplicate, status, next {kind, message, action, command, due_at, others}",
+    keys="run, action, attempt, duplicate, status, next {kind, message, action, command, due_at, others, child}",
 )
 @click.argument("named", metavar="RUN")
 @click.argument("action", required=False)
@@ -30,7 +31,7 @@ treadle approve last --yes""",
 @click.option("--reject", is_flag=True, help="Reject.")
 @click.option("--note", default="", help="A note that is kept with the decision.")
 async def approve(frame: Frame, named: str, action: str | None, *, yes: bool, reject: bool, note: str) -> int:
-    """Decide what RUN (an id, the beginning of one, or `last`) asks approval for.
+    """Decide what RUN (an id, the beginning of one, or `last`), or a child that it waits for, asks approval for.
 
     The decision is bound to the digest of exactly what is shown, and is of level `local`: it tells who the operating system says you are.
     """
@@ -38,7 +39,7 @@ async def approve(frame: Frame, named: str, action: str | None, *, yes: bool, re
         raise RequestError("--yes and --reject exclude each other", code="usage", hint="give one of them")
     async with frame.open(what="approve") as opened:
         row = await find_run(opened.service, named)
-        view = await opened.service.look(row.id)
+        view = await first_with(opened, await look(opened, row.id), lambda each: each.kind == "approve" and action in {None, each.id})
         gate = _gate(view, action)
         gate = replace(gate, params={**gate.params, "show": await opened.service.filled(gate.params.get("show"))})
         if yes or reject or not screen.is_terminal():

@@ -21,6 +21,7 @@ from treadle.config.people import People
 from treadle.config.settings import Settings
 from treadle.core.errors import Refusal, RequestError
 from treadle.core.events import Caller
+from treadle.core.ids import is_child_run
 from treadle.engine.service import Service
 from treadle.ports import RunQuery, RunRow
 
@@ -136,12 +137,18 @@ def refused(refusal: Refusal) -> RequestError:
 
 
 async def find_run(service: Service, named: str) -> RunRow:
-    """Find the run that a whole id, a beginning of one (with or without `run_`), or `last` means. Raises RequestError."""
+    """Find the run that a whole id, a beginning of one (with or without `run_`), or `last` means. Raises RequestError.
+
+    The last one is the newest that somebody asked for; what its steps started is found through it.
+    """
     if named == "last":
-        rows = await service.engine.runs(RunQuery(limit=1))
-        if not rows:
-            raise RequestError("there are no runs yet", code="unknown_run", hint="`treadle run WORKFLOW` starts one")
-        return rows[0]
+        before: str | None = None
+        while rows := await service.engine.runs(RunQuery(limit=_LOOKED_AT, before=before)):
+            asked_for = next((row for row in rows if not is_child_run(row.id)), None)
+            if asked_for is not None:
+                return asked_for
+            before = rows[-1].id
+        raise RequestError("there are no runs yet", code="unknown_run", hint="`treadle run WORKFLOW` starts one")
     rows = await service.engine.runs(RunQuery(words=named, limit=_LOOKED_AT))
     found = [row for row in rows if row.id.removeprefix("run_").startswith(named.removeprefix("run_"))]
     exact = [row for row in found if row.id == named]

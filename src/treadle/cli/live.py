@@ -208,6 +208,8 @@ def doing(action: ActionView) -> str:
             return "needs you"
         case "time":
             return "is tried again soon" if action.status == "backoff" else "is being stopped"
+        case "server" if action.child is not None:
+            return f"runs {action.child}"
         case "server":
             return "Treadle performs it"
         case "agent":

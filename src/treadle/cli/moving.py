@@ -8,9 +8,10 @@ from rich.text import Text
 
 from treadle.cli import screen, shape
 from treadle.cli.asking import confirm
+from treadle.cli.children import look, waits_for
 from treadle.cli.frame import Frame, command, find_run, person, refused
 from treadle.cli.live import Show
-from treadle.cli.performing import Nobody, Watch, carry_on, look, waits_for
+from treadle.cli.performing import Nobody, Watch, carry_on
 from treadle.cli.run import How, go_on
 from treadle.cli.script import read_script
 from treadle.compose import OpenProject
@@ -18,7 +19,7 @@ from treadle.core.state import ENDED
 from treadle.core.values import Json
 from treadle.engine.service import Offer
 
-_KEYS = "run, status, next {kind, message, action, command, due_at, others}"
+_KEYS = "run, status, next {kind, message, action, command, due_at, others, child}"
 
 
 @command(examples='treadle park last --reason "waits for the new quota"', keys=_KEYS)
@@ -83,7 +84,7 @@ async def tell(frame: Frame, opened: OpenProject, offer: Offer, **more: Json) ->
     if offer.refusal is not None:
         raise refused(offer.refusal)
     view = await look(opened, offer.run.run_id)
-    wait = waits_for(opened, view)
+    wait = await waits_for(opened, view)
     if frame.json:
         frame.print_json({"run": view.run_id, "status": view.status, **more, "next": shape.wait_json(view, wait)})
         return

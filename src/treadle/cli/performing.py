@@ -19,6 +19,7 @@ import orjson
 from treadle import presence
 from treadle.cli import facts, screen
 from treadle.cli.asking import Asker, LeftError, Said
+from treadle.cli.children import any_changed, look, open_below, waits_for
 from treadle.cli.frame import decider
 from treadle.cli.live import Show
 from treadle.compose import OpenProject
@@ -29,7 +30,7 @@ from treadle.core.values import Value, canonical, digest
 from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
 from treadle.engine.timeline import Timeline
-from treadle.engine.why import Wait, why
+from treadle.engine.why import Wait
 from treadle.ports import Lease
 
 LOOK_AGAIN_MS = 3_000
@@ -89,7 +90,7 @@ class Watch:
         self.show.tell(await self._news())
         self.show.left_to_agent = self.agent_at_work()
         view = await look(self.opened, self.run_id)
-        wait = waits_for(self.opened, view)
+        wait = await waits_for(self.opened, view)
         self.show.look(view, wait)
         return view, wait
 
@@ -115,23 +116,6 @@ class Watch:
         async for _seq, run_id in self.opened.engine.changes():
             if run_id == self.run_id:
                 await self.look()
-
-
-async def look(opened: OpenProject, run_id: str) -> RunView:
-    """View a run with what its leases say: whose lease has run out holds nothing any more, although the history still names it."""
-    view = await opened.service.look(run_id)
-    now_ms = opened.clock.now_ms()
-    held = {(lease.action, lease.attempt) for lease in opened.storage.leases(run_id) if lease.until_ms > now_ms}
-    actions = tuple(a if (a.id, a.attempt) in held or a.performer == "server" else replace(a, holder=None) for a in view.actions)
-    return replace(view, actions=actions)
-
-
-def waits_for(opened: OpenProject, view: RunView) -> Wait:
-    """Name what a run waits for, with what is known about the processes at work."""
-    present = presence.living(opened.live_dir)
-    holders = {action.holder for action in view.actions if action.holder is not None}
-    alive = [holder for holder in holders if presence.process_of(holder) in {each.holder for each in present}]
-    return why(view, served=any(each.serves for each in present), alive=alive)
 
 
 async def carry_on(watch: Watch, performer: Performer) -> Carried:
@@ -181,12 +165,12 @@ class PassedBy:
 
     def may(self, action: ActionView, view: RunView) -> bool:
         """Tell whether to try an action."""
-        revision, until_s = self._seen.get(action.id, (-1, 0.0))
+        revision, until_s = self._seen.get(f"{view.run_id}/{action.id}", (-1, 0.0))
         return revision != view.revision or time.monotonic() >= until_s
 
     def note(self, action: ActionView, view: RunView) -> None:
         """Pass an action by."""
-        self._seen[action.id] = (view.revision, time.monotonic() + LOOK_AGAIN_MS / 1000)
+        self._seen[f"{view.run_id}/{action.id}"] = (view.revision, time.monotonic() + LOOK_AGAIN_MS / 1000)
 
 
 class Nobody:
@@ -200,10 +184,19 @@ class Nobody:
         """Return as soon as only a person or an agent can move the run."""
         while True:
             view = await self._opened.service.look(self._run_id)
-            moves = any(action.waits_for in {"server", "time"} for action in view.actions)
-            if is_over(view) or not (moves or any(wait.signal is None for wait in view.waits)):
+            family = [view, *await open_below(self._opened, view)]
+            if is_over(view) or not any(_moves_by_itself(each, family) for each in family):
                 return
-            await self._opened.service.changed(self._run_id, view.revision, LOOK_AGAIN_MS)
+            await any_changed(self._opened.service, family, LOOK_AGAIN_MS)
+
+
+def _moves_by_itself(view: RunView, family: list[RunView]) -> bool:
+    """Tell whether a run goes on without a person or an agent; one that waits for a child goes on as that does."""
+    if view.parked is not None:
+        return False
+    open_ids = {each.run_id for each in family}
+    moves = any(action.waits_for in {"server", "time"} and action.child not in open_ids for action in view.actions)
+    return moves or any(wait.signal is None for wait in view.waits)
 
 
 class Person:
@@ -211,7 +204,7 @@ class Person:
 
     def __init__(self, watch: Watch, asker: Asker, who: Caller, acks: Acks) -> None:
         """Ask for nothing yet."""
-        self._opened, self._run_id, self._show = watch.opened, watch.run_id, watch.show
+        self._opened, self._run_id, self._show = watch.opened, watch.run_id, watch.show  # the run that is asked for just now
         self._watch, self._asker, self._who, self._acks = watch, asker, who, acks
         self._passed_by = PassedBy()
         self._refused: set[str] = set()
@@ -220,13 +213,15 @@ class Person:
         """Ask until the run is over. Raises LeftError."""
         service = self._opened.service
         while True:
-            view = await service.look(self._run_id)
-            if is_over(view):
+            root = await service.look(self._watch.run_id)
+            if is_over(root):
                 return
-            action = self._next(view)
+            family = [root, *await open_below(self._opened, root)]
+            view, action = next(((each, action) for each in family if (action := self._next(each)) is not None), (root, None))
             if action is None:
-                await service.changed(self._run_id, view.revision, LOOK_AGAIN_MS)
+                await any_changed(service, family, LOOK_AGAIN_MS)
                 continue
+            self._run_id = view.run_id
             held = await self._held(action)
             if held is not None:
                 await self._ask(held, view)

@@ -12,8 +12,8 @@ import orjson
 from rich.text import Text
 
 from treadle.cli import facts, live, screen, shape
+from treadle.cli.children import look
 from treadle.cli.frame import Frame, command, find_run
-from treadle.cli.performing import look
 from treadle.cli.show import who
 from treadle.compose import OpenProject
 from treadle.core.events import RunStarted

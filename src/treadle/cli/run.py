@@ -11,6 +11,7 @@ from treadle.authoring.find import Loaded
 from treadle.authoring.problems import DefinitionError, render
 from treadle.cli import screen, shape, values
 from treadle.cli.asking import Asker, confirm
+from treadle.cli.children import look, waits_for
 from treadle.cli.dry_run import KEYS as DRY_RUN_KEYS
 from treadle.cli.dry_run import dry_run, write_stubs
 from treadle.cli.exits import WAITING, exit_code
@@ -27,8 +28,6 @@ from treadle.cli.performing import (
     carry_on,
     kept_and_open,
     listed,
-    look,
-    waits_for,
 )
 from treadle.cli.script import FORM, Script, ScriptPerformer, read_script
 from treadle.cli.show import print_result, unread_and_undo
@@ -190,7 +189,7 @@ async def carry(frame: Frame, opened: OpenProject, run_id: str, how: How, watch:
         if error.code != "script_has_no_answer":
             raise
         view = await look(opened, run_id)
-        carried = Carried(view=view, wait=waits_for(opened, view), left=False)
+        carried = Carried(view=view, wait=await waits_for(opened, view), left=False)
         screen.tell_error(error.code, error.message, error.hint)
     await _tell_end(frame, opened, carried)
     return exit_code(carried.view.status, carried.view.undo)
@@ -224,7 +223,7 @@ async def _tell_end(frame: Frame, opened: OpenProject, carried: Carried) -> None
 async def leave(frame: Frame, opened: OpenProject, run_id: str) -> int:
     """Tell how a run stands that nobody carries on here; gives the exit code."""
     view = await look(opened, run_id)
-    await _tell_end(frame, opened, Carried(view=view, wait=waits_for(opened, view), left=view.status not in ENDED))
+    await _tell_end(frame, opened, Carried(view=view, wait=await waits_for(opened, view), left=view.status not in ENDED))
     return exit_code(view.status, view.undo) if view.status in ENDED else WAITING
 
 

@@ -41,6 +41,7 @@ several cases FILE.test.yaml::CASE), whose answers are given. `match` is an acti
 What no entry matches is not answered: the script stops there. Times (after, advance) belong to
 tests: here an answer comes at once."""
 # A person's word is given in the name of whoever gave the script; a file cannot speak for somebody else.
+CHILD_COMES_S: Final = 0.05
 _TEST_ONLY: Final = frozenset({"advance", "lost"})
 
 
@@ -167,6 +168,9 @@ class ScriptPerformer:
             if action is not None:
                 await self._perform_one(action, self._by(action, "main"))
                 continue
+            for action in view.actions:
+                if action.child is not None and action.child not in self._branches:
+                    self._branches[action.child] = asyncio.create_task(self._child(action.child), name=action.id)
             for branch in view.branches:
                 if branch.token not in self._branches:
                     work = self._branch(branch.token, branch.path)
@@ -186,6 +190,19 @@ class ScriptPerformer:
         for task in self._branches.values():
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+
+    async def _child(self, run_id: str) -> None:
+        """Perform a child run by the same script, in which its steps go by their own ids."""
+        service = self._opened.service
+        while True:
+            try:
+                await service.look(run_id)
+                break
+            except RequestError as error:
+                if error.code != "unknown_run":
+                    raise
+                await asyncio.sleep(CHILD_COMES_S)  # its start is under way
+        await ScriptPerformer(self._opened, run_id, self._script, self._who, self._acks).perform()
 
     async def _branch(self, token: str, path: str) -> None:
         """Work one branch until it ends, as a sub-agent would: by its token, seeing only its own actions."""

@@ -21,14 +21,15 @@ RUN_KEYS = (
     "id, workflow, version, status, exit_code, revision, started_at, started_by, degraded, parked, next_due_at, inputs, state, result,\n"
     "failure {class, message, step}, ending (finally, undo or null), undo (done, incomplete, kept or null), parent,\n"
     "steps [{path, type, status, description, why, done, total, failed, rounds, steps}],\n"
-    "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem, votes}],\n"
+    "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem, votes,\n"
+    "child (the run that it waits for, or null)}],\n"
     "waits [{path, since, until, signal, due_at}], signals (unread) [name],\n"
     "budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}] (no bound: null)"
 )
 ROW_KEYS = (
     "id, workflow, title, status, exit_code, revision, created_at, updated_at, next_due_at, started_by, directory, branch, definition"
 )
-WAIT_KEYS = "run, status, kind, message, action, command, due_at, others"
+WAIT_KEYS = "run, status, kind, message, action, command, due_at, others, child (the run below that is meant, or null)"
 RECEIPT_KEYS = (
     "action, kind, effect, standing, by, by_kind, attempts, begun, redone, refused, key, opened_at, ended_at, note, "
     "facts [{check, ok, message}], decisions [{by, approved, digest, assurance, at, note}]"
@@ -64,7 +65,7 @@ async def action_json(service: Service, action: ActionView) -> dict[str, Any]:
         "id": action.id, "kind": action.kind, "status": action.status, "waits_for": action.waits_for, "performer": action.performer,
         "effect": action.effect, "attempt": action.attempt, "holder": action.holder, "opened_at": instant(action.opened_at_ms),
         "due_at": instant(action.due_ms), "params": await service.filled(dict(action.params)), "expected": action.expected,
-        "digest": action.digest, "problem": failure_json(action.problem), "votes": list(action.votes),
+        "digest": action.digest, "problem": failure_json(action.problem), "votes": list(action.votes), "child": action.child,
     }  # fmt: skip
 
 
@@ -124,6 +125,7 @@ def wait_json(view: RunView, wait: Wait, status: str = "") -> dict[str, Any]:
     return {
         "run": view.run_id, "status": status or view.status, "kind": wait.kind, "message": wait.message, "action": wait.action or None,
         "command": wait.command or None, "due_at": instant(wait.due_ms), "others": wait.others,
+        "child": wait.child or None,
     }  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import orjson
 from rich.text import Text
 
 from treadle.cli import facts, live, screen, shape
+from treadle.cli.children import look, waits_for
 from treadle.cli.frame import Frame, command, find_run
-from treadle.cli.performing import look, waits_for
 from treadle.compose import OpenProject
 from treadle.core.events import RunStarted
 from treadle.core.state import ENDED
@@ -82,7 +82,7 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
     for line in outline(view.steps, actions, {wait.path: wait for wait in view.waits}, now_ms):
         screen.say(line)
     if view.status not in ENDED:
-        wait = waits_for(opened, view)
+        wait = await waits_for(opened, view)
         screen.say(Text.assemble(("waits for  ", "bold"), wait.message))
         if wait.command:
             screen.say(f"           {wait.command}")
@@ -151,7 +151,7 @@ async def why(frame: Frame, named: str) -> None:
     async with frame.open() as opened:
         row = await find_run(opened.service, named)
         view = await look(opened, row.id)
-        wait = waits_for(opened, view)
+        wait = await waits_for(opened, view)
         status = opened.shown_status(row.id, view.status)
         if frame.json:
             frame.print_json(shape.wait_json(view, wait, status))

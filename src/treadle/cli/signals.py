@@ -20,7 +20,7 @@ treadle signal last build-finished
 treadle signal run_7k2m build-finished --payload '{"ok": true}'
 treadle signal run_7k2m build-finished --payload @result.yaml
 ci-report --json | treadle signal run_7k2m build-finished --payload -""",
-    keys="run, status, signal, taken_by (the step that took it, or null: it is kept), next {kind, message, action, command, due_at, others}",
+    keys="run, status, signal, taken_by (the step that took it, or null: it is kept), next {kind, message, action, command, due_at, others, child}",
 )
 @click.argument("named", metavar="RUN")
 @click.argument("name")

@@ -289,7 +289,7 @@ class RunState:
     closings: tuple[str, ...] = ()
     mailbox: tuple[Signal, ...] = ()
     spent: dict[str, Spent] = field(default_factory=dict[str, Spent])
-    used: Usage = Usage()
+    used: Usage = field(default_factory=Usage)
     undo: dict[str, UndoEntry] = field(default_factory=dict[str, UndoEntry])
     undo_status: UndoStatus = ""
     ending: Ending | None = None

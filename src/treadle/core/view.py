@@ -12,7 +12,7 @@ from treadle.core.definition import Definition, Foreach, Step
 from treadle.core.errors import Failure
 from treadle.core.expected import expected_answer
 from treadle.core.gates import step_path
-from treadle.core.ids import join
+from treadle.core.ids import child_of_attempt, join
 from treadle.core.index import FINALLY, budget_at, child_lists
 from treadle.core.settle import visit_path
 from treadle.core.state import ActionState, ListNode, RunState, StepNode
@@ -29,7 +29,7 @@ _SKIPPED: Final = {"skipped": "its `when` did not hold", "jumped": "jumped over"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionView:
-    """An open action. `waits_for` says who moves it on; `due_ms` is the nearest instant at which time does."""
+    """An open action. `waits_for` says who moves it on; `due_ms` is the nearest instant at which time does. `child` is the run that it waits for."""
 
     id: str
     kind: str
@@ -49,6 +49,7 @@ class ActionView:
     problem: Failure | None = None
     description: str = ""
     votes: tuple[str, ...] = ()
+    child: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +137,15 @@ class RunView:
 
 
 def status_word(state: RunState) -> RunWord:
-    """Give the one word for a run: `running` while a performer holds something, `waiting` while a person, an agent or time is awaited."""
+    """Give the one word for a run: `running` while a performer holds something, `waiting` while a person, an agent, time or a child is awaited."""
     if state.parked is not None:
         return "parked"
     if state.status != "running":
         return state.status
     moving = any(
-        a.status in {"claimed", "verifying", "stopping"} or (a.performer == "server" and a.status == "open") for a in state.actions.values()
+        (a.status in {"claimed", "verifying", "stopping"} and (a.kind != "run" or a.status == "verifying"))
+        or (a.performer == "server" and a.status == "open")
+        for a in state.actions.values()
     )
     waits = any(isinstance(node, StepNode) and node.phase == "wait" for node in state.nodes.values())
     return "running" if moving or not (state.actions or waits) else "waiting"
@@ -201,8 +204,12 @@ def action_view(definition: Definition, state: RunState, action: ActionState) ->
         channel=action.channel, effect=action.effect, waits_for=_waits_for(action), params=action.params,
         expected=expected_answer(action.kind, action.params), opened_at_ms=action.opened_at_ms, holder=action.holder,
         redo=action.redo, due_ms=min(dues, default=None), digest=action.digest, problem=action.problem,
-        description=definition.index.steps[action.at].description, votes=action.votes,
+        description=definition.index.steps[action.at].description, votes=action.votes, child=_child_of(action),
     )  # fmt: skip
+
+
+def _child_of(action: ActionState) -> str | None:
+    return child_of_attempt(str(action.params["run_id"]), action.attempt) if action.kind == "run" and action.performer == "server" else None
 
 
 def _waits_for(action: ActionState) -> WaitsFor:

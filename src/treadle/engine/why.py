@@ -5,19 +5,22 @@ first, what goes on by itself last.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from treadle.core.state import ENDED
 from treadle.core.view import ActionView, RunView, WaitView
 
-WaitKind = Literal["ended", "parked", "outcome", "approval", "answer", "agent", "server", "stalled", "signal", "time", "nothing"]
-_ORDER: Final = ("outcome", "approval", "answer", "agent", "stalled", "signal", "server", "time")
+WaitKind = Literal["ended", "parked", "outcome", "approval", "answer", "agent", "server", "stalled", "signal", "child", "time", "nothing"]
+_ORDER: Final = ("outcome", "approval", "answer", "agent", "stalled", "signal", "child", "server", "time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """What a run waits for. `command` is what to type; empty where nothing needs to be done. `due_ms` is when time moves it."""
+    """What a run waits for. `command` is what to type; empty where nothing needs to be done. `due_ms` is when time moves it.
+
+    `child` is the run that it waits for, or the one below that, whose wait this is.
+    """
 
     kind: WaitKind
     message: str
@@ -25,6 +28,7 @@ class Wait:
     command: str = ""
     due_ms: int | None = None
     others: int = 0
+    child: str = ""
 
 
 def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
@@ -38,10 +42,13 @@ def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
         message = "nothing is handed out; a process has to go on with it"
         return Wait(kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}")
     first = min(waits, key=lambda wait: _ORDER.index(wait.kind))
-    return Wait(
-        kind=first.kind, message=first.message, action=first.action, command=first.command, due_ms=first.due_ms,
-        others=len(waits) - 1,
-    )  # fmt: skip
+    return replace(first, others=len(waits) - 1)
+
+
+def led_on(wait: Wait, child: Wait, run_id: str) -> Wait:
+    """Say of a run that waits for a child what the child waits for: that is what moves both."""
+    message = f"`{wait.action}` runs {run_id}: {child.message}"
+    return replace(child, message=message, action=wait.action, others=wait.others, child=child.child or run_id)
 
 
 def _pause(run: RunView, wait: WaitView) -> Wait:
@@ -82,6 +89,9 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
         case "time":
             word = "is being stopped" if action.status == "stopping" else "is tried again after a pause"
             return Wait(kind="time", message=f"`{name}` {word}", action=name, due_ms=due)
+        case "server" if action.child is not None and action.status == "claimed":
+            return Wait(kind="child", message=f"`{name}` waits for {action.child}", action=name, command=f"treadle why {action.child}",
+                        due_ms=due, child=action.child)  # fmt: skip
         case "server":
             if served or action.holder in alive:
                 return Wait(kind="server", message=f"Treadle performs `{name}`", action=name, due_ms=due)

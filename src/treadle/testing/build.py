@@ -4,26 +4,30 @@ An author writes YAML; `treadle.authoring` makes the same data from it. Here a c
 the language's front end.
 """
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, Final, cast
 
 from treadle.core.definition import (
     LANGUAGE,
     Approve,
+    Budget,
     Condition,
     Definition,
     Delegate,
     Foreach,
+    Limits,
     McpCall,
     OnError,
     Prompt,
     Return,
+    Run,
     SetState,
     Step,
     Task,
 )  # fmt: skip
 from treadle.core.expr import Call, Expr, Node, const
+from treadle.core.limits import CHILD_DEPTH_MAX
 from treadle.core.semantics import SEMANTICS
 from treadle.core.values import Json
 
@@ -70,11 +74,13 @@ def expr(source: Source) -> Expr:
 def workflow(
     *steps: Step, name: str = "case", inputs: dict[str, dict[str, Json]] | None = None, state: dict[str, Source] | None = None,
     tasks: dict[str, Task] | None = None, output: Source = None, functions: Sequence[str] = (),
+    children: dict[str, Definition] | None = None, depth_max: int = CHILD_DEPTH_MAX, budget: Budget | None = None,
 ) -> Definition:  # fmt: skip
     """Freeze a workflow; `functions` are called in version 1."""
+    main = replace(task(*steps, inputs=inputs, state=state, output=output), budget=budget)
     return Definition(
-        name=name, main=task(*steps, inputs=inputs, state=state, output=output), language=LANGUAGE, semantics=SEMANTICS, tasks=tasks or {},
-        functions=dict.fromkeys(functions, "1"),
+        name=name, main=main, language=LANGUAGE, semantics=SEMANTICS, tasks=tasks or {}, functions=dict.fromkeys(functions, "1"),
+        children=children or {}, limits=Limits(depth_max=depth_max),
     )  # fmt: skip
 
 
@@ -110,6 +116,13 @@ def tool(step_id: str, name: str = "world.do", parameters: Source = None, *, eff
     """Have the server call a tool."""
     spec = McpCall(tool=name, parameters=expr(parameters if parameters is not None else {}))
     return Step(id=step_id, spec=spec, effect=cast(Any, effect), **more)
+
+
+def run(step_id: str, child: str, inputs: Mapping[str, Source] | None = None, **more: Any) -> Step:
+    """Run another workflow."""
+    own, common = _split(more, Run)
+    spec = Run(workflow=child, inputs=tuple((name, expr(source)) for name, source in (inputs or {}).items()), **own)
+    return Step(id=step_id, spec=spec, effect="write", repeatable=True, **common)
 
 
 def assign(step_id: str, **updates: Source) -> Step:

@@ -11,11 +11,13 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Final, Protocol
 
+from treadle.actions.child_run import ChildRuns, outlives
+from treadle.actions.runner import answer_of
 from treadle.core.codec import dumps
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, RequestError
 from treadle.core.events import ActionAnswered, Caller, Event, RunStarted
-from treadle.core.state import ENDED
+from treadle.core.state import ENDED, ActionState
 from treadle.core.values import Json, Value
 from treadle.core.view import ActionView, RunView, view
 from treadle.engine.service import Offer, Service
@@ -34,11 +36,15 @@ LOST: Final = Answer(lost=True)
 
 
 class ScriptedActions:
-    """The outside world by script: what each server-performed action meets, in order of its attempts. Keeps what it was asked."""
+    """The outside world by script: what each server-performed action meets, in order of its attempts. Keeps what it was asked.
+
+    A child run without a script is carried on for real.
+    """
 
     def __init__(self) -> None:
-        """Know nothing: an action without a script is answered by null."""
+        """Know nothing: any other action without a script is answered by null."""
         self.calls: list[ActionCall] = []
+        self.children = ChildRuns()
         self._scripts: list[tuple[str, list[Scripted]]] = []
         self._called = asyncio.Condition()
 
@@ -52,11 +58,24 @@ class ScriptedActions:
             self.calls.append(call)
             self._called.notify_all()
         found = self._next(call.action.id)
+        if found is None and call.action.kind == "run":
+            return answer_of(call, await self.children.perform(call, {}))
         if callable(found):
             return await found(call)
         if isinstance(found, Answer):
             return found
         return Answer(failure=found) if isinstance(found, Failure) else Answer(value=found)
+
+    def outlives(self, action: ActionState) -> bool:
+        """Tell whether an action goes on without the process that performs it."""
+        return outlives(action)
+
+    def stop(self, run_id: str, action: str, attempt: int) -> None:
+        """Ask an attempt to stop."""
+        self.children.stop(run_id, action, attempt)
+
+    def settled(self, call: ActionCall) -> None:
+        """Nothing is kept of an attempt."""
 
     def _next(self, action_id: str) -> Scripted:
         for pattern, answers in self._scripts:
@@ -120,6 +139,7 @@ class World:
         """Made by `opened`."""
         self.harness, self.engine, self.actions, self.functions = harness, engine, actions, functions
         self.service = Service(engine, harness.clock, lease_ms=harness.lease_ms)
+        actions.children.attach(self.service)
         self.started: list[str] = []
         self._serving: asyncio.Task[None] | None = None
 
@@ -180,6 +200,17 @@ class World:
         run = await self.until(run_id, lambda run: any(a.id == action_id and a.status == status for a in run.actions))
         return next(a for a in run.actions if a.id == action_id)
 
+    async def there(self, run_id: str) -> RunView:
+        """Wait until a run has been started, and show it."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    return await self.service.look(run_id)
+                except RequestError as error:
+                    if error.code != "unknown_run":
+                        raise
+                await asyncio.sleep(0.005)
+
     async def history(self, run_id: str) -> list[Event]:
         """Read a run's events."""
         return [stored.event for stored in await self.engine.events(run_id)]
@@ -193,18 +224,23 @@ class World:
         await self.close()
         self.engine = await self.harness.open(self.actions, self.functions)
         self.service = Service(self.engine, self.harness.clock, lease_ms=self.harness.lease_ms)
+        self.actions.children.attach(self.service)
         self.serve()
 
     def serve(self) -> None:
         """Begin to keep time and to perform."""
         self._serving = asyncio.create_task(self.engine.serve())
 
-    async def close(self) -> None:
-        """Stop serving and close the engine."""
+    async def halt(self) -> None:
+        """Stop serving; requests are still answered."""
         if self._serving is not None:
             self._serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._serving
+
+    async def close(self) -> None:
+        """Stop serving and close the engine."""
+        await self.halt()
         await self.engine.close()
 
     async def check_histories(self) -> None:

@@ -82,6 +82,8 @@ class TemporalEngine:
         """Create a run; see `ports.Engine.start`. Under a request's key the run's id is derived from it: that is how it is found again."""
         if not isinstance(event, RunStarted):
             raise RequestError("a run begins with RunStarted")
+        if definition.children:
+            raise _not_yet("a workflow that runs another one cannot be started")
         first = advance(definition, None, event)
         if isinstance(first, Decision) and first.refusal is not None and not first.changed:
             return Reply(run_id=event.run_id, state=first.state, definition=definition, refusal=first.refusal)
@@ -165,7 +167,7 @@ class TemporalEngine:
         """Refused: nothing is set aside here."""
         raise _not_yet(f"the value {digest} cannot be set aside or read")
 
-    def changes(self, after_seq: int | None = None) -> AsyncIterator[tuple[int, str]]:  # noqa: ARG002 (refused)
+    def changes(self, after_seq: int | None = None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:  # noqa: ARG002 (refused)
         """Refused: there is no order over all runs of a namespace."""
         raise _not_yet("changes cannot be followed")
 

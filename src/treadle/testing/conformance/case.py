@@ -7,10 +7,11 @@ from typing import Final, Literal
 from treadle.core.values import Value
 from treadle.testing.world import Harness, World, opened
 
-Need = Literal["blobs", "changes", "listing", "yielding"]
+Need = Literal["blobs", "changes", "children", "listing", "yielding"]
 NEEDS: Final[dict[Need, str]] = {
     "blobs": "values above 64 KiB",
     "changes": "a feed of what is stored",
+    "children": "child runs",
     "listing": "runs that can be listed and found",
     "yielding": "transitions of more than 2,000 moves",
 }
