@@ -149,6 +149,19 @@ def test_a_cached_result_of_a_commit_is_not_used_at_another(make_project):
     assert results == ["1", "1", "2"]
 
 
+def test_a_secret_reaches_the_command_and_nothing_that_comes_back(make_project):
+    project = make_project(
+        told="name: told\nsteps:\n  - {id: a, shell: 'echo $T; echo $T >&2; test ${#T} = 13 && exit 4', env: {T: '{{ secrets.T }}'}, ok_exit: 4}\n"
+        "  - return: '{{ steps.a.result }}'\n"
+    )
+    assert project.treadle("trust", "--yes").code == 0
+    assert project.treadle("secrets", "set", "T", given="dear-and-long").code == 0
+    result = project.treadle("run", "told", "--json").json["result"]
+    assert (result["stdout"], result["stderr"]) == ("***T***\n", "***T***\n")
+    kept = b"".join(path.read_bytes() for path in (project.folder / ".treadle").rglob("*") if path.is_file())
+    assert b"dear-and-long" not in kept
+
+
 def is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
