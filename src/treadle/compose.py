@@ -248,6 +248,7 @@ async def open_project(
         stack.enter_context(log.scrubbed(opened.secrets.redactor.text))
         stack.push_async_callback(opened.engine.close)
         stack.push_async_callback(opened.pool.close)
+        stack.push_async_callback(opened.children.close)
         if not serve:
             yield opened
             return

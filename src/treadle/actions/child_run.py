@@ -28,6 +28,7 @@ from treadle.ports import STOP, ActionCall, Clock, Engine, Lapsed, RunMeta, RunQ
 
 LOOK_AGAIN_MS: Final = 60_000
 TRY_AGAIN_S: Final = 1.0
+CLOSE_S: Final = 5.0
 BY: Final = Caller(kind="server", name="treadle")
 _PAGE: Final = 200
 
@@ -71,6 +72,11 @@ class ChildRuns:
             task = asyncio.create_task(_stop(self._runs.engine, run_id, action, attempt))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
+
+    async def close(self) -> None:
+        """Finish asking children to end; before the engine closes."""
+        if self._stopping:
+            await asyncio.wait(self._stopping, timeout=CLOSE_S)
 
     async def sweep(self) -> None:
         """Ask every child to end whose parent has gone on without it and does not let it live."""
