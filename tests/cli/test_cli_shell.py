@@ -151,7 +151,7 @@ def test_a_cached_result_of_a_commit_is_not_used_at_another(make_project):
 
 def test_a_secret_reaches_the_command_and_nothing_that_comes_back(make_project):
     project = make_project(
-        told="name: told\nsteps:\n  - {id: a, shell: 'echo $T; echo $T >&2; test ${#T} = 13 && exit 4', env: {T: '{{ secrets.T }}'}, ok_exit: 4}\n"
+        told="name: told\nsteps:\n  - {id: a, shell: 'echo $T; echo $T >&2; test \"$T\" != short && exit 4', env: {T: '{{ secrets.T }}'}, ok_exit: 4}\n"
         "  - return: '{{ steps.a.result }}'\n"
     )
     assert project.treadle("trust", "--yes").code == 0
