@@ -20,8 +20,8 @@ from treadle import functions, log, presence, trust
 from treadle.actions.child_run import ChildRuns
 from treadle.actions.commands import Asked, Commands
 from treadle.actions.held import PathRefusedError
-from treadle.actions.kept import KeptResults
 from treadle.actions.http import Web
+from treadle.actions.kept import KeptResults
 from treadle.actions.kinds import Lasting, performers
 from treadle.actions.own_functions import OwnFunctions
 from treadle.actions.runner import Runner
