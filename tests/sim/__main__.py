@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.sim.driver import Sim
-from tests.sim.mutants import MUTANTS
+from tests.sim.mutants_whole import MUTANTS
 from tests.sim.oracles import Violation
 from tests.sim.prove import caught, differs_between_processes
 

@@ -380,6 +380,11 @@ class Sim:
     def _something_odd(self, worker: Worker) -> None:
         """What is rare: parking, cancelling (perhaps twice), decisions by the wrong party or about something else."""
         odd = self.rng.random()
+        proving = next((a for a in self.state.actions.values() if a.status == "verifying"), None)
+        if proving is not None:
+            impatient = Agent(Caller(kind="agent", name=proving.holder or "a1"), proving.channel)
+            self._send_answer(worker, impatient, proving.id, proving.attempt, value="once more")
+            return
         gates = [a for a in self.state.actions.values() if a.kind == "approve"]
         if odd < 0.15:
             worker.send(lambda at, _s, _l: RunParked(at_ms=at, by=ANNA, reason="odd"))

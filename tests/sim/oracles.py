@@ -85,7 +85,9 @@ class Watch:
             if not isinstance(event, UndoRequested):
                 self.broken("status", f"{before.status} -> {state.status}")
             self.closed = 0
-        elif (before.status == "cancelling" and before.ending is None and state.status not in going) or (before.status == "undoing" and state.status == "running"):
+        elif (before.status == "cancelling" and before.ending is None and state.status not in going) or (
+            before.status == "undoing" and state.status == "running"
+        ):
             self.broken("status", f"{before.status} -> {state.status}")
         if state.revision != before.revision + 1:
             self.broken("revision", f"{before.revision} -> {state.revision}")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.sim.driver import Sim
-from tests.sim.mutants import MUTANTS
+from tests.sim.mutants_whole import MUTANTS
 from tests.sim.oracles import Violation
 
 ROOT = Path(__file__).parents[2]

@@ -78,7 +78,7 @@ def test_the_same_driver_on_hypothesis(rng):
 
 def test_hypothesis_makes_a_violation_small():
     """A mistake in the core ends as a run of a few events: here the log of the smallest run that shows it."""
-    from tests.sim.mutants import MUTANTS
+    from tests.sim.mutants_whole import MUTANTS
 
     smallest: list[int] = []
     faults = Faults(crash=0.0, wrong=0.2, silent=0.0, failing=0.1, steps=12)

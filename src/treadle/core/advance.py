@@ -11,7 +11,6 @@ A late, double or foreign event gives the same state and a refusal or note; only
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from treadle.core import events, limits
 from treadle.core.aside import size_of
@@ -28,6 +27,7 @@ from treadle.core.errors import HistoryMismatchError, InvariantViolationError
 from treadle.core.events import Evaluated, Event, RunResumed, RunStarted
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.gates import step_path
+from treadle.core.records import replace
 from treadle.core.render import with_result
 from treadle.core.semantics import SUPPORTED
 from treadle.core.settle import settle

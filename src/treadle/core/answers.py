@@ -4,8 +4,6 @@ A refused answer changes nothing, except that a delegate's refused output uses u
 that the next answer must name. A failure is first offered to `retry`; what retry does not take goes to `on_error` (settle.py).
 """
 
-from dataclasses import replace
-
 from treadle.core import limits
 from treadle.core.attempts import fail_attempt, offer_again
 from treadle.core.budget import charge
@@ -17,6 +15,7 @@ from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved
 from treadle.core.expected import expected_answer
 from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
 from treadle.core.readback import end_doubt
+from treadle.core.records import replace
 from treadle.core.schema import check
 from treadle.core.state import ActionState, Approval
 from treadle.core.steps import fail_step, finish_step, open_handler, write_result

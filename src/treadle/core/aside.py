@@ -6,10 +6,10 @@ values are set aside until a quarter is free again. Measuring costs as much as t
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from treadle.core import limits
 from treadle.core.codec import dumps
+from treadle.core.records import replace
 from treadle.core.state import Fan, Frame, RunState, StepNode
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, SecretRef, Value, as_text, encode, spill
 

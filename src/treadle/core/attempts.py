@@ -1,13 +1,12 @@
 """Attempts: how an action is offered, dispatched, failed and offered again (rulings 2, 19; language.md §2 on retry)."""
 
-from dataclasses import replace
-
 from treadle.core.budget import reserve
 from treadle.core.closing import counts, needs_claim
 from treadle.core.commands import Perform
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.expr import draw_bits
+from treadle.core.records import replace
 from treadle.core.state import ActionState
 from treadle.core.steps import fail_step
 

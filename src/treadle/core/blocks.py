@@ -4,13 +4,12 @@ A block is a step with lists below it. `ended` is called when one of them is ove
 a `foreach` have a file of their own.
 """
 
-from dataclasses import replace
-
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Condition, Parallel, Repeat, Switch, While
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
 from treadle.core.ids import suffix_of
+from treadle.core.records import replace
 from treadle.core.render import Renderer, RenderFailedError
 from treadle.core.state import Frame, Join, ListNode, Loop, Outcome, StepNode
 from treadle.core.steps import fail_step, finish_step, open_list

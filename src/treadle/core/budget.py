@@ -6,7 +6,6 @@ the owner fails with class `budget` (`stop`), ends with what it has (`degrade`),
 again by resuming it (`ask`).
 """
 
-from dataclasses import replace
 from decimal import Decimal
 
 from treadle.core import limits
@@ -17,6 +16,7 @@ from treadle.core.errors import Failure
 from treadle.core.events import Usage
 from treadle.core.ids import is_under
 from treadle.core.index import budget_at
+from treadle.core.records import replace
 from treadle.core.state import Outcome, Spent
 
 

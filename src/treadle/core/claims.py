@@ -4,8 +4,6 @@ A lease is the shell's row; a claim comes with the ids whose lease had run out. 
 after a lapse or by `take_over`, raises it. Three lapses of one action are enough.
 """
 
-from dataclasses import replace
-
 from treadle.core import limits
 from treadle.core.attempts import fail_attempt, offer_again, start_attempt_clock
 from treadle.core.closing import needs_claim
@@ -13,6 +11,7 @@ from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.events import ActionClaimed, Claim, PerformerLost
 from treadle.core.readback import doubt
+from treadle.core.records import replace
 from treadle.core.settle import settle
 from treadle.core.state import ActionState
 

@@ -5,13 +5,12 @@ that has a `finally` still to run, or is running one: a `finally` is shielded, i
 most `FINALLY_MS`. When nothing is open below the node any more, it ends in the way its `closing` says (endings.py).
 """
 
-from dataclasses import replace
-
 from treadle.core import limits
 from treadle.core.commands import StopAction
 from treadle.core.definition import EFFECTS, Definition, Run
 from treadle.core.draft import Draft
 from treadle.core.ids import is_under
+from treadle.core.records import replace
 from treadle.core.state import ActionState, Node, Outcome, StepNode
 
 

@@ -6,7 +6,6 @@ tells whether there is anything to store. Nothing here decides: policy is in the
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 from treadle.core import limits
@@ -16,6 +15,7 @@ from treadle.core.definition import Definition, Step, Task
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import is_under
+from treadle.core.records import replace
 from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, RunStatus, StepNode
 from treadle.core.values import BlobRef, Value, spill
 

@@ -7,8 +7,6 @@ A run ends in this order: its body, the file's `finally`, the `undo` of complete
 for it, and `CloseRun`.
 """
 
-from dataclasses import replace
-
 from treadle.core import limits
 from treadle.core.blocks import branch_ended, chosen_ended, end_loop, loop_around, round_ended
 from treadle.core.closing import begin_closing, below, cut_off, owes_finally
@@ -20,6 +18,7 @@ from treadle.core.events import UndoRequested
 from treadle.core.expr import Expr
 from treadle.core.index import FINALLY
 from treadle.core.readback import read_back_ended
+from treadle.core.records import replace
 from treadle.core.render import Renderer
 from treadle.core.rounds import end_foreach, item_ended
 from treadle.core.state import ENDED, Ending, Frame, ListNode, Outcome, RunStatus, StepEnd, StepNode

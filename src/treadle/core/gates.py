@@ -5,13 +5,12 @@ digest is of the whole of what is shown; a decision names that digest. A step ma
 then, and where it is not what was approved, it is shown again.
 """
 
-from dataclasses import replace
-
 from treadle.core.definition import Approve, Assurance, By, Requires, Step
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.events import ApprovalDecided
 from treadle.core.index import walk
+from treadle.core.records import replace
 from treadle.core.render import Renderer, instant, visible_names
 from treadle.core.state import ActionState, Approval, Frame, StepNode
 from treadle.core.values import Json, Value, canonical, digest

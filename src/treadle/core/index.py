@@ -1,7 +1,7 @@
 """The index of a definition: in one look-up what `advance` asks all the time. Derived from the definition, never stored."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Final, cast
 
 from treadle.core import limits
@@ -9,6 +9,7 @@ from treadle.core.definition import Approve, Budget, Condition, Definition, Fore
 from treadle.core.errors import RequestError
 from treadle.core.expr import Expr
 from treadle.core.ids import join, suffix_of
+from treadle.core.records import names_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +72,23 @@ def _index_list(definition: Definition, index: Index, at: str, steps: tuple[Step
             _index_list(definition, index, step_at + "[]", task.steps)
 
 
-def expressions(step: Step) -> Iterator[Expr]:
+def expressions(step: Step) -> list[Expr]:
     """Give every expression that a step itself holds; those of its lists are theirs."""
-    yield from _expressions(step)
+    found: list[Expr] = []
+    _collect(step, found)
+    return found
 
 
-def _expressions(record: object) -> Iterator[Expr]:
+def _collect(record: object, found: list[Expr]) -> None:
     if isinstance(record, Expr):
-        yield record
+        found.append(record)
     elif isinstance(record, tuple):
         for part in cast(tuple[object, ...], record):
             if not isinstance(part, Step):
-                yield from _expressions(part)
-    elif is_dataclass(record):
-        for each in fields(record):
-            yield from _expressions(getattr(record, each.name))
+                _collect(part, found)
+    else:
+        for name in names_of(type(record)):
+            _collect(getattr(record, name), found)
 
 
 def walk(steps: tuple[Step, ...]) -> Iterator[Step]:

@@ -4,7 +4,6 @@ A step's fields are rendered once (ruling 6). Until the results of registered fu
 that is performed by somebody becomes an action, perhaps after a look into the cache and the approval that it requires.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from treadle.core import blocks, endings, limits, rounds
@@ -19,6 +18,7 @@ from treadle.core.errors import Failure
 from treadle.core.expr import Expr
 from treadle.core.gates import forget_decision, open_gate, unmet
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, child_run_id
+from treadle.core.records import replace
 from treadle.core.render import Renderer, RenderFailedError
 from treadle.core.signals import wait
 from treadle.core.state import ActionState, Frame, ListNode, StepNode

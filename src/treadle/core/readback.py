@@ -1,10 +1,9 @@
 """Reading back: steps that find out whether an attempt whose answer was lost was done (ruling 19; language.md §9)."""
 
-from dataclasses import replace
-
 from treadle.core.attempts import offer_again
 from treadle.core.closing import cut_off
 from treadle.core.draft import Draft
+from treadle.core.records import replace
 from treadle.core.state import ActionState, ListNode, Outcome, StepNode
 from treadle.core.steps import finish_step, open_list
 

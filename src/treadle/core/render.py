@@ -6,7 +6,6 @@ and expressions are pure, so the second rendering passes the same calls with the
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -14,6 +13,7 @@ from treadle.core.commands import Evaluate
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate, evaluate_call_args, evaluate_condition
+from treadle.core.records import replace
 from treadle.core.state import Frame, Node
 from treadle.core.values import Value
 

@@ -1,7 +1,5 @@
 """The rounds of a `foreach`: items in order, at most so many at once, results by index however the rounds end (rulings 10, 14)."""
 
-from dataclasses import replace
-
 from treadle.core import limits
 from treadle.core.aside import in_pieces, size_of
 from treadle.core.closing import begin_closing
@@ -10,6 +8,7 @@ from treadle.core.draft import Draft
 from treadle.core.errors import Failure, InvariantViolationError
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import branch_token
+from treadle.core.records import replace
 from treadle.core.render import Renderer, RenderFailedError
 from treadle.core.state import Fan, Frame, ListNode, Outcome, StepNode
 from treadle.core.steps import fail_step, finish_step

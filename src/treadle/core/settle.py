@@ -7,14 +7,13 @@ the rest stays in the state and the shell comes back with `Continued` (ruling 3)
 What stands under a closing node does not move either, unless a `finally` shields it.
 """
 
-from dataclasses import replace
-
 from treadle.core import limits
 from treadle.core.draft import Draft
 from treadle.core.endings import close, list_done
 from treadle.core.gates import GateMissingError
 from treadle.core.ids import join
 from treadle.core.opening import open_scope, visit_step
+from treadle.core.records import replace
 from treadle.core.render import NeedCallError, RenderFailedError
 from treadle.core.state import ListNode, StepNode
 from treadle.core.steps import fail_node

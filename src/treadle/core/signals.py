@@ -4,7 +4,6 @@ Signals are kept per run, first in first out. One signal ends one wait: the mail
 wait that opened first. One that does not fit what a wait asks for is refused where its sender can hear it, and passed over in the mailbox.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from treadle.core import limits
@@ -12,6 +11,7 @@ from treadle.core.definition import Wait
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.events import SignalSent
+from treadle.core.records import replace
 from treadle.core.render import Renderer, RenderFailedError
 from treadle.core.schema import check
 from treadle.core.state import Signal, StepNode, Waiting

@@ -5,13 +5,12 @@ remembers what expressions read, keeps what `undo` needs and lets the list go on
 what its owner makes of that is said in endings.py.
 """
 
-from dataclasses import replace
-
 from treadle.core import limits
 from treadle.core.closing import begin_closing
 from treadle.core.definition import OnError, Parallel, Task
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
+from treadle.core.records import replace
 from treadle.core.render import visible_names
 from treadle.core.schema import check
 from treadle.core.state import Fan, Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry

@@ -5,14 +5,13 @@ an action of its own, `STEP.verify`, is performed, and what it found decides. An
 agent mends it, which uses up a repair; what Treadle itself performed has failed.
 """
 
-from dataclasses import replace
-
 from treadle.core.attempts import fail_attempt, offer
 from treadle.core.commands import KeepResult
 from treadle.core.definition import Check
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.expected import expected_answer
+from treadle.core.records import replace
 from treadle.core.render import Renderer
 from treadle.core.schema import check
 from treadle.core.state import ActionState, StepNode

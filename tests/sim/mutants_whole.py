@@ -1,0 +1,268 @@
+"""Mutants of what the whole language brought: ends, joins, waits, budgets, proof. `MUTANTS` is the whole table."""
+
+from dataclasses import replace
+
+from tests.sim.mutants import MUTANTS, mutant, patched, swapped
+from treadle.core import (
+    blocks,
+    budget,
+    closing,
+    endings,
+    gates,
+    readback,
+    signals,
+    steps,
+    verify,
+)
+from treadle.core.draft import Draft
+from treadle.core.state import Signal, StepNode
+
+__all__ = ["MUTANTS"]
+
+
+@mutant
+def finally_skipped():
+    """What is closed from outside ends without its `finally`."""
+    with swapped(closing.owes_finally, lambda draft, node: False):
+        yield
+
+
+@mutant
+def finally_of_failures_skipped():
+    """A step that failed ends without its `finally`."""
+    conclude = steps._conclude
+
+    def wrong(draft, node, end):
+        if end.failure is not None:
+            steps.depart(draft, node, end)
+        else:
+            conclude(draft, node, end)
+
+    with swapped(conclude, wrong):
+        yield
+
+
+@mutant
+def shield_missing():
+    """What closes around a `finally` stops it."""
+    begin = closing.begin_closing
+
+    def wrong(draft, node, outcome, **_more):
+        begin(draft, node, outcome, shielded=False)
+
+    with swapped(begin, wrong):
+        yield
+
+
+@mutant
+def undo_oldest_first():
+    """What was done first is taken back first."""
+    undo_next = endings._undo_next
+
+    def wrong(draft):
+        draft.undo = dict(reversed(draft.undo.items()))
+        undo_next(draft)
+        draft.undo = dict(reversed(draft.undo.items()))
+
+    with swapped(undo_next, wrong):
+        yield
+
+
+class _Keeping(dict):
+    def pop(self, key, default=None):
+        return self.get(key, default)
+
+
+@mutant
+def undo_twice():
+    """What was taken back stays on the list."""
+    make = Draft.__init__
+
+    def wrong(self, definition, state, at_ms, blobs):
+        make(self, definition, state, at_ms, blobs)
+        self.undo = _Keeping(self.undo)
+
+    with patched(Draft, "__init__", wrong):
+        yield
+
+
+@mutant
+def undo_of_failures():
+    """What failed is taken back as if it had been done."""
+    depart = steps.depart
+
+    def wrong(draft, node, end):
+        if end.status == "failed" and draft.step(node).undo:
+            steps._keep_for_undo(draft, node)
+        depart(draft, node, end)
+
+    with swapped(depart, wrong):
+        yield
+
+
+@mutant
+def loser_not_cancelled():
+    """The branches that another one beat go on."""
+    begin = closing.begin_closing
+
+    def wrong(draft, node, outcome, **more):
+        if outcome.how != "lost":
+            begin(draft, node, outcome, **more)
+
+    with swapped(begin, wrong):
+        yield
+
+
+@mutant
+def budget_off_by_one():
+    """One call more than the budget has is made."""
+    spent_up = budget._spent_up
+
+    def wrong(allowed, spent):
+        return spent_up(replace(allowed, calls=allowed.calls + 1 if allowed.calls else 0), spent)
+
+    with swapped(spent_up, wrong):
+        yield
+
+
+@mutant
+def call_counted_in_one_budget():
+    """A call is counted by the nearest owner alone."""
+    owners = budget._owners
+
+    with swapped(owners, lambda draft, path: owners(draft, path)[-1:]):
+        yield
+
+
+@mutant
+def gate_digest_not_compared():
+    """An approval is good for whatever the gate would show now."""
+
+    def wrong(draft, node, step, params, render):
+        if step.requires is None or step.requires.by is not None:
+            return unmet(draft, node, step, params, render)
+        return any(gates.approval_of(draft, node, gate) is None for gate in step.requires.gates) and unmet(
+            draft, node, step, params, render
+        )
+
+    unmet = gates.unmet
+    with swapped(unmet, wrong):
+        yield
+
+
+@mutant
+def vote_counted_twice():
+    """One person approves for two."""
+    why_not = gates.why_not
+
+    def wrong(draft, action, event):
+        return why_not(draft, replace(action, votes=()), event)
+
+    with swapped(why_not, wrong):
+        yield
+
+
+@mutant
+def goto_not_counted():
+    """A goto may be taken for ever."""
+    go_to = endings.go_to
+
+    def wrong(draft, node, target, visits_max):
+        for path, other in list(draft.nodes.items()):
+            if not isinstance(other, StepNode):
+                draft.nodes[path] = replace(other, taken={})
+        go_to(draft, node, target, visits_max)
+
+    with swapped(go_to, wrong):
+        yield
+
+
+@mutant
+def goto_counted_per_run():
+    """How often a goto was taken outlives the list of its target."""
+    go_to = endings.go_to
+    taken: dict[tuple[str, str], int] = {}
+
+    def wrong(draft, node, target, visits_max):
+        key = (draft.base.seed, node.at)
+        taken[key] = taken.get(key, 0) + 1
+        go_to(draft, node, target, visits_max if taken[key] <= visits_max else 0)
+
+    with swapped(go_to, wrong):
+        yield
+
+
+@mutant
+def signal_delivered_twice():
+    """A signal that a wait took is kept for the next one."""
+    receive = signals.receive
+
+    def wrong(draft, event):
+        receive(draft, event)
+        if any(note.kind == "signal_taken" for note in draft.notes):
+            draft.mailbox.append(Signal(name=event.name, payload=event.payload, by=event.by.name, at_ms=draft.now_ms))
+
+    with swapped(receive, wrong):
+        yield
+
+
+@mutant
+def wait_that_is_over_takes_a_signal():
+    """A wait whose `finally` runs ends once more."""
+    receive = signals.receive
+
+    def wrong(draft, event):
+        over = [node for node in draft.nodes.values() if isinstance(node, StepNode) and node.wait is not None and node.phase == "finally"]
+        mine = [node for node in over if node.wait.signal == event.name]
+        if mine:
+            draft.note("signal_taken", mine[0].path, signal=event.name, by=event.by.name)
+            steps.finish_step(draft, mine[0])
+        else:
+            receive(draft, event)
+
+    with swapped(receive, wrong):
+        yield
+
+
+@mutant
+def nothing_read_back_means_done():
+    """A `read_back` that finds nothing counts as a result."""
+    ended = readback.read_back_ended
+
+    def wrong(draft, owner, node, outcome):
+        ended(draft, owner, replace(node, last="done" if node.last is None else node.last), outcome)
+
+    with swapped(ended, wrong):
+        yield
+
+
+@mutant
+def answer_not_proven():
+    """An answer counts as done before anything has been verified."""
+    with swapped(verify.await_proof, verify.complete):
+        yield
+
+
+@mutant
+def bad_proof_accepted():
+    """What a check found missing is passed over."""
+    looked = verify.looked
+
+    def wrong(draft, looking, value, failure):
+        rows = [{**row, "ok": True} for row in value] if isinstance(value, list) else value
+        looked(draft, looking, rows, failure)
+
+    with swapped(looked, wrong):
+        yield
+
+
+@mutant
+def join_counts_failures():
+    """A branch that failed counts as one that succeeded."""
+    ended = blocks.branch_ended
+
+    def wrong(draft, owner, spec, branch, outcome):
+        ended(draft, owner, spec, branch, replace(outcome, failure=None) if outcome.how == "fail" else outcome)
+
+    with swapped(ended, wrong):
+        yield
