@@ -385,7 +385,11 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
         check=lambda call: _check_call(settings, store, call),
     )  # fmt: skip
     children = ChildRuns()
-    runner = Runner(performers(pool=pool, functions=registry, web=web_of(settings), commands=here, children=children), secrets) if serve else None
+    runner = (
+        Runner(performers(pool=pool, functions=registry, web=web_of(settings), commands=here, children=children), secrets)
+        if serve
+        else None
+    )
     engine = LocalEngine(
         storage, functions=OwnFunctions(registry, kept, project.root), clock=clock, holder=holder, runner=runner,
         outliving=Lasting(commands, children), keep=kept.keep,

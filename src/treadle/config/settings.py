@@ -23,7 +23,17 @@ from treadle.net.guard import Allowed
 
 FILE_BYTES_MAX: Final = 1 << 20
 # Read elsewhere: by ./dev, by tests, by `treadle mcp` itself.
-_OTHER_VARIABLES: Final = frozenset({"TREADLE_VENV", "TREADLE_PYTHON", "TREADLE_TEMPORAL_CLI", "TREADLE_PROJECT", "TREADLE_RUN", "TREADLE_IDEMPOTENCY_KEY", servers.STARTED_BY})
+_OTHER_VARIABLES: Final = frozenset(
+    {
+        "TREADLE_VENV",
+        "TREADLE_PYTHON",
+        "TREADLE_TEMPORAL_CLI",
+        "TREADLE_PROJECT",
+        "TREADLE_RUN",
+        "TREADLE_IDEMPOTENCY_KEY",
+        servers.STARTED_BY,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

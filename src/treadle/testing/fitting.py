@@ -20,7 +20,13 @@ from treadle.testing.script import matches
 
 _INDEX: Final = re.compile(r"\[\d+\]")
 _VISIT: Final = re.compile(r"~\d+")
-_PLURAL: Final = {"unknown_input": "inputs", "unknown_state": "state fields", "unknown_tool": "tools", "unknown_action": "actions", "unknown_signal": "signals"}
+_PLURAL: Final = {
+    "unknown_input": "inputs",
+    "unknown_state": "state fields",
+    "unknown_tool": "tools",
+    "unknown_action": "actions",
+    "unknown_signal": "signals",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
