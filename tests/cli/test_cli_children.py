@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.here import Here
 from tests.cli.support import TREADLE
+from tests.core.clauses import clause
 
 ASKS = """\
 name: asks
@@ -62,6 +63,7 @@ def parent(here: Here) -> tuple[str, str]:
     return done.json["id"], done.json["actions"][0]["child"]
 
 
+@clause("S123")
 def test_a_run_goes_on_until_only_a_person_can_move_its_child_and_says_by_what(here: Here, parent: tuple[str, str]) -> None:
     run_id, child_id = parent
     why = here.treadle("why", run_id, "--json").json
@@ -107,12 +109,14 @@ def test_a_script_answers_what_children_ask(here: Here) -> None:
     assert done.json["result"]["wanted"] == "a kite"
 
 
+@clause("S121")
 def test_cancelling_a_parent_cancels_its_child(here: Here, parent: tuple[str, str]) -> None:
     run_id, child_id = parent
     assert here.treadle("cancel", run_id, "--yes", "--detach").code == 0
     assert here.treadle("show", child_id, "--json").json["status"] == "cancelled"
 
 
+@clause("S119")
 def test_who_takes_over_from_a_killed_process_waits_for_the_same_child(here: Here) -> None:
     here.write("workflows/slow.yaml", SLOW)
     process = subprocess.Popen([*TREADLE, "run", "slow"], cwd=here.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
