@@ -12,6 +12,8 @@ import mcp_types
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
 
+from treadle.actions.child_run import ChildRuns
+from treadle.actions.runner import answer_of
 from treadle.authoring import find
 from treadle.clock import FakeClock
 from treadle.config.project import Project
@@ -37,10 +39,13 @@ class Outside:
     answers: dict[str, Any] = field(default_factory=dict)
     calls: list[ActionCall] = field(default_factory=list)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
+    children: ChildRuns = field(default_factory=ChildRuns)
 
     async def perform(self, call: ActionCall) -> Answer:
-        """Answer by the name of the tool."""
+        """Answer by the name of the tool; child runs are carried on for real."""
         self.calls.append(call)
+        if call.action.kind == "run":
+            return answer_of(call, await self.children.perform(call, {}))
         tool = str(call.params["tool"])
         if tool in self.held:
             await self.held[tool].wait()
@@ -129,13 +134,15 @@ async def shop(root: Path, answers: Mapping[str, Any] | None = None) -> AsyncIte
     """Open a project that serves."""
     clock, outside = FakeClock(), Outside(answers=dict(answers or {}))
     engine = LocalEngine(MemoryStorage(), functions=LibraryFunctions(), clock=clock, holder="treadle-mcp-test", runner=outside)
+    service = Service(engine, clock)
+    outside.children.attach(service)
     serving = asyncio.create_task(engine.serve())
     try:
         yield Shop(
             root=root,
             clock=clock,
             engine=engine,
-            service=Service(engine, clock),
+            service=service,
             outside=outside,
             workflows=Files(root),
         )

@@ -13,6 +13,14 @@ steps:
     then: [{fail: It is red}]
   - {id: rest, type: wait, duration: 1h}
 """
+PARENT = """\
+name: parent
+tasks:
+  inner: {steps: [{id: ask, prompt: How many?}, {return: "{{ steps.ask.result }}"}]}
+steps:
+  - {id: child, run: inner}
+  - return: "{{ steps.child.result }}"
+"""
 TWO = """\
 name: two
 steps:
@@ -72,3 +80,22 @@ async def test_a_gate_that_nobody_could_pass_keeps_a_run_from_being_started_by_a
         assert (await agent("list_runs", all=True))["runs"] == []
     # The session is the starter: nobody who could decide is barred by `never: [starter]`.
     assert all(starter.startswith("treadle-agent-one") for starter in store.workflows.starters)
+
+
+async def test_an_agent_is_led_from_a_run_to_the_child_that_it_waits_for_and_back(store: Shop) -> None:
+    store.write("parent", PARENT)
+    async with store.agent() as agent:
+        waiting = await agent("start_workflow", workflow="parent")
+        while waiting["waiting_on"] != "child":
+            waiting = await agent("get_next_step", run_id=waiting["run_id"])
+        child_id = waiting["child"]
+        assert f'get_next_step(run_id="{child_id}")' in waiting["next"]
+        shown = await agent("get_run", run_id=waiting["run_id"])
+        assert (shown["waiting_on"], shown["child"], shown["resume"]) == ("child", child_id, f'get_next_step(run_id="{child_id}")')
+        step = await agent("get_next_step", run_id=child_id)
+        assert (await agent("get_run", run_id=child_id))["parent"] == f"{waiting['run_id']}/child"
+        ended = await agent.do(step["next"], result="seven")
+        assert (ended["kind"], ended["result"]) == ("ended", "seven")
+        assert ended["next"].endswith(f'get_next_step(run_id="{waiting["run_id"]}")')
+        parent = await agent("get_next_step", run_id=waiting["run_id"], wait_seconds=5)
+        assert (parent["kind"], parent["result"]) == ("ended", "seven")

@@ -246,6 +246,8 @@ async def _waiting(service: Service, offer: Offer, channel: Channel) -> Reply:
     if held is not None:
         data["held_until"] = held
         text += f" Held until {held}."
+    if waits.child:
+        data["child"] = waits.child
     if waits.due_ms is not None and waits.kind in {"time", "signal"}:
         data["due_at"] = instant(waits.due_ms)
         text += f" Time moves it at {data['due_at']}."
@@ -288,6 +290,7 @@ def waiting_on(waits: Wait) -> str:
         "nothing": "server",
         "time": "time",
         "signal": "signal",
+        "child": "child",
         "ended": "nobody",
     }.get(waits.kind, "person")
 
@@ -311,6 +314,8 @@ def _next_of(waits: Wait, channel: Channel, *, in_work: bool, held: bool) -> str
             return f"Tell the user: a person says what became of it with `treadle answer {run_id}`, you cannot. After that, {wait}"
         case "signal":
             return f"Whoever has the news sends it in a terminal (`{waits.command}`), you cannot. After that, {wait}"
+        case "child":
+            return f"Go on with the child run: {Channel(run_id=waits.child).call('get_next_step')}. When it has ended, {wait}"
         case _ if in_work:
             return f"Wait for your sub-agents, then {channel.call('get_next_step')}"
         case _ if held:
@@ -344,6 +349,8 @@ async def _ended(service: Service, offer: Offer, channel: Channel) -> Reply:
     lines += [said[run.undo]] if run.undo else []
     lines += [f"Signals that nobody read: {', '.join(over['unread_signals'])}"] if run.signals else []
     data["next"] = "Tell the user how it ended; there is nothing left to do in this run"
+    if run.parent is not None:
+        data["next"] = f"Go on with the run that started it: {Channel(run_id=run.parent.partition('/')[0]).call('get_next_step')}"
     return Reply(text="\n".join([*lines, data["next"]]), data=data)
 
 

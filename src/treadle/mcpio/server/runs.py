@@ -37,6 +37,7 @@ def run_reply(snapshot: Snapshot, *, full: bool = False, others: Sequence[str] =
     data |= {"current": waits.action} if waits.action else {}
     data |= {"due_at": instant(waits.due_ms)} if waits.due_ms is not None else {}
     data |= {"ending": run.ending} if run.ending is not None else {}
+    data |= {"child": waits.child} if waits.child else {}
     data |= {"parent": run.parent} if run.parent is not None else {}
     data |= left_over(run)
     data |= {"budgets": budgets} if (budgets := list(_budgets(run, full=full))) else {}
@@ -79,8 +80,10 @@ def _go_on(run: RunView, waits: Wait) -> tuple[str | None, str]:
     if waits.kind == "parked":
         call = own.call("resume_run")
         return call, f"If the user wants to go on: {call}, then {own.call('get_next_step')}"
-    call = own.call("get_next_step")
-    return call, f"To go on: {call}"
+    call = Channel(run_id=waits.child or run.run_id).call("get_next_step")
+    return call, f"To go on: {call}" + (
+        f" (the child run that this one waits for); when it has ended, {own.call('get_next_step')}" if waits.child else ""
+    )
 
 
 def _end(run: RunView, *, full: bool) -> dict[str, Any]:
