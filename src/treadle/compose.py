@@ -50,7 +50,8 @@ from treadle.net.client import Client
 from treadle.ports import ActionCall, RunQuery
 
 if TYPE_CHECKING:
-    from treadle.authoring.find import Finder, Listed, Loaded
+    from treadle.authoring.find import Child, Finder, Listed, Loaded
+    from treadle.authoring.freeze import Part
     from treadle.mcpio.client.outcome import ToolOutcome
     from treadle.mcpio.client.pool import ServerPool
 
@@ -310,12 +311,24 @@ def trust_items(settings: Settings, servers: Catalog, paths: Iterable[Path] = ()
     for loaded in load_workflows(settings, dict.fromkeys([*wanted, *named]), servers):
         definition = loaded.require() if loaded.source_path in named else loaded.definition
         if definition is not None and trust.has_commands(definition):
-            found.append(trust.commands_item(definition, commands_of(loaded)))
+            found.append(trust.commands_item(definition, commands_of(loaded.parts)))
+        for child, parts in _own_children(definition, loaded.children) if definition is not None else ():
+            if trust.has_commands(child):
+                found.append(trust.commands_item(child, commands_of(parts)))
     return list({item.key: item for item in found}.values())
 
 
 def check_commands(settings: Settings, store: trust.TrustStore, definition: Definition) -> None:
     """Raise RequestError `not_trusted` if a workflow runs commands that nobody allowed (ruling 58); the library's and the user's own are."""
+def _own_children(definition: Definition, children: "Mapping[str, Child]") -> "Iterator[tuple[Definition, tuple[Part, ...]]]":
+    """Give the entries of `tasks:` that a workflow starts as runs; other files that it starts are workflows of their own."""
+    for key, child in children.items():
+        frozen = definition.children[key]
+        if child.parts[0].task is not child.parts[0].file.main:
+            yield frozen, child.parts
+        yield from _own_children(frozen, child.children)
+
+
     if not trust.has_commands(definition):
         return
     digest = digest_of(definition)
@@ -328,9 +341,11 @@ def check_commands(settings: Settings, store: trust.TrustStore, definition: Defi
 
 
 def _is_from_elsewhere(settings: Settings, name: str, digest: str) -> bool:
-    """Tell whether a workflow is one of the library or of the user's home, as it stands there."""
-    rows = [row for row in list_workflows(settings) if row.name == name and row.origin in {"user", "library"} and row.status == "ready"]
-    return any(load_workflow(settings, row.path).digest == digest for row in rows)
+    """Tell whether a workflow is one of the library or of the user's home, or what such a one starts, as it stands there."""
+    names = {name, name.rpartition("/")[0]}
+    rows = [row for row in list_workflows(settings) if row.name in names and row.origin in {"user", "library"} and row.status == "ready"]
+    found = [loaded.definition for row in rows if (loaded := load_workflow(settings, row.path)).definition is not None]
+    return any(digest_of(each) == digest for definition in found if definition is not None for each in _with_children(definition))
 
 
 def web_of(settings: Settings) -> Web:

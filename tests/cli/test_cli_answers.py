@@ -164,7 +164,7 @@ def test_runs_are_named_by_any_beginning_and_last(project):
 def test_why_names_the_one_thing_and_the_command(project):
     run = started(project)
     data = project.treadle("why", run, "--json").json
-    assert set(data) == {"run", "status", "kind", "message", "action", "command", "due_at", "others"}
+    assert set(data) == {"run", "status", "kind", "message", "action", "command", "due_at", "others", "child"}
     assert (data["kind"], data["action"], data["command"]) == ("answer", "question", f"treadle answer {run} question")
     project.treadle("answer", run, "tea")
     assert project.treadle("why", run, "--json").json["kind"] == "approval"
@@ -288,7 +288,7 @@ def test_runs_lists_what_is_unfinished_with_what_it_waits_for(project):
     rows = project.treadle("runs", "--all", "--json").json["runs"]
     assert set(rows[0]) == {
         "id", "workflow", "title", "status", "exit_code", "revision", "created_at", "updated_at", "next_due_at", "started_by", "directory",
-        "branch", "definition",
+        "branch", "definition", "parent",
     }  # fmt: skip
     assert rows[0]["status"] == "cancelled"
     assert project.treadle("runs", "--status", "failed").out.startswith("No runs like that")

@@ -51,6 +51,15 @@ tasks:
       - {id: rest, type: wait, duration: 1s}
       - return: rested
 """
+COMMANDS = """\
+name: commands
+tasks:
+  inner:
+    steps: [{id: say, shell: echo from below}, {return: "{{ steps.say.result.stdout }}"}]
+steps:
+  - {id: go, run: inner}
+  - return: "{{ steps.go.result }}"
+"""
 
 
 @pytest.fixture
@@ -129,6 +138,23 @@ def test_who_takes_over_from_a_killed_process_waits_for_the_same_child(here: Her
     assert [row["id"] for row in rows if row["parent"]] == [child_id]
     (receipt,) = here.treadle("show", "last", "--json").json["receipts"]
     assert (receipt["attempts"], receipt["begun"]) == (1, 1)
+
+
+def test_the_commands_of_a_child_are_shown_and_allowed_as_those_of_any_workflow(here: Here) -> None:
+    here.write("workflows/commands.yaml", COMMANDS)
+    refused = here.treadle("run", "commands", "--json")
+    assert (refused.code, "commands/inner" in refused.err, "not_trusted" in refused.err) == (2, True, True)
+    assert "workflows/commands.yaml:4 say: echo from below" in here.treadle("trust", "--yes").out
+    assert here.treadle("run", "commands", "--json").json["result"] == "from below\n"
+
+
+def test_what_is_not_built_is_refused_by_name_also_in_a_child(here: Here) -> None:
+    here.write("workflows/later.yaml", "name: later\nsteps:\n  - {id: own, delegate: hi, isolation: worktree}\n")
+    here.write("workflows/top.yaml", "name: top\nsteps: [{id: go, run: middle}]\n")
+    here.write("workflows/middle.yaml", "name: middle\nsteps: [{id: go, run: later}]\n")
+    refused = here.treadle("run", "top", "--json")
+    assert "not_yet" in refused.err
+    assert "workflows/later.yaml:3" in refused.err
 
 
 def _child_of_newest(here: Here) -> str:

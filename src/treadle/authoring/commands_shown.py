@@ -1,18 +1,18 @@
 """The commands of a workflow as its author wrote them: what `treadle trust` shows before any of them runs (ruling 58)."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from treadle.authoring.find import Loaded
+from treadle.authoring.freeze import Part
 from treadle.authoring.nodes import Mapping, Node, Sequence, data_of
 from treadle.authoring.tree import StepTree
 from treadle.core.values import as_text
 
 
-def commands_of(loaded: Loaded) -> str:
-    """Give every command that Treadle itself would run, a line each with its place; empty where there is none."""
+def commands_of(parts: Iterable[Part]) -> str:
+    """Give every command that Treadle itself would run for these, a line each with its place; empty where there is none."""
     lines: list[str] = []
-    for part in loaded.parts:
+    for part in parts:
         file = part.file.document.source.file
         for step in _steps([*part.task.steps, *part.task.finally_steps]):
             for node, text in _of_step(step):

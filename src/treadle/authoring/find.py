@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -83,11 +83,19 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """What a `run` step starts: its parts as those of a workflow of its own, and what it starts itself, by key."""
+
+    parts: tuple[Part, ...]
+    children: "Map[str, Child]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """A workflow as loaded. `definition` and `digest` are there when it has no errors and uses nothing that is still to be built.
 
     `sources` maps each file that has problems or tasks to its text, for `problems.render`. `parts` are the main part and every task that it
-    leads to; `tool_effects` is what the configuration said when it was loaded. `foreign` names another format, which is not read.
+    leads to, `children` what its `run` steps start; `tool_effects` is what the configuration said when it was loaded. `foreign` names another format, which is not read.
     `impossible` are the gates that nobody could pass: no errors, because people come and go, and no run is started with one (ruling 26).
     """
 
@@ -107,6 +115,7 @@ class Loaded:
     foreign: str = ""
     parts: tuple[Part, ...]
     tool_effects: Map[str, str]
+    children: Map[str, Child] = field(default_factory=dict[str, Child])
 
     def require(self) -> Definition:
         """Give the definition. Raises DefinitionError with every problem, RequestError `not_yet` or `impossible_gate`."""
@@ -307,31 +316,40 @@ class Finder:
         tree = self._trees[entry.shown] = self._checked(entry, document)
         closure = Closure(tree, self)
         main, parts = closure.resolve()
-        trees = list({id(part.file): part.file for part in (main, *parts)}.values())
-        not_yet = _foreign(entry) + [row for found in trees for row in found.not_yet]
+        trees = _files_of((main, *parts))
         problems = ordered([] if entry.foreign else [p for found in trees for p in found.problems])
+        # Circles and depth have been checked where there are no errors.
+        children = {} if has_errors(problems) else self._children(closure)
+        below = _files_of([*all_parts((main, *parts), children)])
+        not_yet = _foreign(entry) + [row for found in below for row in found.not_yet]
         definition = None
         if not has_errors(problems) and not not_yet:
-            definition = freeze(main, parts, self.tool_effects, self._children(closure))
+            definition = freeze(main, parts, self.tool_effects, self._frozen(children))
         text = document.source.text
         return Loaded(
             name=tree.name or entry.name, definition=definition, digest=digest_of(definition) if definition else "",
             source_path=entry.path, origin=entry.origin, shown=entry.shown, problems=problems, not_yet=tuple(not_yet),
             source_text=text, source_digest="sha256:" + hashlib.sha256(text.encode()).hexdigest(), tree=tree,
             sources={found.document.source.file: found.document.source.text for found in trees},
-            impossible=() if entry.foreign else ordered(p for found in trees for p in self._impossible.get(found.document.source.file, ())),
+            impossible=() if entry.foreign else ordered(p for found in below for p in self._impossible.get(found.document.source.file, ())),
             foreign=entry.foreign,
-            parts=(main, *parts), tool_effects=self.tool_effects,
+            parts=(main, *parts), tool_effects=self.tool_effects, children=children,
         )  # fmt: skip
 
-    def _children(self, closure: Closure) -> dict[str, Definition]:
-        """Freeze what the `run` steps start; circles and depth have been checked."""
-        found: dict[str, Definition] = {}
+    def _children(self, closure: Closure) -> dict[str, Child]:
+        """Resolve what the `run` steps start."""
+        found: dict[str, Child] = {}
         for key, target in closure.children.items():
             inner = Closure(target.file, self)
             main, parts = inner.resolve_child(target)
-            found[key] = freeze(main, parts, self.tool_effects, self._children(inner))
+            found[key] = Child(parts=(main, *parts), children=self._children(inner))
         return found
+
+    def _frozen(self, children: Map[str, Child]) -> dict[str, Definition]:
+        return {
+            key: freeze(child.parts[0], list(child.parts[1:]), self.tool_effects, self._frozen(child.children))
+            for key, child in children.items()
+        }
 
     def load_named(self, name_or_path: str | Path) -> Loaded:
         """Find a file and load it; raises as `entry` does."""
@@ -370,6 +388,17 @@ def _by_what_they_are_called(entries: Iterable[Entry]) -> tuple[dict[str, list[E
             names.setdefault(entry.name, []).append(entry)
         (others if entry.foreign else stems).setdefault(entry.stem, []).append(entry)
     return names, stems, others
+
+
+def all_parts(parts: Iterable[Part], children: Map[str, Child]) -> Iterator[Part]:
+    """Give the parts of a workflow and of all that it starts."""
+    yield from parts
+    for child in children.values():
+        yield from all_parts(child.parts, child.children)
+
+
+def _files_of(parts: Iterable[Part]) -> list[FileTree]:
+    return list({id(part.file): part.file for part in parts}.values())
 
 
 def _foreign(entry: Entry) -> list[NotYet]:
