@@ -82,6 +82,8 @@ class OpenProject:
     serves: bool
     commands: Commands
     children: ChildRuns
+    # What `env()` may read, as it is here.
+    variables: Mapping[str, str]
     _servers: Catalog | None = field(default=None)
 
     @property
@@ -318,8 +320,6 @@ def trust_items(settings: Settings, servers: Catalog, paths: Iterable[Path] = ()
     return list({item.key: item for item in found}.values())
 
 
-def check_commands(settings: Settings, store: trust.TrustStore, definition: Definition) -> None:
-    """Raise RequestError `not_trusted` if a workflow runs commands that nobody allowed (ruling 58); the library's and the user's own are."""
 def _own_children(definition: Definition, children: "Mapping[str, Child]") -> "Iterator[tuple[Definition, tuple[Part, ...]]]":
     """Give the entries of `tasks:` that a workflow starts as runs; other files that it starts are workflows of their own."""
     for key, child in children.items():
@@ -329,6 +329,8 @@ def _own_children(definition: Definition, children: "Mapping[str, Child]") -> "I
         yield from _own_children(frozen, child.children)
 
 
+def check_commands(settings: Settings, store: trust.TrustStore, definition: Definition) -> None:
+    """Raise RequestError `not_trusted` if a workflow runs commands that nobody allowed (ruling 58); the library's and the user's own are."""
     if not trust.has_commands(definition):
         return
     digest = digest_of(definition)
@@ -414,6 +416,7 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     return OpenProject(
         settings=settings, storage=storage, engine=engine, service=service, registry=registry, trust=store,
         pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve, commands=commands, children=children,
+        variables={name: environ[name] for name in settings.expressions_env if name in environ},
     )  # fmt: skip
 
 

@@ -201,3 +201,13 @@ def test_a_definition_changed_in_between_leaves_a_run_alone(project):
     run = project.treadle("run", "ask", "--json").json["id"]
     project.write("workflows/ask.yaml", ASK.replace("What now", "What else"))
     assert project.treadle("resume", run, "--script", str(script), "--json").json["result"] == "tea"
+
+
+def test_env_reads_what_the_configuration_allows_and_nothing_else(make_project):
+    project = make_project(where="name: where\nsteps:\n  - return: \"{{ env('REGION') }} {{ env('HOME', 'nothing') }}\"\n")
+    project.write("treadle.toml", '[expressions]\nenv = ["REGION", "ABSENT"]\n')
+    done = project.treadle("run", "where", "--json", REGION="north")
+    assert done.json["result"] == "north nothing"
+    refused = project.treadle("run", "where", "--json")
+    assert refused.json["failure"]["class"] == "expression"
+    assert "`REGION` is not set or not allowed" in refused.json["failure"]["message"].replace("'", "`")

@@ -71,6 +71,11 @@ class Files:
         if definition.name in self.untrusted:
             raise RequestError("functions/x.py is not trusted", code="not_trusted", hint="look at it with `treadle trust`")
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Nothing of the environment may be read."""
+        return {}
+
     def check_gates(self, definition: Definition, starter: str) -> None:
         self.starters.append(starter)
         if definition.name in self.impossible:

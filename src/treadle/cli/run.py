@@ -255,7 +255,7 @@ async def _start(opened: OpenProject, definition: Definition, given: Mapping[str
         workflow=definition.name, title=screen.short(called, TITLE_CHARS), directory=str(project.root), branch=branch_of(project.root),
         started_by=who.name,
     )  # fmt: skip
-    offer = await opened.service.start(definition, given, who, meta)
+    offer = await opened.service.start(definition, given, who, meta, env=opened.variables)
     if offer.refusal is not None:
         raise refused(offer.refusal)
     Acks(how.record).note("start", offer)

@@ -71,6 +71,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("http.allow", (), forms.HOSTS, "addresses, networks and hosts that requests may go to although they are not on the public internet", '["127.0.0.1:8080", "10.0.0.0/8", "host.example:443"]'),
     _key("http.timeout", 60_000, forms.DURATION, "longest request where the step names no `timeout`", '"2m"', field="http_timeout_ms"),
     _key("http.max_output", 10 << 20, forms.SIZE, "largest answer to a request, unpacked", '"20 MiB"', field="http_output_bytes_max"),
+    _key("expressions.env", (), forms.TEXTS, "variables of the environment that `env()` may read; each is kept in the run's history as it was at the start", '["CI", "REGION"]'),
     _key("web_search.provider", "", forms.choice("", "searxng", "files"), "who answers `treadle server web`", '"files"'),
     _key("web_search.url", "", forms.URL, "address of the SearXNG instance", '"http://localhost:8080"'),
     _key("web_search.folder", "", forms.TEXT, "folder that the provider `files` searches; relative to the project", '"docs"'),
@@ -101,6 +102,7 @@ class Settings:
     http_allow: tuple[Allowed, ...]
     http_timeout_ms: int
     http_output_bytes_max: int
+    expressions_env: tuple[str, ...]
     web_search_provider: Literal["", "searxng", "files"]
     web_search_url: str
     web_search_folder: str

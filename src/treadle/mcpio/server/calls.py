@@ -6,7 +6,7 @@ handed to it, say that it cannot, set a run aside or end it, and it can neither 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -45,6 +45,11 @@ class Workflows(Protocol):
 
     def check_ready(self, definition: Definition) -> None:
         """Raise RequestError `not_trusted`, or for a server that is not configured."""
+        ...
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Give what `env()` may read."""
         ...
 
     def check_gates(self, definition: Definition, starter: str) -> None:
@@ -111,7 +116,7 @@ class Calls:
             started_by=caller.name,
         )  # fmt: skip
         key = f"{call.holder.session}:{args.key}" if args.key is not None else call.key
-        offer = await self.service.start(definition, inputs, caller, meta, key=key)
+        offer = await self.service.start(definition, inputs, caller, meta, key=key, env=self.workflows.variables)
         if offer.refusal is not None:
             hint = (
                 f'nothing was started; describe_workflow(workflow="{args.workflow}") shows the inputs'
