@@ -18,6 +18,8 @@ from treadle.authoring.expressions import ExpressionProblemsError, compile_text
 from treadle.core.expr import ExprError, evaluate
 from treadle.core.values import normalise
 
+pytestmark = pytest.mark.usefixtures("heap_of_its_own")
+
 # Of processor time: three times what the order allows.
 SECONDS_MAX = 0.3
 BYTES_MAX = 64 << 20

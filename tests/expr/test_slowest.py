@@ -14,6 +14,7 @@ from treadle.authoring.expressions import ExpressionProblemsError, compile_text
 from treadle.core.expr import Env, ExprError, drawing, evaluate
 from treadle.core.expr.table import FILTERS, TESTS
 
+pytestmark = pytest.mark.usefixtures("heap_of_its_own")
 # Of processor time: three times what the order allows, as in `test_hostile`.
 SECONDS_MAX = 0.3
 ROWS = [{"id": n, "name": f"Row {n}", "tags": ["a", "b"], "f": n / 7} for n in range(1_000)]
