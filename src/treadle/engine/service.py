@@ -251,8 +251,8 @@ class Service:
                 try:
                     # The follower begins at the newest change; what happened just before it began is seen here.
                     await asyncio.sleep(0)
-                    if (await self.look(run_id)).revision == revision:
-                        await waiting
+                    if waiting.done() or (await self.look(run_id)).revision == revision:
+                        await waiting  # done already: the engine refuses to be followed, and that must be heard
                 finally:
                     waiting.cancel()
 
