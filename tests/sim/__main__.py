@@ -22,7 +22,7 @@ from tests.sim.oracles import Violation
 from tests.sim.prove import caught, differs_between_processes
 
 SEEDS = Path(__file__).with_name("seeds.txt")
-DEEP_EVERY = 16
+DEEP_EVERY = 32
 _INDEX = re.compile(r"[\w./\[\]~]*\d[\w./\[\]~]*")
 SHOWN_MAX = 10
 
@@ -90,7 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", nargs="?", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--deep", action="store_true", help="the dear oracles on every run, not on every sixteenth")
+    parser.add_argument("--deep", action="store_true", help="the dear oracles on every run, not on every thirty-second")
     parser.add_argument("--mutants", action="store_true")
     parser.add_argument("--digest", action="store_true")
     parser.add_argument("--mutant", choices=list(MUTANTS))

@@ -128,16 +128,17 @@ class Watch:
 
     def _structure(self, state: RunState) -> None:
         shields = [path for path, node in state.nodes.items() if isinstance(node, StepNode) and node.phase == "finally"]
+        closing = [path for path, node in state.nodes.items() if node.closing is not None]
+        for path in closing:
+            self._closing(state, path, [shield for shield in shields if shield != path and is_under(shield, path)])
         for path, node in state.nodes.items():
-            if node.closing is not None:
-                self._closing(state, path, [shield for shield in shields if shield != path and is_under(shield, path)])
-            elif isinstance(node, StepNode) and not withers(state, path, shields):
+            if isinstance(node, StepNode) and node.closing is None and not (closing and withers(state, path, shields)):
                 self._step(state, node)
         for action in state.actions.values():
             node = state.nodes.get(step_path(action.id))
             if action.status != "stopping" and not (isinstance(node, StepNode) and self._belongs(state, action, node)):
                 self.broken("closing", f"{action.id} is {action.status}, its step is not open")
-            if action.status == "stopping" and not any(n.closing is not None and is_under(action.id, p) for p, n in state.nodes.items()):
+            if action.status == "stopping" and not any(is_under(action.id, path) for path in closing):
                 self.broken("closing", f"{action.id} is stopping under nothing that closes")
 
     def _closing(self, state: RunState, path: str, shields: list[str]) -> None:

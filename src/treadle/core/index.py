@@ -88,7 +88,8 @@ def _collect(record: object, found: list[Expr]) -> None:
                 _collect(part, found)
     else:
         for name in names_of(type(record)):
-            _collect(getattr(record, name), found)
+            if (part := getattr(record, name)) and not isinstance(part, str):  # most fields are not used by a step
+                _collect(part, found)
 
 
 def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
