@@ -24,6 +24,7 @@ from treadle.core.values import Value
 from treadle.engine.local import LocalEngine
 from treadle.engine.memory import MemoryStorage
 from treadle.engine.service import Service
+from treadle.engine.storage import Storage
 from treadle.mcpio.server import build_server
 from treadle.mcpio.server.calls import Here
 from treadle.ports import ActionCall, Answer, FunctionFailedError
@@ -135,10 +136,10 @@ class Shop:
 
 
 @contextlib.asynccontextmanager
-async def shop(root: Path, answers: Mapping[str, Any] | None = None) -> AsyncIterator[Shop]:
-    """Open a project that serves."""
+async def shop(root: Path, answers: Mapping[str, Any] | None = None, storage: Storage | None = None) -> AsyncIterator[Shop]:
+    """Open a project that serves; without a storage its runs are in memory."""
     clock, outside = FakeClock(), Outside(answers=dict(answers or {}))
-    engine = LocalEngine(MemoryStorage(), functions=LibraryFunctions(), clock=clock, holder="treadle-mcp-test", runner=outside)
+    engine = LocalEngine(storage or MemoryStorage(), functions=LibraryFunctions(), clock=clock, holder="treadle-mcp-test", runner=outside)
     service = Service(engine, clock)
     outside.children.attach(service)
     serving = asyncio.create_task(engine.serve())

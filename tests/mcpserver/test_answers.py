@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.mcpserver.flows import FANNED, SMALL
-from tests.mcpserver.support import Agent, Shop, Told, written
+from tests.mcpserver.support import PERSON, Agent, Shop, Told, written
 
 LISTED = "name: listed\nsteps:\n  - {id: names, delegate: Name them, output: {type: array, items: {type: string}}, repair: 1}\n  - {id: finish, return: '{{ steps.names.result }}'}\n"
 
@@ -190,3 +190,14 @@ async def test_names_with_characters_that_no_name_has_are_refused_at_the_border(
     async with store.agent() as agent:
         refused = await agent("get_next_step", run_id=run_id)
     assert (refused["code"], "copy it exactly" in refused["message"]) == ("bad_arguments", True)
+
+
+async def test_a_person_who_answers_in_a_terminal_meanwhile_makes_the_agents_answer_late(store: Shop) -> None:
+    store.write("small", SMALL)
+    async with store.agent() as agent:
+        step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
+        offer = await store.service.submit(step["run_id"], "ask", 1, PERSON, value="by hand", then_next=False)
+        assert offer.answered == "completed"
+        refused = await agent.do(step["next"], result="by agent")
+        assert refused["code"] == "conflict"
+        assert (await agent.do(refused["next"]))["instructions"] == "Reach BY HAND"

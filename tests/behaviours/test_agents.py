@@ -1,4 +1,4 @@
-"""The behaviours of the system that went before, by their numbers (reference/source-workflow-server.md §8), through real calls of tools."""
+"""Behaviours of the system that went before (docs/behaviours.md) that an agent meets: answers, branches, what is asked twice; by real calls of tools."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.mcpserver.flows import FANNED, GATED, SMALL
-from tests.mcpserver.support import MODES, PERSON, Shop, written
+from tests.mcpserver.support import MODES, Shop, written
 
 CONFIRMED = """\
 name: confirmed
@@ -46,7 +46,7 @@ steps:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_behaviour_18_steps_of_the_server_run_within_the_call_that_leads_to_them(store: Shop, mode: str) -> None:
+async def test_b18_steps_of_the_server_run_within_the_call_that_leads_to_them(store: Shop, mode: str) -> None:
     store.write("small", SMALL)
     async with store.agent(mode=mode) as agent:
         first = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
@@ -61,7 +61,7 @@ async def test_behaviour_18_steps_of_the_server_run_within_the_call_that_leads_t
     )
 
 
-async def test_behaviour_19_a_confirmation_without_its_flag_is_refused_and_stays_open(store: Shop) -> None:
+async def test_b19_a_confirmation_without_its_flag_is_refused_and_stays_open(store: Shop) -> None:
     store.write("confirmed", CONFIRMED)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="confirmed")
@@ -74,7 +74,7 @@ async def test_behaviour_19_a_confirmation_without_its_flag_is_refused_and_stays
     assert ended["result"] == {"confirmed": False}
 
 
-async def test_behaviour_20_a_choice_takes_an_option_and_a_text_its_pattern(store: Shop) -> None:
+async def test_b20_a_choice_takes_an_option_and_a_text_its_pattern(store: Shop) -> None:
     store.write("chosen", CHOSEN)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="chosen")
@@ -88,7 +88,7 @@ async def test_behaviour_20_a_choice_takes_an_option_and_a_text_its_pattern(stor
         assert (await agent.do(step["next"], result="ABC"))["status"] == "completed"
 
 
-async def test_behaviour_21_what_an_agent_could_not_do_fails_the_run_or_is_gone_on_with_as_the_file_says(
+async def test_b21_what_an_agent_could_not_do_fails_the_run_or_is_gone_on_with_as_the_file_says(
     store: Shop,
 ) -> None:
     store.write("small", SMALL)
@@ -106,7 +106,7 @@ async def test_behaviour_21_what_an_agent_could_not_do_fails_the_run_or_is_gone_
     )
 
 
-async def test_behaviour_22_the_result_of_a_call_that_an_agent_made_is_in_the_state(store: Shop) -> None:
+async def test_b22_the_result_of_a_call_that_an_agent_made_is_in_the_state(store: Shop) -> None:
     store.write("own-tool", OWN_TOOL)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="own-tool")
@@ -120,7 +120,7 @@ async def test_behaviour_22_the_result_of_a_call_that_an_agent_made_is_in_the_st
     assert ended["result"] == {"title": "Example"}
 
 
-async def test_behaviour_29_a_foreach_with_agents_gives_one_instruction_and_a_prompt_per_item_without_parent_state(
+async def test_b29_a_foreach_with_agents_gives_one_instruction_and_a_prompt_per_item_without_parent_state(
     store: Shop,
 ) -> None:
     store.write("fanned", FANNED)
@@ -140,7 +140,7 @@ async def test_behaviour_29_a_foreach_with_agents_gives_one_instruction_and_a_pr
         assert len({branch["branch"] for branch in fan["branches"]}) == 2
 
 
-async def test_behaviour_30_asking_twice_gives_the_same_step_and_writes_nothing(store: Shop) -> None:
+async def test_b30_asking_twice_gives_the_same_step_and_writes_nothing(store: Shop) -> None:
     store.write("fanned", FANNED)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="fanned")
@@ -153,7 +153,7 @@ async def test_behaviour_30_asking_twice_gives_the_same_step_and_writes_nothing(
         assert await store.engine.events(step["run_id"]) == before
 
 
-async def test_behaviour_31_an_answer_given_again_gets_the_first_reply_and_nothing_runs_twice(store: Shop) -> None:
+async def test_b31_an_answer_given_again_gets_the_first_reply_and_nothing_runs_twice(store: Shop) -> None:
     store.write("served", SERVED)
     store.outside.answers["web.search"] = {"total": 3}
     async with store.agent() as agent:
@@ -167,7 +167,7 @@ async def test_behaviour_31_an_answer_given_again_gets_the_first_reply_and_nothi
     assert len(store.outside.calls) == 1
 
 
-async def test_behaviour_32_a_wrong_step_or_run_gets_an_error_of_its_own_and_changes_nothing(store: Shop) -> None:
+async def test_b32_a_wrong_step_or_run_gets_an_error_of_its_own_and_changes_nothing(store: Shop) -> None:
     store.write("small", SMALL)
     async with store.agent() as agent:
         one = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
@@ -185,7 +185,7 @@ async def test_behaviour_32_a_wrong_step_or_run_gets_an_error_of_its_own_and_cha
         assert [await store.engine.events(run["run_id"]) for run in (one, two)] == before
 
 
-async def test_behaviour_34_a_step_without_an_agent_is_the_callers_own_and_one_with_an_agent_names_it(
+async def test_b34_a_step_without_an_agent_is_the_callers_own_and_one_with_an_agent_names_it(
     store: Shop,
 ) -> None:
     store.write(
@@ -201,7 +201,7 @@ async def test_behaviour_34_a_step_without_an_agent_is_the_callers_own_and_one_w
         assert (step["agent"], "the agent `critic`" in step["next"]) == ("@critic", True)
 
 
-async def test_behaviour_38_status_shows_state_current_step_and_progress_and_advances_nothing(store: Shop) -> None:
+async def test_b38_status_shows_state_current_step_and_progress_and_advances_nothing(store: Shop) -> None:
     store.write("small", SMALL)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
@@ -223,7 +223,7 @@ async def test_behaviour_38_status_shows_state_current_step_and_progress_and_adv
     )
 
 
-async def test_behaviour_39_inputs_and_results_as_json_text_are_read_as_if_native(store: Shop) -> None:
+async def test_b39_inputs_and_results_as_json_text_are_read_as_if_native(store: Shop) -> None:
     store.write("small", SMALL)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="small", inputs='{"topic": "tea", "depth": 4}')
@@ -238,7 +238,7 @@ async def test_behaviour_39_inputs_and_results_as_json_text_are_read_as_if_nativ
         assert again["duplicate"], "the same answer, however it was written"
 
 
-async def test_behaviour_40_what_a_person_rejects_is_not_approved_and_no_agent_can_decide_it(store: Shop) -> None:
+async def test_b40_what_a_person_rejects_is_not_approved_and_no_agent_can_decide_it(store: Shop) -> None:
     store.write("gated", GATED)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="gated")
@@ -254,7 +254,7 @@ async def test_behaviour_40_what_a_person_rejects_is_not_approved_and_no_agent_c
     assert (ended["status"], ended["failure"]["class"]) == ("failed", "rejected")
 
 
-async def test_behaviour_8_2_9_the_step_of_a_silent_agent_is_offered_to_another(store: Shop) -> None:
+async def test_better_9_the_step_of_a_silent_agent_is_offered_to_another(store: Shop) -> None:
     store.write("small", SMALL)
     async with (
         store.agent("first", session="treadle-agent-one") as one,
@@ -271,7 +271,7 @@ async def test_behaviour_8_2_9_the_step_of_a_silent_agent_is_offered_to_another(
         assert (await two.do(mine["next"], result="in time"))["action"] == "work"
 
 
-async def test_behaviour_8_2_10_no_reply_holds_a_secret_of_the_run(store: Shop) -> None:
+async def test_better_10_no_reply_holds_a_secret_of_the_run(store: Shop) -> None:
     store.write("fanned", FANNED)
     async with store.agent() as agent:
         step = await agent("start_workflow", workflow="fanned")
@@ -288,14 +288,3 @@ async def test_behaviour_8_2_10_no_reply_holds_a_secret_of_the_run(store: Shop) 
         seed = (await store.engine.snapshot(step["run_id"])).state.seed
         assert not any(seed in told.text + json.dumps(told.data) for _, told in agent.seen)
         assert not any(re.search(r"br_[0-9a-f]{24}", told.text) for _, told in agent.seen)
-
-
-async def test_a_person_who_answers_in_a_terminal_meanwhile_makes_the_agents_answer_late(store: Shop) -> None:
-    store.write("small", SMALL)
-    async with store.agent() as agent:
-        step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
-        offer = await store.service.submit(step["run_id"], "ask", 1, PERSON, value="by hand", then_next=False)
-        assert offer.answered == "completed"
-        refused = await agent.do(step["next"], result="by agent")
-        assert refused["code"] == "conflict"
-        assert (await agent.do(refused["next"]))["instructions"] == "Reach BY HAND"
