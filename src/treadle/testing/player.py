@@ -132,10 +132,13 @@ Otherwise = Callable[[ActionCall], Awaitable[Entry | None]]
 
 async def play(
     definition: Definition, script: Script, inputs: Mapping[str, Json], *, functions: Functions, user: str = "tester", clock_ms: int,
-    otherwise: Otherwise | None = None, signals: Sequence[Signal] = (),
+    otherwise: Otherwise | None = None, signals: Sequence[Signal] = (), storage: MemoryStorage | None = None,
 ) -> Played:  # fmt: skip
-    """Start a run and carry it on by a script until it has ended or nothing moves it any more. `script` counts what was used."""
-    player = _Player(definition, script, functions, user, clock_ms, otherwise)
+    """Start a run and carry it on by a script until it has ended or nothing moves it any more. `script` counts what was used.
+
+    `storage` is for who wants to read the history, of the run `RUN_ID`, afterwards.
+    """
+    player = _Player(definition, script, functions, user, clock_ms, otherwise, storage)
     try:
         await player.start(inputs)
         player.expect(signals)
@@ -165,11 +168,12 @@ class _WithoutWorld:
 
 class _Player:
     def __init__(
-        self, definition: Definition, script: Script, functions: Functions, user: str, clock_ms: int, otherwise: Otherwise | None
+        self, definition: Definition, script: Script, functions: Functions, user: str, clock_ms: int, otherwise: Otherwise | None,
+        storage: MemoryStorage | None = None,
     ) -> None:  # fmt: skip
         self.definition, self.script, self.user, self.otherwise = definition, script, user, otherwise
         self.clock = FakeClock(clock_ms)
-        self.storage = MemoryStorage()
+        self.storage = storage or MemoryStorage()
         self.engine = LocalEngine(self.storage, functions=_WithoutWorld(functions), clock=self.clock, holder="test", lease_ms=LEASE_MS)
         self.played = Played(definition=definition, started_ms=clock_ms)
         self.state: RunState | None = None
