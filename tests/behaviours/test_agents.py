@@ -254,7 +254,7 @@ async def test_b40_what_a_person_rejects_is_not_approved_and_no_agent_can_decide
     assert (ended["status"], ended["failure"]["class"]) == ("failed", "rejected")
 
 
-async def test_better_9_the_step_of_a_silent_agent_is_offered_to_another(store: Shop) -> None:
+async def test_better_09_the_step_of_a_silent_agent_is_offered_to_another(store: Shop) -> None:
     store.write("small", SMALL)
     async with (
         store.agent("first", session="treadle-agent-one") as one,
@@ -288,3 +288,13 @@ async def test_better_10_no_reply_holds_a_secret_of_the_run(store: Shop) -> None
         seed = (await store.engine.snapshot(step["run_id"])).state.seed
         assert not any(seed in told.text + json.dumps(told.data) for _, told in agent.seen)
         assert not any(re.search(r"br_[0-9a-f]{24}", told.text) for _, told in agent.seen)
+
+
+async def test_better_05_a_run_keeps_the_definition_that_it_started_with(store: Shop) -> None:
+    store.write("small", SMALL)
+    async with store.agent() as agent:
+        step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
+        store.write("small", SMALL.replace("Reach {{ state.goal }}", "Forget {{ state.goal }}"))
+        assert (await agent.do(step["next"], result="quiet"))["instructions"] == "Reach QUIET"
+        step = await agent("start_workflow", workflow="small", inputs={"topic": "milk"})
+        assert (await agent.do(step["next"], result="quiet"))["instructions"] == "Forget QUIET"
