@@ -1,6 +1,7 @@
 """Behaviours of the system that went before (docs/behaviours.md) about how work goes on: conditions, loops, children, waits, ends."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,8 @@ async def test_b24_a_hundred_items_all_run_never_more_than_ten_at_once_results_i
     ten = asyncio.Event()
 
     async def counted(call: ActionCall) -> Answer:
-        n = call.params["parameters"]["n"]
+        given: Any = call.params["parameters"]
+        n: int = given["n"]
         seen.append(n)
         at_once.append(at_once[-1] + 1)
         if at_once[-1] == 10:
