@@ -326,7 +326,8 @@ class _Player:
         if reply.refusal is None or reply.refusal.code == "stopped":
             return
         self.hands.discard((action.id, action.attempt, action.status == "unknown"))
-        if not mends(entry, self.script.find(action), reply.refusal.code):
+        # What a check finds is what the script says; that the answer it looked at is refused by it is no fault of the script.
+        if action.kind != "verify" and not mends(entry, self.script.find(action), reply.refusal.code):
             raise self._stuck("answer_refused", f"the answer to `{action.id}` was refused: {reply.refusal.message}", action, entry.place)
 
     def _event(self, action: ActionView, entry: Entry, given: Json) -> Event:
