@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -278,10 +279,11 @@ async def test_better_10_no_reply_holds_a_secret_of_the_run(store: Shop) -> None
         fan = await agent.do(step["next"], result=["pearl", "quartz"])
         tokens = [branch["branch"].rpartition("#")[2] for branch in fan["branches"]]
         worker = await agent.do(fan["branches"][0]["prompt"])
-        for tool, arguments in (
+        looking: tuple[tuple[str, dict[str, Any]], ...] = (
             ("get_run", {"run_id": step["run_id"], "full": True}), ("get_run", {"run_id": step["run_id"]}), ("list_runs", {}),
             ("describe_workflow", {"workflow": "fanned"}), ("park_run", {"run_id": step["run_id"], "reason": "x"}),
-        ):  # fmt: skip
+        )  # fmt: skip
+        for tool, arguments in looking:
             told = await agent(tool, **arguments)
             assert not any(token in told.text + json.dumps(told.data) for token in tokens), tool
         assert tokens[1] not in worker.text + json.dumps(worker.data), "a branch is not told another's name"
