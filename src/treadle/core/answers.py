@@ -17,10 +17,11 @@ from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path
 from treadle.core.readback import end_doubt
 from treadle.core.records import replace
 from treadle.core.schema import check
-from treadle.core.state import ActionState, Approval
-from treadle.core.steps import fail_step, finish_step, open_handler, write_result
+from treadle.core.state import ActionState, Approval, StepNode
+from treadle.core.steps import depart, fail_step, finish_step, lose_worktree, open_handler, write_result
 from treadle.core.values import Json, Value
 from treadle.core.verify import await_proof, complete, looked, refuse_output
+from treadle.core.worktrees import KINDS
 
 
 def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
@@ -32,6 +33,8 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
         end_doubt(draft, action)
     if action.kind == "verify":
         looked(draft, action, event.value, event.failure)
+    elif action.kind in KINDS:
+        _take_worktree(draft, action, event.value, event.failure)
     elif event.failure is not None:
         known = event.failure.error_class if event.failure.error_class in CLASSES or action.kind == "run" else "failed"
         message = event.failure.message[: limits.MESSAGE_CHARACTERS_MAX]  # the whole of it is in the log
@@ -43,6 +46,23 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
         refuse_output(draft, action, faults)
     else:
         _refuse_value(draft, action, faults)
+
+
+def _take_worktree(draft: Draft, action: ActionState, value: Value, failure: Failure | None) -> None:
+    """Go on where a worktree was waited for, or where the changes in it had to be kept."""
+    node, kept = draft.nodes[step_path(action.id)], action.kind == "worktree_commit"
+    draft.drop_action(action.id)
+    if failure is not None:
+        lose_worktree(draft, node, failure, kept=kept)
+        return
+    tree = {**(node.tree or {}), **value} if isinstance(value, dict) else node.tree
+    draft.note("worktree_kept" if kept else "worktree_opened", node.path, **(tree or {}))
+    if isinstance(node, StepNode) and node.end is not None:
+        depart(draft, replace(node, tree=tree), node.end)
+        return
+    is_scope = isinstance(node, StepNode) or node.at in draft.index.scopes
+    draft.put(replace(node, phase="opening" if is_scope else "running", tree=tree))
+    draft.look_at(node.path)
 
 
 def _take(draft: Draft, action: ActionState, value: Value) -> None:

@@ -14,6 +14,7 @@ from treadle.core.state import Fan, Frame, RunState, StepNode
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, SecretRef, Value, as_text, encode, spill
 
 Shrink = Callable[[Value], Value]
+Parts = tuple[tuple[Value, ...] | BlobRef, ...]
 # What the core itself looks into stays.
 RULES = frozenset(
     {
@@ -142,10 +143,15 @@ def _shrunk_fan(state: RunState, path: str, fan: Fan, shrink: Shrink) -> Fan:
     """Set single results aside, and pieces in which nothing is missing any more as wholes."""
     open_indexes = (f.index for f in state.frames.values() if f.index is not None and f.path == f"{path}[{f.index}]")
     first_open = min(open_indexes, default=fan.next_index)
+    parts, trees = _shrunk_parts(fan.parts, first_open, shrink), _shrunk_parts(fan.trees, first_open, shrink)
+    return replace(fan, items=shrink(fan.items), parts=parts, trees=trees)
+
+
+def _shrunk_parts(pieces: Parts, first_open: int, shrink: Shrink) -> Parts:
     parts: list[tuple[Value, ...] | BlobRef] = []
-    for number, part in enumerate(fan.parts):
+    for number, part in enumerate(pieces):
         if not isinstance(part, BlobRef):
             whole = shrink(list(part)) if (number + 1) * CHUNK_ITEMS <= first_open else None
             part = whole if isinstance(whole, BlobRef) else tuple(map(shrink, part))  # noqa: PLW2901 - the same piece, smaller
         parts.append(part)
-    return replace(fan, items=shrink(fan.items), parts=tuple(parts))
+    return tuple(parts)

@@ -6,9 +6,11 @@ from treadle.core.commands import Perform
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.expr import draw_bits
+from treadle.core.gates import step_path
 from treadle.core.records import replace
 from treadle.core.state import ActionState
-from treadle.core.steps import fail_step
+from treadle.core.steps import fail_step, lose_worktree
+from treadle.core.worktrees import KINDS
 
 
 def offer(draft: Draft, action: ActionState) -> None:
@@ -34,7 +36,7 @@ def offer(draft: Draft, action: ActionState) -> None:
 def start_attempt_clock(draft: Draft, action: ActionState) -> None:
     """Bound the attempt that begins now (ruling 2)."""
     timeout_ms = draft.step_at(action.at).timeout_ms
-    if timeout_ms is not None and action.kind != "verify":
+    if timeout_ms is not None and action.kind not in {"verify", *KINDS}:
         draft.arm("timeout", action.id, draft.now_ms + timeout_ms)
 
 
@@ -52,6 +54,13 @@ def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
 
 def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     """End an attempt that failed: another follows after a wait, or the step has failed."""
+    if action.kind in KINDS:
+        draft.drop_action(action.id)
+        lose_worktree(draft, draft.nodes[step_path(action.id)], failure, kept=action.kind == "worktree_commit")
+        return
+    if action.kind == "verify":  # who looks was lost too often, so that nothing is proven
+        draft.drop_action(action.id)
+        action = draft.actions[step_path(action.id)]
     retry = draft.step_at(action.at).retry
     told = {"error_class": failure.error_class, "message": failure.message}
     draft.note("attempt_failed", action.id, attempt=action.attempt, **told)

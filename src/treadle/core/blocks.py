@@ -58,7 +58,7 @@ def parallel(draft: Draft, node: StepNode, spec: Parallel) -> None:
     node = replace(node, phase="block", results=(), join=Join())
     draft.put(node)
     for name in spec.branches:
-        open_list(draft, node, "." + suffix_of(name), node.frame)
+        open_list(draft, node, "." + suffix_of(name), node.frame, isolated=draft.step(node).isolation)
 
 
 def branch_ended(draft: Draft, owner: StepNode, spec: Parallel, branch: ListNode, outcome: Outcome) -> None:
@@ -70,6 +70,7 @@ def branch_ended(draft: Draft, owner: StepNode, spec: Parallel, branch: ListNode
         draft.note("branch_failed", branch.path)
     elif outcome.how != "lost":
         join = replace(join, results={**join.results, name: draft.keep(branch.last)})
+        join = replace(join, trees={**join.trees, name: draft.keep(branch.tree)}) if branch.tree is not None else join
         draft.note("branch_completed", branch.path)
     owner = replace(owner, join=join)
     draft.put(owner)

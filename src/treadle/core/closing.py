@@ -86,7 +86,7 @@ def closing_goes_on(draft: Draft) -> None:
 
 def owes_finally(draft: Draft, node: Node) -> bool:
     """Tell whether a step has begun and its `finally` has not."""
-    return isinstance(node, StepNode) and node.phase not in {"opening", "finally"} and bool(draft.step(node).final_steps)
+    return isinstance(node, StepNode) and node.phase not in {"opening", "worktree", "finally"} and bool(draft.step(node).final_steps)
 
 
 def below(draft: Draft, node: Node) -> list[Node]:

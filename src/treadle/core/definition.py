@@ -124,6 +124,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """Merge what was changed in the worktrees of a step, in their order. `strategy` says what becomes of lines that both changed."""
+
+    source: str
+    strategy: Literal["merge", "ours", "theirs", "union"] = "merge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetState:
     """Write fields, in order, all or none; `let` names values that are not stored."""
 
@@ -241,7 +249,7 @@ class Fail:
 
 
 Spec = (
-    Prompt | Approve | Delegate | McpCall | Http | Shell | Function | Run | SetState | Condition | Switch | Foreach | Parallel
+    Prompt | Approve | Delegate | McpCall | Http | Shell | Function | Run | Merge | SetState | Condition | Switch | Foreach | Parallel
     | While | Repeat | Break | Continue | Goto | Wait | Return | Fail
 )  # fmt: skip
 
@@ -337,6 +345,7 @@ class Step:
     verify: tuple[Check, ...] = ()
     cache: Cache | None = None
     budget: Budget | None = None
+    isolation: bool = False
     final_steps: tuple["Step", ...] = ()
     undo: tuple["Step", ...] = ()
 

@@ -24,6 +24,7 @@ from treadle.core.rounds import end_foreach, item_ended
 from treadle.core.state import ENDED, Ending, Frame, ListNode, Outcome, RunStatus, StepEnd, StepNode
 from treadle.core.steps import begin_finally, fail_step, finish_finally, finish_handled, finish_step
 from treadle.core.values import Value
+from treadle.core.worktrees import ask_for_commit, has_uncommitted
 
 _OWN_LISTS = (".on_error", ".on_reject", ".finally", ".read_back")
 
@@ -107,6 +108,10 @@ def _output_of(draft: Draft, node: ListNode) -> Expr | None:
 
 
 def _list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
+    if has_uncommitted(node) and outcome.how in {"done", "next", "return"}:
+        draft.put(replace(node, closing=outcome))  # so that it ends when its work is kept
+        ask_for_commit(draft, node, draft.step_node(node.owner or "").at)
+        return
     if node.owner is None:
         _run_list_ended(draft, node, outcome)
         return

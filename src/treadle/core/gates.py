@@ -14,14 +14,15 @@ from treadle.core.records import replace
 from treadle.core.render import Renderer, instant, visible_names
 from treadle.core.state import ActionState, Approval, Frame, StepNode
 from treadle.core.values import Json, Value, canonical, digest
+from treadle.core.worktrees import COMMIT, WORKTREE
 
 REQUIRES = ".requires"
 _ASSURANCE = ("none", "relayed", "local", "proven")
 
 
 def step_path(action_id: str) -> str:
-    """Give the path of the step that an action belongs to."""
-    return action_id.removesuffix(REQUIRES).removesuffix(".verify")
+    """Give the path of the step, item or branch that an action belongs to."""
+    return action_id.removesuffix(REQUIRES).removesuffix(".verify").removesuffix(COMMIT).removesuffix(WORKTREE)
 
 
 def open_gate(draft: Draft, node: StepNode, action_id: str, show: Value, by: By, assurance: Assurance) -> None:

@@ -13,7 +13,7 @@ ACTION_ID_CHARACTERS_MAX = 1_024
 _INDEX = re.compile(r"\[\d+\]")
 _CHILD = re.compile(r"run_[0-9a-f]{20}")
 _VISIT = re.compile(r"~\d+")
-_OWN_LISTS = frozenset({"on_error", "on_reject", "finally", "undo", "read_back", "default", "requires", "verify"})
+_OWN_LISTS = frozenset({"on_error", "on_reject", "finally", "undo", "read_back", "default", "requires", "verify", "worktree"})
 
 
 def join(list_path: str, step_id: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from treadle.core import limits
-from treadle.core.definition import Approve, Budget, Condition, Definition, Foreach, Parallel, Repeat, Step, Switch, Task, While
+from treadle.core.definition import Approve, Budget, Condition, Definition, Foreach, Merge, Parallel, Repeat, Step, Switch, Task, While
 from treadle.core.errors import RequestError
 from treadle.core.expr import Expr
 from treadle.core.ids import join, suffix_of
@@ -106,6 +106,8 @@ def _read_ids(definition: Definition) -> Iterator[str]:
         steps = (*task.steps, *definition.final_steps) if task is definition.main else task.steps
         for step in walk(steps):
             sources += expressions(step)
+            if isinstance(step.spec, Merge):
+                yield step.spec.source.replace("-", "_")
         for expr in sources:
             for read in expr.reads:
                 if read.startswith("steps"):

@@ -25,6 +25,7 @@ from treadle.core.state import ActionState, Frame, ListNode, StepNode
 from treadle.core.steps import fail_step, finish_step, schema_problem, write_fields
 from treadle.core.values import Json, Value, canonical, digest
 from treadle.core.verify import prove
+from treadle.core.worktrees import ask_for_worktree, directory
 
 CACHE_GET: Final = "treadle.cache_get"
 FILES_DIGEST: Final = "treadle.files_digest"
@@ -62,12 +63,23 @@ def _open(draft: Draft, node: StepNode) -> None:
     render = Renderer(draft, node)
     if isinstance(step.spec, d.Approve):
         forget_decision(draft, node, step.id)
-    if step.when is not None and not render.truth(step.when, "when"):
-        finish_step(draft, node, skipped=True)
+    if node.tree is None and not _may_begin(draft, node, step, render):
         return
-    own(draft, node.path, node.at, step.budget)
     if not _open_block(draft, node, step, render) and not _open_jump(draft, node, step, render):
         _open_action(draft, node, step, render)
+
+
+def _may_begin(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
+    """Tell whether a step goes on to its fields: not when it is skipped, nor before it has the worktree that it wants as a whole."""
+    if step.when is not None and not render.truth(step.when, "when"):
+        finish_step(draft, node, skipped=True)
+        return False
+    own(draft, node.path, node.at, step.budget)
+    if not step.isolation or isinstance(step.spec, d.Foreach | d.Parallel):
+        return True
+    draft.put(replace(node, phase="worktree", results=()))
+    ask_for_worktree(draft, node, node.at)
+    return False
 
 
 def _open_block(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
@@ -135,7 +147,8 @@ def _open_action(draft: Draft, node: StepNode, step: Step, render: Renderer) -> 
         params["key"] = render.value(step.key, "idempotency_key")
     if any(file.changed for each in step.verify for file in each.files):
         paths: list[Value] = [render.value(file.path, "verify") for each in step.verify for file in each.files if file.changed]
-        params["files_before"] = render.call(FILES_DIGEST, OWN_VERSION, (paths,))
+        where = directory(draft, node)
+        params["files_before"] = render.call(FILES_DIGEST, OWN_VERSION, (paths, where) if where else (paths,))
     if step.cache is not None:
         key = digest(canonical(draft.whole({"kind": kind, "params": params})))
         found = render.call(CACHE_GET, OWN_VERSION, (key, step.cache.ttl_ms, step.cache.commit))
@@ -164,7 +177,7 @@ def _hand_out(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[
         id=node.path, at=node.at, kind=kind, performer=step.performer, effect=step.effect, repeatable=step.repeatable,
         channel="" if kind == "prompt" else draft.frames[node.frame].channel, opened_at_ms=draft.now_ms,
         params={name: draft.keep(value) if name not in RULES else value for name, value in params.items() if name != "key"},
-        key=str(draft.whole(key)) if key is not None else None,
+        key=str(draft.whole(key)) if key is not None else None, working_dir=directory(draft, node),
     )  # fmt: skip
     draft.put(replace(node, phase="action", results=()))
     draft.put_action(action)
@@ -178,6 +191,12 @@ def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple
         return "prompt", _prompt_params(node, spec, render)
     if isinstance(spec, d.Run):
         return "run", _run_params(draft, node, spec, render)
+    if isinstance(spec, d.Merge):
+        seen = render.names["steps"]
+        record = seen.get(spec.source.replace("-", "_")) if isinstance(seen, dict) else None
+        if not isinstance(record, dict):
+            raise _failed(node, f"`from` of step `{node.path}`: `{spec.source}` has not been done here", "failed")
+        return "merge", {"from": spec.source, "strategy": spec.strategy, "worktrees": record.get("worktree")}
     kind, fields = _KINDS[type(spec)], _FIELDS[type(spec)]
     params: dict[str, Value] = {}
     for name in fields:
@@ -191,6 +210,7 @@ def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple
 
 _KINDS: Final[dict[type, str]] = {
     d.Prompt: "prompt", d.Delegate: "delegate", d.McpCall: "mcp_call", d.Http: "http", d.Shell: "shell", d.Function: "function", d.Run: "run",
+    d.Merge: "merge",
 }  # fmt: skip
 _FIELDS: Final[dict[type, tuple[str, ...]]] = {
     d.Delegate: ("instructions", "agent", "output"),

@@ -16,6 +16,7 @@ from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate, evaluate_
 from treadle.core.records import replace
 from treadle.core.state import Frame, Node
 from treadle.core.values import Value
+from treadle.core.worktrees import around
 
 
 class NeedCallError(Exception):
@@ -50,6 +51,8 @@ class Renderer:
         self.draft, self.node = draft, node
         self.ordinal = 0
         self.names = visible_names(draft, draft.frames[node.frame])
+        if (tree := around(draft, node)) is not None:
+            self.names["worktree"] = dict(tree)
 
     def value(self, expr: Expr, field: str) -> Value:
         """Evaluate one field. Raises NeedCallError, RenderFailedError, NeedBlobs."""

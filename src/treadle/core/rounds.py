@@ -1,7 +1,7 @@
 """The rounds of a `foreach`: items in order, at most so many at once, results by index however the rounds end (rulings 10, 14)."""
 
 from treadle.core import limits
-from treadle.core.aside import in_pieces, size_of
+from treadle.core.aside import Parts, in_pieces, size_of
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Foreach
 from treadle.core.draft import Draft
@@ -11,7 +11,7 @@ from treadle.core.ids import branch_token
 from treadle.core.records import replace
 from treadle.core.render import Renderer, RenderFailedError
 from treadle.core.state import Fan, Frame, ListNode, Outcome, StepNode
-from treadle.core.steps import fail_step, finish_step
+from treadle.core.steps import fail_step, finish_step, open_list
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value
 
 
@@ -30,7 +30,7 @@ def foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> No
         pieces = [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)]
         items = in_pieces(pieces, count, draft.set_value_aside)
         draft.size_bytes += size_of(items)
-    fan = Fan(items=items, count=count, parts=empty)
+    fan = Fan(items=items, count=count, parts=empty, trees=empty if draft.step(node).isolation else ())
     node = replace(node, phase="block", results=(), fan=fan)
     draft.put(node)
     draft.note("items_found", node.path, count=count)
@@ -66,10 +66,8 @@ def _begin_round(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
             item_name=spec.item_name, channel=channel,
         )
     )  # fmt: skip
-    phase = "opening" if spec.task is not None else "running"
-    draft.put(ListNode(path=path, at=node.at + "[]", owner=node.path, frame=path, phase=phase))
     draft.note("item_opened", path)
-    draft.look_at(path)
+    open_list(draft, node, f"[{index}]", path, phase="opening" if spec.task is not None else "running", isolated=draft.step(node).isolation)
 
 
 def _item(draft: Draft, items: Value, index: int) -> Value:
@@ -112,6 +110,8 @@ def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, out
     draft.drop_list(node)
     draft.note("item_failed" if failure else "item_completed", node.path)
     fan = replace(fan, open_count=fan.open_count - 1, parts=_with_part(fan.parts, index, draft.keep(outcome.value)))
+    if node.tree is not None and failure is None:
+        fan = replace(fan, trees=_with_part(fan.trees, index, draft.keep(node.tree)))
     collects = spec.on_item_error == "collect"
     if failure is not None and collects:
         fan = _with_error(draft, fan, {**failure.shown(), "index": index})
@@ -122,9 +122,6 @@ def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, out
         return
     message = f"item {index} of `{owner.path}` failed: {failure.message}"
     begin_closing(draft, owner, Outcome(how="fail", failure=replace(failure, message=message, result=None, has_result=False)))
-
-
-Parts = tuple[tuple[Value, ...] | BlobRef, ...]
 
 
 def _with_part(parts: Parts, index: int, value: Value) -> Parts:

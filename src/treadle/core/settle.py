@@ -47,7 +47,7 @@ def _visit(draft: Draft, node: StepNode | ListNode) -> None:
         visit_step(draft, node)
     elif node.phase == "opening":
         open_scope(draft, node)
-    elif node.path or draft.ending is None:
+    elif node.phase != "worktree" and (node.path or draft.ending is None):
         _go_on_with_list(draft, node)
 
 

@@ -49,7 +49,7 @@ class ListNode:
     """A list of steps in progress. `results` are of registered functions called while it opens or gives its output.
 
     `closing` says how it ends as soon as nothing is open below it. `visits` counts the openings of steps that a goto came by, `taken` how often
-    each goto into this list was taken. `last` is the result of the step that ended last, where the owner wants it.
+    each goto into this list was taken. `last` is the result of the step that ended last, where the owner wants it; `tree` its own worktree.
     """
 
     path: str
@@ -57,22 +57,24 @@ class ListNode:
     owner: str | None
     frame: str
     cursor: int = 0
-    phase: Literal["opening", "running", "output"] = "running"
+    phase: Literal["worktree", "opening", "running", "output"] = "running"
     results: tuple[Value, ...] = ()
     closing: Outcome | None = None
+    tree: dict[str, Value] | None = None
     visits: dict[str, int] = field(default_factory=dict[str, int])
     taken: dict[str, int] = field(default_factory=dict[str, int])
     last: Value = None
 
 
-StepPhase = Literal["opening", "gate", "action", "block", "wait", "handler", "fallback", "read_back", "finally"]
+StepPhase = Literal["opening", "worktree", "gate", "action", "block", "wait", "handler", "fallback", "read_back", "finally"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepNode:
     """A step in progress: `opening` while its fields are evaluated, then what its type is, then perhaps a handler and its `finally`.
 
-    `params` is the rendering of an action that waits for its gate; `fan`, `loop` and `join` are of blocks; `wait` of a step that waits.
+    `params` is the rendering of an action that waits for its gate; `tree` a worktree of its own; `fan`, `loop` and `join` are of blocks;
+    `wait` of a step that waits.
     """
 
     path: str
@@ -83,6 +85,7 @@ class StepNode:
     results: tuple[Value, ...] = ()
     failure: Failure | None = None
     closing: Outcome | None = None
+    tree: dict[str, Value] | None = None
     params: dict[str, Value] | None = None
     fan: "Fan | None" = None
     loop: "Loop | None" = None
@@ -104,6 +107,7 @@ class Join:
 
     results: dict[str, Value] = field(default_factory=dict[str, Value])
     failures: dict[str, Failure] = field(default_factory=dict[str, Failure])
+    trees: dict[str, Value] = field(default_factory=dict[str, Value])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +180,7 @@ class Ending:
 class Fan:
     """The rounds of a foreach. `parts` are results in pieces of fixed size, null where nothing is yet; a full piece may be set aside.
 
-    `errors` are the records of failed items since the last full piece of them, `error_parts` the pieces.
+    `errors` are the records of failed items since the last full piece of them, `error_parts` the pieces. `trees` are the worktrees of items.
     """
 
     items: Value
@@ -184,6 +188,7 @@ class Fan:
     next_index: int = 0
     open_count: int = 0
     parts: tuple[tuple[Value, ...] | BlobRef, ...] = ()
+    trees: tuple[tuple[Value, ...] | BlobRef, ...] = ()
     errors: tuple[Value, ...] = ()
     error_parts: tuple[BlobRef, ...] = ()
 
@@ -218,7 +223,7 @@ class ActionState:
     """One durable intent that was handed out. `params` is the one rendering of the step (ruling 6); `failures` counts what retry counts.
 
     `key` is the author's idempotency key, `votes` who has approved so far, `answer` what is being verified;
-    `counted` says that the attempt is in the budgets above it.
+    `counted` says that the attempt is in the budgets above it; `working_dir` is the worktree in which it is done, empty for the checkout.
     """
 
     id: str
@@ -244,6 +249,7 @@ class ActionState:
     votes: tuple[str, ...] = ()
     answer: Value = None
     counted: bool = False
+    working_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,10 @@ remembers what expressions read, keeps what `undo` needs and lets the list go on
 what its owner makes of that is said in endings.py.
 """
 
+from typing import Literal
+
 from treadle.core import limits
+from treadle.core.aside import in_pieces
 from treadle.core.closing import begin_closing
 from treadle.core.definition import OnError, Parallel, Task
 from treadle.core.draft import Draft
@@ -15,14 +18,21 @@ from treadle.core.render import visible_names
 from treadle.core.schema import check
 from treadle.core.state import Fan, Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry
 from treadle.core.values import CHUNK_ITEMS, Chunks, Value
+from treadle.core.worktrees import ask_for_commit, ask_for_worktree, has_uncommitted
 
 
-def open_list(draft: Draft, owner: StepNode, suffix: str, frame: str, *, phase: str = "running") -> None:
-    """Begin one of the lists that a step holds."""
+def open_list(
+    draft: Draft, owner: StepNode, suffix: str, frame: str, *, phase: Literal["opening", "running"] = "running", isolated: bool = False
+) -> None:
+    """Begin one of the lists that a step holds; an isolated one waits for its worktree first."""
     path = owner.path + suffix
     at = owner.at + ("[]" if suffix.startswith("[") else suffix)
-    draft.put(ListNode(path=path, at=at, owner=owner.path, frame=frame, phase="opening" if phase == "opening" else "running"))
-    draft.look_at(path)
+    node = ListNode(path=path, at=at, owner=owner.path, frame=frame, phase="worktree" if isolated else phase)
+    draft.put(node)
+    if isolated:
+        ask_for_worktree(draft, node, owner.at)
+    else:
+        draft.look_at(path)
 
 
 def finish_step(draft: Draft, node: StepNode, result: Value = None, *, skipped: bool = False, target: str | None = None) -> None:
@@ -148,7 +158,16 @@ def finish_finally(draft: Draft, node: StepNode, problem: Failure | None) -> Non
 
 
 def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
-    """Take a step away: remember it where it is read, keep what its undo needs, and let its list go on or fail."""
+    """Take a step away: remember it where it is read, keep what its undo needs, and let its list go on or fail.
+
+    What was changed in a worktree of its own is kept first, if it completed.
+    """
+    if end.status == "completed" and has_uncommitted(node):
+        draft.drop_clock(node.path)
+        draft.drop_below(node.path)
+        draft.put(replace(node, phase="worktree", end=end))
+        ask_for_commit(draft, node, node.at)
+        return
     remember(draft, node, end)
     if end.status == "completed" and draft.step(node).undo and draft.status != "undoing":
         _keep_for_undo(draft, node)
@@ -214,7 +233,8 @@ def _frames_inside(draft: Draft, frame: Frame) -> list[Frame]:
 def _record(draft: Draft, node: StepNode, status: str, result: Value, failure: Failure | None) -> Value:
     errors = _errors(node.fan) if node.fan is not None else _failures(draft, node) if node.join is not None else []
     error = failure.shown() if failure is not None else None
-    return {"status": status, "result": result, "error": error, "errors": errors, "visits": visits_of(node)}
+    record: dict[str, Value] = {"status": status, "result": result, "error": error, "errors": errors, "visits": visits_of(node)}
+    return {**record, "worktree": _trees(draft, node)} if draft.step(node).isolation else record
 
 
 def visits_of(node: Node) -> int:
@@ -246,10 +266,29 @@ def _errors(fan: Fan) -> Value:
     return Chunks(parts=parts, length=len(fan.error_parts) * CHUNK_ITEMS + len(fan.errors))
 
 
+def _trees(draft: Draft, node: StepNode) -> Value:
+    """Give the worktree of a step, of each of its items, or of each of its branches."""
+    if node.fan is not None:
+        return in_pieces(node.fan.trees, node.fan.count, draft.set_value_aside)
+    return node.join.trees if node.join is not None else node.tree
+
+
 def _failures(draft: Draft, node: StepNode) -> Value:
     spec, failures = draft.step(node).spec, node.join.failures if node.join is not None else {}
     names = list(spec.branches) if isinstance(spec, Parallel) else []
     return [{**failure.shown(), "index": names.index(name), "branch": name} for name, failure in failures.items()]
+
+
+def lose_worktree(draft: Draft, node: Node, failure: Failure, *, kept: bool) -> None:
+    """End what could not get its worktree; with `kept` it was done, and what was changed could not be kept."""
+    failure = replace(failure, step=node.path)
+    if not kept:
+        fail_node(draft, node, failure)
+    elif isinstance(node, StepNode):
+        depart(draft, node, StepEnd(status="failed", failure=failure, goes_on=False))
+    else:
+        draft.put(replace(node, closing=Outcome(how="fail", failure=failure)))
+        draft.look_at(node.path)
 
 
 def fail_node(draft: Draft, node: Node, failure: Failure) -> None:

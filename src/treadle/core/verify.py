@@ -59,6 +59,7 @@ def _look(draft: Draft, action: ActionState, checks: list[Value]) -> None:
     looking = ActionState(
         id=action.id + VERIFY, at=action.at, kind="verify", performer="server", channel="", effect="none", repeatable=True,
         params={"checks": draft.keep(checks), "before": action.params.get("files_before")}, opened_at_ms=draft.now_ms,
+        working_dir=action.working_dir,
     )  # fmt: skip
     draft.put_action(looking)
     draft.note("verifying", action.id, checks=len(checks))
