@@ -23,6 +23,7 @@ SOURCES = {
     "condition": "{{ state.count > 2 and inputs.n == 3 }}",
     "filter of 100": "{{ state.rows | selectattr('ok') | list }}",
     "map of 100": "{{ state.rows | map(attribute='name') | join(', ') }}",
+    "two tests of 100": "{{ state.rows | selectattr('team', 'equalto', 'a') | list }}",
     "sum of 100": "{{ state.rows | sum(attribute='id') }}",
     "text": "City: {{ state.user.address.city | upper }}, {{ inputs.n }} times",
     "loop of 100": "{% for row in state.rows if row.ok %}{{ row.name }}, {% endfor %}",
