@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.core.build import approve, call, delegate, foreach, prompt, workflow
+from tests.core.build import approve, call, delegate, foreach, parallel, prompt, workflow
 from tests.core.play import ME, OTHER, SERVER, Play
 from treadle.core import transitions
 from treadle.core.definition import Retry
@@ -310,7 +310,48 @@ def _run_cells() -> Iterator[Case]:
     yield _cases(event, "unknown")(cancel, None, None, "action_dropped", run="cancelled")
 
 
-CELLS: list[Case] = [*_action_cells(), *_run_cells()]
+def _beside(step=delegate, **fields) -> Play:
+    """A run in which `a` is open beside a step that has not been opened yet."""
+    return Play(workflow(parallel("p", {"x": [step("a", **fields)], "y": [delegate("first"), delegate("point")]})))
+
+
+def _in_the_shared_part(state: str) -> Play:
+    """Bring `p.x/a` into a state, and only then open the step at which the fork begins."""
+    path, by = "p.x/a", ME
+    play = _beside(**{"verifying": {"verify": [{"shell": "make"}]}, "backoff": {"retry": RETRY}}.get(state, {}))
+    match state:
+        case "absent":
+            play.done(path)
+        case "claimed":
+            play.claim(path)
+        case "verifying":
+            play.claim(path).answer(path)
+        case "backoff":
+            play.claim(path).answer(path, fails="failed")
+        case "unknown":
+            play, by = _beside(call), SERVER
+            play.claim(path, by=by).lost(path)
+        case "stopping":
+            round_of = foreach("f", [0, 1], do=[delegate("a")], on_error="continue")
+            play = Play(workflow(parallel("p", {"x": [round_of], "y": [delegate("first"), delegate("point")]})))
+            play.claim("p.x/f[0]/a").answer("p.x/f[1]/a", fails="denied")
+    return play.done("p.y/first")
+
+
+def _become_the_fork(play: Play) -> Play:
+    play.__dict__.update(play.fork("p.y/point").__dict__)
+    return play
+
+
+def _fork_cells() -> Iterator[Case]:
+    for state in ACTION_STATES:
+        make = lambda s=state: _in_the_shared_part(s)  # noqa: E731
+        after = None if state in {"absent", "stopping"} else "open"
+        notes = ("run_forked", "step_begun_anew") if after else ("run_forked",)
+        yield _cases("RunForked", state, make)(_become_the_fork, after, None, *notes)
+
+
+CELLS: list[Case] = [*_action_cells(), *_run_cells(), *_fork_cells()]
 
 
 def all_cells() -> list[tuple[str, str]]:

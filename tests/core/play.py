@@ -25,6 +25,7 @@ from treadle.core.events import (
     Event,
     OutcomeResolved,
     PerformerLost,
+    RunForked,
     RunParked,
     RunResumed,
     RunStarted,
@@ -162,6 +163,30 @@ class Play:
 
     def undo(self, by: Caller = ANNA) -> "Play":
         return self.feed(UndoRequested(at_ms=self.now_ms, by=by))
+
+    def fork(self, at: str, *, by: Caller = ANNA, run_id="run_2", **state: Value) -> "Play":
+        """A run of its own that shares the log up to the event that first opened `at`; it stands beside this one, at the same time."""
+        fork = Play(self.definition, started=False)
+        fork.now_ms, fork.blobs = self.now_ms, dict(self.blobs)
+        for event in self.log:
+            notes = fork.feed_again(event)
+            if any(note.kind == "step_opened" and note.path == at for note in notes):
+                break
+        shared = fork.log[:-1]
+        fork.state, fork.log = fold(self.definition, shared, self.blobs) if shared else None, shared
+        fork.every_note, fork.every_command = [], []
+        return fork.feed(
+            RunForked(
+                at_ms=self.now_ms, run_id=run_id, seed=f"seed of {run_id}", by=by, from_run=self.state.run_id, from_rev=len(shared),
+                at=at, event=event, set=state,
+            )
+        )  # fmt: skip
+
+    def feed_again(self, event: Event) -> list:
+        """Absorb an event of a log: what it asked for stands in the log too."""
+        self.notes = []
+        self._advance(event)
+        return self.notes
 
     def feed(self, event: Event) -> "Play":
         """Put one event through, and what it asks for: functions, blobs, `Continued`."""

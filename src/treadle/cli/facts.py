@@ -92,6 +92,9 @@ class Teller:
         match note.kind:
             case "run_started":
                 return "running", f"{data['workflow']} started by {who}", False
+            case "run_forked":
+                put = f", with {_listed(data['set'])} set" if data["set"] else ""
+                return "note", f"forked from {data['origin']} by {who}{put}; what stands above is shared, what follows is this run's own", False
             case "run_ended":
                 return str(data["status"]), f"the run ended: {str(data['status']).replace('_', ' ')}" + _at_end(data), False
             case "run_parked":
@@ -103,7 +106,7 @@ class Teller:
                 return "cancelling", f"{who} asked to end the run{reason}", False
 
 
-_RUN_NOTES = frozenset({"run_started", "run_ended", "run_parked", "run_resumed", "cancel_requested", "cancel_hastened"})
+_RUN_NOTES = frozenset({"run_started", "run_forked", "run_ended", "run_parked", "run_resumed", "cancel_requested", "cancel_hastened"})
 _OWN_WORDS = frozenset({"action_opened", "action_claimed", "action_completed"})
 _HANDED_OUT = {
     "prompt": "asks a person",
@@ -120,6 +123,7 @@ _OUTCOMES = {"done": "it was done", "not_done": "it was not done", "failed": "it
 _WORDED: Final[dict[str, Callable[[Mapping[str, Value]], Said]]] = {
     # Steps
     "step_opened": lambda _: ("note", "begins", True),
+    "step_begun_anew": lambda _: ("note", "begins anew: it was open when the fork was made", False),
     "step_completed": lambda _: ("completed", "done", False),
     "step_skipped": lambda _: ("skipped", "skipped: its `when` did not hold", False),
     "step_failed": lambda d: ("failed", f"failed: {d['error_class']}: {d['message']}" + _policy(d["policy"]), False),

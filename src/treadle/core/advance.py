@@ -24,8 +24,9 @@ from treadle.core.definition import Definition
 from treadle.core.draft import Draft
 from treadle.core.endings import skip_finally, undo_on_request
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError
-from treadle.core.events import Evaluated, Event, RunResumed, RunStarted
+from treadle.core.events import Evaluated, Event, RunForked, RunResumed, RunStarted
 from treadle.core.expr import NeedBlobs as NeedBlobsError
+from treadle.core.fork import fork
 from treadle.core.gates import step_path
 from treadle.core.records import replace
 from treadle.core.render import with_result
@@ -46,22 +47,38 @@ def advance(definition: Definition, state: RunState | None, event: Event, blobs:
 
     `state` is None for `RunStarted` alone. `blobs` maps digests to values that an earlier call asked for.
     """
-    draft = Draft(definition, _unborn(definition, event) if state is None else state, event.at_ms, blobs)
+    first = event
+    while isinstance(first, RunForked):
+        first = first.event
+    draft = Draft(definition, _unborn(definition, first) if state is None else state, first.at_ms, blobs)
     _check_fit(draft)
-    then = event.then if isinstance(event, events.ActionAnswered | events.ApprovalDecided) else None
     try:
-        fire_due(draft)
-        settle(draft)
-        passed, draft.changed = draft.changed, False
-        _absorb(draft, event)
-        draft.absorbed, draft.changed = draft.changed, draft.changed or passed
-        settle(draft)
-        if then is not None and draft.refusal is None and draft.parked is None:
-            claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))
-            settle(draft)
+        _carry(draft, event)
     except NeedBlobsError as need:
         return NeedBlobs(digests=tuple(need.digests))
     return draft.decision()
+
+
+def _carry(draft: Draft, event: Event) -> None:
+    if isinstance(event, RunForked):
+        draft.holds.append(event.at)
+        _carry(draft, event.event)
+        draft.holds.remove(event.at)
+        fork(draft, event)
+        draft.absorbed = draft.changed
+        if draft.changed:
+            settle(draft)
+        return
+    then = event.then if isinstance(event, events.ActionAnswered | events.ApprovalDecided) else None
+    fire_due(draft)
+    settle(draft)
+    passed, draft.changed = draft.changed, False
+    _absorb(draft, event)
+    draft.absorbed, draft.changed = draft.changed, draft.changed or passed
+    settle(draft)
+    if then is not None and draft.refusal is None and draft.parked is None:
+        claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))
+        settle(draft)
 
 
 def fold(definition: Definition, history: Iterable[Event], blobs: Mapping[str, Value] = NO_BLOBS) -> RunState:
@@ -147,7 +164,7 @@ def _absorb(draft: Draft, event: Event) -> None:
                 draft.refuse("already_parked", f"the run is set aside: {draft.parked.reason}", hint="resume it first")
         case RunResumed():
             _resume(draft, event)
-        case events.Woken() | events.Continued():
+        case events.Woken() | events.Continued() | RunForked():
             pass
 
 

@@ -45,6 +45,7 @@ class Draft:
         self.set_aside: dict[str, bytes] = {}
         self.refusal: Refusal | None = None
         self.claimed: str | None = None
+        self.holds: list[str] = []  # visits that are not opened yet: where a fork begins
         self.changed, self.absorbed = False, False
 
     def decision(self) -> Decision:

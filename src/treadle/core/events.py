@@ -60,6 +60,24 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunForked:
+    """A run was made of another one's history: of its events up to `from_rev`, and of `event`, which is absorbed without opening the step `at`.
+
+    `set` is written to the state that the step sees. What stands before this event in the log belongs to `from_run` as well.
+    """
+
+    at_ms: int
+    run_id: str
+    seed: str
+    by: Caller
+    from_run: str
+    from_rev: int
+    at: str
+    event: "Event"
+    set: dict[str, Json] = field(default_factory=dict[str, Json])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionClaimed:
     """A performer asked to hold an action."""
 
@@ -193,7 +211,7 @@ class RunResumed:
 
 
 Event = (
-    RunStarted | ActionClaimed | ActionAnswered | ApprovalDecided | Evaluated | PerformerLost | OutcomeResolved
+    RunStarted | RunForked | ActionClaimed | ActionAnswered | ApprovalDecided | Evaluated | PerformerLost | OutcomeResolved
     | Woken | Continued | SignalSent | UndoRequested | CancelRequested | RunParked | RunResumed
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)

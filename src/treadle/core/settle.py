@@ -58,17 +58,28 @@ def _go_on_with_list(draft: Draft, node: ListNode) -> None:
         return
     step = steps[node.cursor]
     times = node.visits.get(step.id)
-    if visit_path(node, step.id, times or 1) in draft.nodes:
+    if visit_path(node, step.id, times or 1) in draft.nodes or (path := next_visit(draft, node)) is None or path in draft.holds:
         return
     if times is not None:
-        times += 1
-        draft.put(replace(node, visits={**node.visits, step.id: times}))
-    path = visit_path(node, step.id, times or 1)
-    draft.put(StepNode(path=path, at=join(node.at, step.id), list_path=node.path, frame=node.frame))
-    if step.within_ms is not None:
-        draft.arm("within", path, draft.now_ms + step.within_ms)
-    draft.note("step_opened", path)
-    draft.look_at(path)
+        draft.put(replace(node, visits={**node.visits, step.id: times + 1}))
+    begin_step(draft, StepNode(path=path, at=join(node.at, step.id), list_path=node.path, frame=node.frame))
+
+
+def begin_step(draft: Draft, node: StepNode, *, again: bool = False) -> None:
+    """Open a visit of a step."""
+    draft.put(node)
+    within_ms = draft.step(node).within_ms
+    if within_ms is not None:
+        draft.arm("within", node.path, draft.now_ms + within_ms)
+    draft.note("step_begun_anew" if again else "step_opened", node.path)
+    draft.look_at(node.path)
+
+
+def next_visit(draft: Draft, node: ListNode) -> str | None:
+    """Name the visit that a list opens next; None where none is left."""
+    steps = draft.index.lists[node.at]
+    step_id = steps[node.cursor].id if node.cursor < len(steps) else None
+    return visit_path(node, step_id, node.visits.get(step_id, 0) + 1) if step_id is not None else None
 
 
 def visit_path(node: ListNode, step_id: str, times: int) -> str:

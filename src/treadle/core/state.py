@@ -267,6 +267,7 @@ class RunState:
 
     `closings` are the nodes that are closing; `spent` is by the path of its owner, `undo` by the path of the step, in
     the order in which they completed. `used` is what the whole run has used, budget or not: a parent counts it as its own.
+    `forked_from` names the run and step that a fork comes from (`RUN/STEP`).
 
     `size_bytes` is never less than the encoded size; it is measured only when it passes the limit (room.py).
     """
@@ -279,6 +280,7 @@ class RunState:
     now_ms: int
     parent: str | None = None
     depth: int = 0
+    forked_from: str | None = None
     revision: int = 0
     status: RunStatus = "running"
     parked: Parked | None = None

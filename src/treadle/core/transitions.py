@@ -55,6 +55,7 @@ ACTION_EVENTS: Final[dict[str, dict[str, Callable[..., None]]]] = {
 # Events of the whole run: what becomes of an action in each state. `advance` does it; the words are checked by the table test.
 RUN_EVENTS: Final[dict[str, dict[str, str]]] = {
     "RunStarted": dict.fromkeys(ACTION_STATES, "untouched; refused"),
+    "RunForked": dict.fromkeys(ACTION_STATES, "its step begins anew") | {"absent": "untouched", "stopping": "dropped"},
     "Evaluated": dict.fromkeys(ACTION_STATES, "untouched"),
     "Continued": dict.fromkeys(ACTION_STATES, "untouched"),
     "Woken": _row(

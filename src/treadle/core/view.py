@@ -134,6 +134,7 @@ class RunView:
     undo: str = ""
     ending: str | None = None
     parent: str | None = None
+    forked_from: str | None = None
 
 
 def status_word(state: RunState) -> RunWord:
@@ -165,6 +166,7 @@ def view(definition: Definition, state: RunState, *, outline: bool = True) -> Ru
         parked=state.parked.reason if state.parked is not None else None, waits=tuple(_waits(state)),
         budgets=tuple(budgets_of(definition, state)), signals=tuple(signal.name for signal in state.mailbox), undo=state.undo_status,
         ending=state.ending.phase if state.ending is not None else None, parent=state.parent,
+        forked_from=state.forked_from,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from treadle.core.events import (
     Claim,
     Event,
     OutcomeResolved,
+    RunForked,
     RunParked,
     RunResumed,
     RunStarted,
@@ -91,7 +92,7 @@ class Timeline:
 def caller_of(event: Event) -> Caller | None:
     """Give who caused an event."""
     match event:
-        case RunStarted(by=by) | ActionAnswered(by=by) | ApprovalDecided(by=by) | OutcomeResolved(by=by):
+        case RunStarted(by=by) | RunForked(by=by) | ActionAnswered(by=by) | ApprovalDecided(by=by) | OutcomeResolved(by=by):
             return by
         case CancelRequested(by=by) | RunParked(by=by) | RunResumed(by=by) | SignalSent(by=by) | UndoRequested(by=by):
             return by
