@@ -30,7 +30,7 @@ from treadle.trust import TrustStore, function_digest
 P = ParamSpec("P")
 R = TypeVar("R")
 Origin = Literal["project", "package", "library"]
-LIBRARY_MODULE: Final = "treadle.library.functions"
+LIBRARY_MODULES: Final = ("treadle.library.functions", "treadle.library.projects", "treadle.library.tables", "treadle.library.times")
 ENTRY_POINTS: Final = "treadle.functions"
 FILE_BYTES_MAX: Final = 1 << 20
 _DECORATOR: Final = "treadle.functions.function"
@@ -128,11 +128,12 @@ def _places(project: Project | None) -> Iterator[tuple[Origin, str, Path]]:
             yield "project", path.relative_to(folder.parent).as_posix(), path
     for module in _installed():
         path = module_file(module)
-        if path is not None and module != LIBRARY_MODULE:
+        if path is not None and module not in LIBRARY_MODULES:
             yield "package", module, path
-    path = module_file(LIBRARY_MODULE)
-    if path is not None:
-        yield "library", LIBRARY_MODULE, path
+    for module in LIBRARY_MODULES:
+        path = module_file(module)
+        if path is not None:
+            yield "library", module, path
 
 
 @functools.cache
