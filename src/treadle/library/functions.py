@@ -198,22 +198,3 @@ def _analysis(
         "unused": [row["url"] for row in sources.values() if row["url"] not in used],
         "confidence": confidence,
     }
-
-
-_TESTS: Final = (
-    ({"Makefile", "makefile", "GNUmakefile"}, "make test"),
-    ({"pytest.ini", "conftest.py", "pyproject.toml", "setup.py", "setup.cfg", "tox.ini"}, "python3 -m pytest -q"),
-    ({"package.json"}, "npm test"),
-    ({"Cargo.toml"}, "cargo test"),
-    ({"go.mod"}, "go test ./..."),
-    ({"mvnw", "pom.xml"}, "mvn -q test"),
-    ({"gradlew"}, "./gradlew test"),
-    ({"Gemfile"}, "bundle exec rake test"),
-    ({"mix.exs"}, "mix test"),
-)
-
-
-@function(version="1", pure=True)
-def test_command_for(names: list[str]) -> str:
-    """Choose the command that runs the tests of a project, by the names at its top; an empty text where none of them tells."""
-    return next((command for signs, command in _TESTS if signs & set(names)), "")
