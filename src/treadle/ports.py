@@ -34,13 +34,17 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMeta:
-    """What a run is listed and found by; written once, at the start. `directory` and `branch` say where it was started."""
+    """What a run is listed and found by; written once, at the start. `directory` and `branch` say where it was started.
+
+    `forked_from` is the run whose history a fork shares at its beginning.
+    """
 
     workflow: str
     title: str = ""
     directory: str = ""
     branch: str = ""
     started_by: str = ""
+    forked_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ class RunQuery:
     open_only: bool = False
     directory: str = ""
     branch: str = ""
+    forked_from: str = ""
     limit: int = 50
     before: str | None = None
 
@@ -202,8 +207,13 @@ KeepValue = Callable[[str, Json], None]
 class Engine(Protocol):
     """Stores events, delivers commands, feeds results back; knows nothing of step types (design §2)."""
 
-    async def start(self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None) -> Reply:
-        """Create a run; the reply leaves after it is durable. The same request again gives the first reply; another body is a conflict."""
+    async def start(
+        self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None, *, shared: Sequence[Event] = ()
+    ) -> Reply:
+        """Create a run; the reply leaves after it is durable. The same request again gives the first reply; another body is a conflict.
+
+        `shared` is the history that stands before a `RunForked`; all of it becomes durable at once.
+        """
         ...
 
     async def send(self, run_id: str, make: MakeEvent, request: Request | None = None) -> Reply:

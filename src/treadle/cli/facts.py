@@ -94,7 +94,11 @@ class Teller:
                 return "running", f"{data['workflow']} started by {who}", False
             case "run_forked":
                 put = f", with {_listed(data['set'])} set" if data["set"] else ""
-                return "note", f"forked from {data['origin']} by {who}{put}; what stands above is shared, what follows is this run's own", False
+                return (
+                    "note",
+                    f"forked from {data['origin']} by {who}{put}; what stands above is shared, what follows is this run's own",
+                    False,
+                )
             case "run_ended":
                 return str(data["status"]), f"the run ended: {str(data['status']).replace('_', ' ')}" + _at_end(data), False
             case "run_parked":

@@ -16,7 +16,7 @@ A bug of the core, or a history that does not fit it, parks its run at the insta
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -25,13 +25,13 @@ from treadle.core.codec import digest_of
 from treadle.core.commands import Command, KeepResult, Note, StopAction
 from treadle.core.definition import Definition
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal, RequestError, TreadleError
-from treadle.core.events import Caller, Continued, Event, RunParked, RunStarted
+from treadle.core.events import Caller, Continued, Event, RunForked, RunParked, RunStarted
 from treadle.core.limits import LEASE_MS
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
 from treadle.engine.performing import Performing
 from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
-from treadle.engine.transact import Transition, transact
+from treadle.engine.transact import Transition, replay, transact
 from treadle.ports import (
     ActionRunner,
     Clock,
@@ -77,16 +77,20 @@ class LocalEngine:
         self._performing = Performing(self, runner, outliving) if runner is not None else None
         self._keep, self._outliving = keep, outliving
 
-    async def start(self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None) -> Reply:
+    async def start(
+        self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None, *, shared: Sequence[Event] = ()
+    ) -> Reply:
         """Create a run; see `ports.Engine.start`."""
-        if not isinstance(event, RunStarted):
+        if not isinstance(event, RunStarted | RunForked):
             raise RequestError("a run begins with RunStarted")
         before = await self.storage.repeated(request) if request is not None else None
         if before is not None:
             return await self._repeated(before)
-        transition = self._compute(definition, None, event)
+        before_it = replay(definition, None, shared, self.storage.blob) if shared else None
+        transition = self._compute(definition, before_it, event)
         if not transition.events:
             return Reply(run_id=event.run_id, state=transition.state, definition=definition, refusal=transition.refusal)
+        transition = replace(transition, events=(*shared, *transition.events))
         start = Start(run_id=event.run_id, definition=definition, digest=digest_of(definition), meta=meta)
         outcome = await self.storage.commit(self._batch(event.run_id, None, transition, event.at_ms, request, start=start))
         if isinstance(outcome, Repeated):

@@ -210,6 +210,7 @@ def _fits(row: RunRow, query: RunQuery) -> bool:
         and (not query.open_only or row.status in {"running", "waiting", "parked", "cancelling"})
         and (not query.directory or row.meta.directory == query.directory)
         and (not query.branch or row.meta.branch == query.branch)
+        and (not query.forked_from or row.meta.forked_from == query.forked_from)
         and all(any(word.startswith(wanted) for word in known) for wanted in re.findall(r"[^\W_]+", query.words.lower()))
     )
 

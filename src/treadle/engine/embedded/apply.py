@@ -130,7 +130,7 @@ def _start_run(db: Db, run: str, new: NewRun, head: Head) -> None:
         *(run, new.name, new.definition, new.semantics, new.status),
         *(head.revision, head.link, head.snap_rev, head.snap_bytes, head.tail_bytes),
         *(new.now_ms, new.created_ms, new.created_ms, new.next_due_ms, new.closed_ms),
-        *(new.title, new.words, new.started_by, new.directory, new.branch),
+        *(new.title, new.words, new.started_by, new.directory, new.branch, new.forked_from),
     )
     db.execute(_START_RUN, values)
 
@@ -138,6 +138,8 @@ def _start_run(db: Db, run: str, new: NewRun, head: Head) -> None:
 def _index_run(db: Db, run: str, new: NewRun) -> None:
     text = f"{run} {new.name} {new.title} {new.words} {new.branch} {new.directory}"
     db.execute(_INDEX_RUN, (db.last_insert_rowid(), text))
+    if new.forked_from:
+        db.execute(query("share_blobs"), (run, new.forked_from))
 
 
 def _change_actions(db: Db, write: Write) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 RUN_COLUMNS: Final = (
     "number, id, name, definition, semantics, status, revision, head, snap_rev, snap_bytes, tail_bytes, "
-    "now_ms, created_ms, updated_ms, next_due_ms, closed_ms, title, words, started_by, directory, branch"
+    "now_ms, created_ms, updated_ms, next_due_ms, closed_ms, title, words, started_by, directory, branch, forked_from"
 )
 ACTION_COLUMNS: Final = "id, status, kind, performer, opened_ms, channel, attempt, holder, lease_until_ms, due_ms, params"
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)

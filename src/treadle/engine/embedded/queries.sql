@@ -3,8 +3,8 @@
 
 -- name: start_run
 INSERT INTO run (id, name, definition, semantics, status, revision, head, snap_rev, snap_bytes, tail_bytes, now_ms, created_ms,
-  updated_ms, next_due_ms, closed_ms, title, words, started_by, directory, branch)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  updated_ms, next_due_ms, closed_ms, title, words, started_by, directory, branch, forked_from)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: index_run
@@ -39,6 +39,9 @@ INSERT INTO blob (digest, size_bytes, created_ms) VALUES (?, ?, ?) ON CONFLICT (
 
 -- name: use_blob
 INSERT INTO blob_use (digest, run) VALUES (?, ?) ON CONFLICT (digest, run) DO NOTHING;
+
+-- name: share_blobs
+INSERT INTO blob_use (digest, run) SELECT digest, ? FROM blob_use WHERE run = ? ON CONFLICT (digest, run) DO NOTHING;
 
 -- name: run
 SELECT @run FROM run WHERE id = ?;

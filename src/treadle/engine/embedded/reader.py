@@ -51,6 +51,7 @@ class RunFilter:
     name: str = ""
     directory: str = ""
     branch: str = ""
+    forked_from: str = ""
     before: int | None = None
 
 
@@ -207,7 +208,7 @@ def _listing(wanted: RunFilter) -> tuple[str, tuple[Any, ...]]:
         restrict(f"status IN ({', '.join('?' * len(wanted.statuses))})", *wanted.statuses)
     if wanted.open_only:
         restrict("closed_ms IS NULL")
-    for column in ("name", "directory", "branch"):
+    for column in ("name", "directory", "branch", "forked_from"):
         if value := getattr(wanted, column):
             restrict(f"{column} = ?", value)
     if wanted.before is not None:

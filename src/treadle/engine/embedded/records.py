@@ -22,7 +22,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run at its start. `words` is text it can be found by beside name, title, branch and directory."""
+    """A run at its start. `words` is text it can be found by beside name, title, branch and directory.
+
+    `forked_from` is the run whose history it shares, and with it the values that were set aside there.
+    """
 
     name: str
     definition: str
@@ -37,6 +40,7 @@ class NewRun:
     started_by: str = ""
     directory: str = ""
     branch: str = ""
+    forked_from: str = ""
 
 
 class RunFields(TypedDict, total=False):
@@ -72,6 +76,7 @@ class RunRow:
     started_by: str
     directory: str
     branch: str
+    forked_from: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from treadle.engine.embedded.records import ActionRow, EventRow, Head, OpenActio
 def run_row(row: tuple[Any, ...]) -> RunRow:
     """Make a run of RUN_COLUMNS."""
     number, run, name, definition, semantics, status, revision, link, snap_rev, snap_bytes, tail_bytes, *rest = row
-    now_ms, created_ms, updated_ms, next_due_ms, closed_ms, title, words, started_by, directory, branch = rest
+    now_ms, created_ms, updated_ms, next_due_ms, closed_ms, title, words, started_by, directory, branch, forked_from = rest
     return RunRow(
         number=number,
         id=run,
@@ -27,6 +27,7 @@ def run_row(row: tuple[Any, ...]) -> RunRow:
         started_by=started_by,
         directory=directory,
         branch=branch,
+        forked_from=forked_from,
     )
 
 

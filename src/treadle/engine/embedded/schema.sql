@@ -36,12 +36,14 @@ CREATE TABLE run (
   words TEXT NOT NULL,
   started_by TEXT NOT NULL,
   directory TEXT NOT NULL,
-  branch TEXT NOT NULL
+  branch TEXT NOT NULL,
+  forked_from TEXT NOT NULL DEFAULT ''   -- the run whose history it shares at its beginning
 ) STRICT;
 
 CREATE INDEX run_open ON run (created_ms) WHERE closed_ms IS NULL;
 CREATE INDEX run_due ON run (next_due_ms) WHERE next_due_ms IS NOT NULL;
 CREATE INDEX run_place ON run (directory, branch);
+CREATE INDEX run_fork ON run (forked_from) WHERE forked_from <> '';
 
 -- What a run is found by: its id, name, title, words, branch and directory, by whole words and beginnings of words.
 CREATE VIRTUAL TABLE run_text USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2');

@@ -224,7 +224,7 @@ class EmbeddedStorage:
             before = self.store.reader.run(query.before) if query.before is not None else None
             wanted = RunFilter(
                 words=query.words, statuses=query.statuses, open_only=query.open_only, directory=query.directory,
-                branch=query.branch, before=before.number if before is not None else None,
+                branch=query.branch, forked_from=query.forked_from, before=before.number if before is not None else None,
             )  # fmt: skip
             return [_row(row) for row in self.store.reader.runs(wanted, limit=query.limit)]
 
@@ -346,7 +346,7 @@ def _new_run(start: Start, state: RunState, at_ms: int) -> NewRun:
     return NewRun(
         name=meta.workflow, definition=start.digest, semantics=state.semantics, status=status_word(state), now_ms=state.now_ms,
         created_ms=at_ms, next_due_ms=due_ms_of(state), closed_ms=at_ms if state.ended else None, title=meta.title,
-        started_by=meta.started_by, directory=meta.directory, branch=meta.branch,
+        started_by=meta.started_by, directory=meta.directory, branch=meta.branch, forked_from=meta.forked_from,
     )  # fmt: skip
 
 
@@ -419,7 +419,9 @@ def _event_of(row: EventRow) -> Event:
 
 
 def _meta(row: StoredRun) -> RunMeta:
-    return RunMeta(workflow=row.name, title=row.title, directory=row.directory, branch=row.branch, started_by=row.started_by)
+    return RunMeta(
+        workflow=row.name, title=row.title, directory=row.directory, branch=row.branch, started_by=row.started_by, forked_from=row.forked_from
+    )  # fmt: skip
 
 
 def _record(row: StoredRun, definition: Definition, state: RunState) -> Record:

@@ -10,7 +10,7 @@ could answer; the pure core answers here, from its last state.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, NoReturn, TypeVar, cast
@@ -34,7 +34,7 @@ from treadle.core.codec import dumps, from_data
 from treadle.core.commands import Decision
 from treadle.core.definition import Definition
 from treadle.core.errors import Refusal, RequestError
-from treadle.core.events import Event, RunStarted, Woken
+from treadle.core.events import Event, RunForked, RunStarted, Woken
 from treadle.core.limits import LEASE_MS
 from treadle.core.state import RunState
 from treadle.core.values import Value, digest
@@ -78,8 +78,12 @@ class TemporalEngine:
         self._functions, self._runner = functions, runner
         self._seen: OrderedDict[str, Snapshot] = OrderedDict()
 
-    async def start(self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None) -> Reply:
+    async def start(
+        self, definition: Definition, event: Event, meta: RunMeta, request: Request | None = None, *, shared: Sequence[Event] = ()
+    ) -> Reply:
         """Create a run; see `ports.Engine.start`. Under a request's key the run's id is derived from it: that is how it is found again."""
+        if shared or isinstance(event, RunForked):
+            raise _not_yet("a run cannot be forked")
         if not isinstance(event, RunStarted):
             raise RequestError("a run begins with RunStarted")
         if definition.children:
