@@ -16,7 +16,7 @@ from treadle.core.events import ActionAnswered, CancelRequested, Event, SignalSe
 from treadle.core.ids import address_of, is_under, suffix_of
 from treadle.core.index import budget_at
 from treadle.core.render import visible_names
-from treadle.core.state import ListNode, RunState, StepNode
+from treadle.core.state import ActionState, ListNode, RunState, StepNode
 from treadle.core.values import Value, canonical, digest
 
 Broken = Callable[[str, str], NoReturn]
@@ -41,6 +41,7 @@ class Accounts:
         self.read: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.made: set[tuple[str, int]] = set()
+        self.children: dict[tuple[str, int], int] = {}
         self.stands: dict[str, bool] = {}
         self.failed_lists: set[str] = set()
         self.proven: set[str] = set()
@@ -218,6 +219,16 @@ class Accounts:
         for owner in state.spent:
             if is_under(action, owner):
                 self.calls[owner] += 1
+
+    def child_called(self, action: ActionState, calls: int) -> int:
+        """A child run made calls, in all; taken over after a loss it is the same child. Give what it made."""
+        name = (action.id, action.failures)
+        known = self.children.get(name, 0) if action.redo else 0
+        made = self.children[name] = max(known, calls)
+        for owner in self.state.spent if self.state is not None else ():
+            if is_under(action.id, owner):
+                self.calls[owner] += made - known
+        return made
 
     def _budgets(self, state: RunState) -> None:
         for owner in [path for path in self.calls if path not in state.spent]:

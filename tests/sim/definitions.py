@@ -63,6 +63,7 @@ CHECKS = (
     {"expression": "{{ result is defined }}"}, {"expression": "{{ double(1) == 2 }}"}, {"expression": "{{ false }}"}, {"expression": "{{ broken(1) }}"},
 )  # fmt: skip
 BUDGETS = ({"calls": 1}, {"calls": 2}, {"calls": 4}, {"tokens": 30}, {"usd": "0.25"}, {"wall_ms": 4_000}, {"calls": 3, "wall_ms": 60_000})
+CHILDREN = (workflow(), workflow(budget={"calls": 1}), workflow(budget={"calls": 2}))
 PERFORMED = ("call", "call", "delegate", "delegate", "function", "http", "shell", "run")
 JUMPS = ("break", "continue", "goto")
 BLOCKS = ("condition", "foreach", "foreach", "parallel", "parallel", "while", "repeat", "switch")
@@ -132,7 +133,8 @@ class Drawing:
         if rng.random() < 0.15:
             main["state_schema"] = {"f0": {"type": ["integer", "null"]}}
         undo_on = rng.choice((("failed", "cancelled"), ("failed", "cancelled"), ("failed",), ()))
-        return Drawn(workflow(*steps, tasks=tasks, final=final, undo_on=undo_on, **main), self.lists)
+        children = {"child": rng.choice(CHILDREN)}
+        return Drawn(workflow(*steps, tasks=tasks, final=final, undo_on=undo_on, children=children, **main), self.lists)
 
     def likes(self) -> bool:
         return self.rng.random() < self.taste

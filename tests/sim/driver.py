@@ -121,6 +121,7 @@ class Sim:
             clock=self._clock,
             outcome=self._outcome,
             proof=self._proof,
+            child=self._child,
             folds=self.folds,
         )
 
@@ -146,6 +147,10 @@ class Sim:
     def _proof(self, _action: str) -> list:
         good = self.rng.random() > 0.2  # a check that fails is an answer like any other
         return [{"check": "make", "ok": True}, {"check": "out", "ok": good, "message": "it is not there"}]
+
+    def _child(self, action: ActionState) -> int:
+        """How many calls a child makes in all; it keeps to what it was given."""
+        return self.rng.randrange(action.reserved + 1) if action.reserved else self.rng.randrange(3)
 
     # A run
 

@@ -266,3 +266,12 @@ def join_counts_failures():
 
     with swapped(ended, wrong):
         yield
+
+
+@mutant
+def children_not_set_apart():
+    """What a child run may make is counted when it has ended."""
+    reserve = budget.reserve
+
+    with swapped(reserve, lambda draft, path, child=None: reserve(draft, path) if child is None else 0):
+        yield

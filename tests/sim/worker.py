@@ -26,7 +26,7 @@ from treadle.core.events import (
     Usage,
     Woken,
 )
-from treadle.core.state import RunState
+from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
 
 Make = Callable[[int, RunState | None, tuple[str, ...]], Event]
@@ -46,6 +46,7 @@ class Work:
     attempt: int
     claim: bool
     stage: str = "new"
+    calls: int = 0
 
 
 @dataclass(slots=True)
@@ -65,12 +66,13 @@ class Worker:
 
     def __init__(
         self, name: str, definition: Definition, store: Store, watch: Watch, *, border: Callable[[str], None], clock: Callable[[], int],
-        outcome: Callable[[str], str], proof: Callable[[str], Value], folds: bool = True,
+        outcome: Callable[[str], str], proof: Callable[[str], Value], child: Callable[[ActionState], int],
+        folds: bool = True,
     ) -> None:  # fmt: skip
         """Without `folds` it takes over what another one has computed, as from a snapshot, where it would fold the log."""
         self.folds = folds
         self.name, self.definition, self.store, self.watch = name, definition, store, watch
-        self.border, self.clock, self.outcome, self.proof = border, clock, outcome, proof
+        self.border, self.clock, self.outcome, self.proof, self.child = border, clock, outcome, proof, child
         self.by = Caller(kind="server", name=name)
         self.state: RunState | None = None
         self.revision = 0
@@ -197,6 +199,9 @@ class Worker:
                 self._forget(work)  # its lease has run out: somebody else may have it by now
                 return
             self.watch.effect(work.action, work.attempt, self.name)
+            action = self.state.actions.get(work.action) if self.state else None
+            if action is not None and action.kind == "run":
+                work.calls = self.watch.accounts.child_called(action, self.child(action))
             work.stage = "done"
             self.border("between effect and answer")
         else:
@@ -216,7 +221,7 @@ class Worker:
                     by=self.by,
                     value=value,
                     failure=failure,
-                    usage=Usage(tokens=7, usd="0.1"),
+                    usage=Usage(tokens=7, usd="0.1", calls=work.calls),
                 )
             )
 

@@ -153,7 +153,7 @@ class _Child:
         event = RunStarted(
             at_ms=self._runs.clock.now_ms(), run_id=self.run_id, seed=secrets.token_hex(16), inputs=given,
             by=Caller(kind="server", name=parent.state.started_by), env=parent.state.env, depth=parent.state.depth + 1,
-            parent=f"{self._call.run_id}/{self._call.action.id}",
+            parent=f"{self._call.run_id}/{self._call.action.id}", calls_max=self._call.action.reserved,
         )  # fmt: skip
         try:
             reply = await self._engine.start(definition, event, meta)

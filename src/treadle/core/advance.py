@@ -180,7 +180,7 @@ def _start(draft: Draft, event: RunStarted) -> None:
         return
     draft.put_frame(Frame(path="", outer=None, inputs=bound))
     draft.put(ListNode(path="", at="", owner=None, frame="", phase="opening"))
-    own(draft, "", "", draft.definition.main.budget)
+    own(draft, "", "", draft.definition.main.budget, event.calls_max)
     draft.note("run_started", "", workflow=draft.definition.name, by=event.by.name)
     draft.look_at("")
 

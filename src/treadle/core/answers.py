@@ -28,7 +28,7 @@ def answer(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
     """Take an answer to an open attempt: done, to be proven, failed, or refused."""
     if not _fits_attempt(draft, action, event):
         return
-    charge(draft, action.id, event.usage)
+    charge(draft, action.id, event.usage, action.reserved)
     if action.status == "unknown":
         end_doubt(draft, action)
     if action.kind == "verify":
@@ -89,7 +89,7 @@ def answer_stopping(draft: Draft, action: ActionState, event: ActionAnswered) ->
     """Record an answer that came within the grace of a cancellation; the step is over all the same (ruling 27)."""
     if not _fits_attempt(draft, action, event):
         return
-    charge(draft, action.id, event.usage)
+    charge(draft, action.id, event.usage, action.reserved)
     draft.note("answer_after_stop", action.id, done=event.failure is None, value=draft.keep(event.value))
     message = f"`{action.id}` had been stopped: your answer is recorded and was not used"
     draft.refuse("stopped", message, hint="ask for the next step, or look at the run")

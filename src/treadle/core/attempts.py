@@ -20,10 +20,11 @@ def offer(draft: Draft, action: ActionState) -> None:
     """
     if draft.parked is not None:
         return
-    if counts(action) and not action.counted:
-        if not reserve(draft, action.id):
+    if not action.counted and (counts(action) or _is_child(action)):
+        calls = reserve(draft, action.id, None if counts(action) else _child_bound(draft, action))
+        if calls is None:
             return
-        action = replace(action, counted=True)
+        action = replace(action, counted=True, reserved=calls if _is_child(action) else 0)
         draft.put_action(action)
     if action.performer != "server":
         return
@@ -31,6 +32,15 @@ def offer(draft: Draft, action: ActionState) -> None:
     if not claim:
         start_attempt_clock(draft, action)
     draft.commands.append(Perform(action=action.id, attempt=action.attempt, claim=claim))
+
+
+def _is_child(action: ActionState) -> bool:
+    return action.kind == "run" and action.params.get("detach") is not True
+
+
+def _child_bound(draft: Draft, action: ActionState) -> int:
+    child = draft.definition.children.get(str(action.params["workflow"]))
+    return child.main.budget.calls if child is not None and child.main.budget is not None else 0
 
 
 def start_attempt_clock(draft: Draft, action: ActionState) -> None:

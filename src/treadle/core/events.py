@@ -46,7 +46,8 @@ class Usage:
 class RunStarted:
     """A run was asked for. `seed` is random text, the source of every random value and branch token; `env` is what `env()` may read.
 
-    `parent` names the action that started a child run (`RUN/ACTION`), `depth` how many runs are above it.
+    `parent` names the action that started a child run (`RUN/ACTION`), `depth` how many runs are above it, `calls_max` how many calls those
+    allow; 0 is no bound.
     """
 
     at_ms: int
@@ -57,6 +58,7 @@ class RunStarted:
     env: dict[str, str] = field(default_factory=dict[str, str])
     depth: int = 0
     parent: str | None = None
+    calls_max: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,7 +141,8 @@ class Approval:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """What an owner of a budget has used. `more` counts how often it was granted once more, `asked` that a person is asked to,
-    `over` that the owner was stopped: what its `finally` does is counted and not refused. `usd` is exact."""
+    `over` that the owner was stopped: what its `finally` does is counted and not refused. `usd` is exact. `calls_max` is what the run
+    above allows; 0 is no bound."""
 
     at: str
     calls: int = 0
@@ -150,6 +151,7 @@ class Spent:
     more: int = 0
     asked: bool = False
     over: bool = False
+    calls_max: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +225,8 @@ class ActionState:
     """One durable intent that was handed out. `params` is the one rendering of the step (ruling 6); `failures` counts what retry counts.
 
     `key` is the author's idempotency key, `votes` who has approved so far, `answer` what is being verified;
-    `counted` says that the attempt is in the budgets above it; `working_dir` is the worktree in which it is done, empty for the checkout.
+    `counted` says that the attempt is in the budgets above it, `reserved` with how many calls of a child run; `working_dir` is the worktree
+    in which it is done, empty for the checkout.
     """
 
     id: str
@@ -250,6 +253,7 @@ class ActionState:
     answer: Value = None
     counted: bool = False
     working_dir: str = ""
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

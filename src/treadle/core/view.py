@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
+from treadle.core.budget import bound_of
 from treadle.core.definition import Definition, Foreach, Step
 from treadle.core.errors import Failure
 from treadle.core.expected import expected_answer
@@ -191,7 +192,7 @@ def budgets_of(definition: Definition, state: RunState) -> Iterator[BudgetView]:
     for owner, spent in state.spent.items():
         budget, times = budget_at(definition, spent.at), 1 + spent.more
         yield BudgetView(
-            owner=owner, calls=spent.calls, calls_max=budget.calls * times, tokens=spent.tokens, tokens_max=budget.tokens * times,
+            owner=owner, calls=spent.calls, calls_max=bound_of(budget, spent), tokens=spent.tokens, tokens_max=budget.tokens * times,
             usd=spent.usd, usd_max=str(Decimal(budget.usd) * times) if budget.usd else "",
         )  # fmt: skip
 
