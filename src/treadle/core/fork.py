@@ -14,10 +14,10 @@ from treadle.core.index import walk
 from treadle.core.nearest import nearest
 from treadle.core.records import replace
 from treadle.core.settle import begin_step, next_visit
-from treadle.core.state import Frame, ListNode, StepNode
+from treadle.core.state import Frame, ListNode, Node, StepNode
 from treadle.core.steps import schema_problem
 
-_BEGUN_ANEW = ("opening", "action", "gate", "wait", "read_back")
+_BEGUN_ANEW = ("opening", "worktree", "action", "gate", "wait", "read_back")
 
 
 def fork(draft: Draft, event: RunForked) -> None:
@@ -25,11 +25,16 @@ def fork(draft: Draft, event: RunForked) -> None:
     around = draft.nodes.get(event.at.rpartition("/")[0])
     draft.refusal = draft.claimed = None
     at_work = draft.status == "running" and draft.ending is None and ".read_back/" not in event.at
-    if not at_work or not isinstance(around, ListNode) or next_visit(draft, around) != event.at:
+    if not at_work or not isinstance(around, ListNode) or draft.closing_above(around) or next_visit(draft, around) != event.at:
         hint = f"`treadle fork {event.from_run}` lists the steps from which it can be forked"
         draft.refuse("no_fork_point", f"the run did not open `{event.at}` there", hint=hint)
+    elif tree := next((node for node in draft.nodes.values() if not _begins_anew(node) and (node.tree or node.phase == "worktree")), None):
+        hint = "fork from the step that has the worktree, or from an earlier one"
+        draft.refuse("in_worktree", f"at `{event.at}` there is work in a git worktree of {event.from_run}, of `{tree.path}`", hint=hint)
     elif _may_write(draft, draft.scope_of(around.frame), event):
-        draft.note("run_forked", event.at, origin=event.from_run, rev=event.from_rev, by=event.by.name, set=list(event.set))
+        draft.note(
+            "run_forked", event.at, run=event.run_id, origin=event.from_run, rev=event.from_rev, by=event.by.name, set=list(event.set)
+        )
         _own_name(draft, event)
         _let_go(draft)
         draft.write_state(draft.scope_of(around.frame), dict(event.set))
@@ -69,13 +74,17 @@ def _own_name(draft: Draft, event: RunForked) -> None:
     )  # fmt: skip
 
 
+def _begins_anew(node: Node) -> bool:
+    return isinstance(node, StepNode) and node.phase in _BEGUN_ANEW and node.closing is None and node.end is None
+
+
 def _let_go(draft: Draft) -> None:
     """Leave nobody at work; every open node is looked at again, because a function may have been called for it."""
     draft.commands.clear()
     for action in list(draft.actions):
         draft.drop_action(action)
     for path, node in list(draft.nodes.items()):
-        if path in draft.nodes and isinstance(node, StepNode) and node.phase in _BEGUN_ANEW and node.closing is None:
+        if path in draft.nodes and isinstance(node, StepNode) and _begins_anew(node):
             draft.drop_below(path)
             draft.drop_clock(path)
             begin_step(draft, StepNode(path=path, at=node.at, list_path=node.list_path, frame=node.frame), again=True)

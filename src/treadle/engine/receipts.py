@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from treadle.core.commands import Note
-from treadle.core.events import ActionAnswered, ApprovalDecided
+from treadle.core.events import ActionAnswered, ApprovalDecided, Event, RunForked, RunStarted
 from treadle.core.gates import REQUIRES
 from treadle.core.ids import idempotency_key, is_under
 from treadle.core.values import Value
@@ -36,13 +36,15 @@ class Decision:
 class Receipt:
     """What one action can prove. `by` is who ended it, `key` the name that the outside world knows it by, `begun` how often it was begun.
 
-    `facts` are what Treadle found when it checked the answer that stands, `refused` how many answers did not hold.
+    `facts` are what Treadle found when it checked the answer that stands, `refused` how many answers did not hold. `run` is the run that did it:
+    for what a fork shares with its origin, that one.
     """
 
     action: str
     kind: str
     effect: str
     key: str
+    run: str
     standing: Standing = "open"
     by: str = ""
     by_kind: str = ""
@@ -77,19 +79,31 @@ def account_of(run_id: str, moments: Iterable[Moment]) -> Account:
     """Sum up a run. `signals` are (name, who sent it, the step that took it)."""
     found: dict[str, Receipt] = {}
     account = Account()
+    doer = run_id
     for moment in moments:
+        doer = _origin(moment.event) or doer
         for note in moment.notes:
             _note_beside(account, note)
             if note.kind == "action_opened":
                 kind, effect = str(note.data["action_kind"]), str(note.data["effect"])
-                key = idempotency_key(run_id, note.path)
-                found[note.path] = Receipt(action=note.path, kind=kind, effect=effect, key=key, opened_at_ms=moment.at_ms)
+                key = idempotency_key(doer, note.path)
+                found[note.path] = Receipt(action=note.path, kind=kind, effect=effect, key=key, run=doer, opened_at_ms=moment.at_ms)
+            elif note.kind == "run_forked":
+                # What was open there is its origin's affair.
+                doer, found = str(note.data["run"]), {path: receipt for path, receipt in found.items() if receipt.standing not in _OPEN}
             elif note.kind in {"step_failed", "run_ended", "timer_fired"}:
                 _end_open(found, moment, note)
             elif note.path in found:
                 found[note.path] = _noted(found[note.path], moment, note)
     account.receipts = list(found.values())
     return account
+
+
+def _origin(event: Event) -> str | None:
+    """Give the run that an event began, or the first of those whose history a fork shares."""
+    while isinstance(event, RunForked):
+        event = event.event
+    return event.run_id if isinstance(event, RunStarted) else None
 
 
 def _note_beside(account: Account, note: Note) -> None:

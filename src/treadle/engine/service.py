@@ -25,6 +25,7 @@ from treadle.core.events import (
     Claim,
     Event,
     OutcomeResolved,
+    RunForked,
     RunParked,
     RunResumed,
     RunStarted,
@@ -35,6 +36,7 @@ from treadle.core.ids import branch_token
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value, ValueProblem, digest, normalise
 from treadle.core.view import ActionView, BranchView, RunView, title_of, view
+from treadle.engine.forking import Forking, Point
 from treadle.ports import Clock, Engine, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow
 
 OfferKind = Literal["action", "fan_out", "waiting", "ended", "branch_ended"]
@@ -95,6 +97,23 @@ class Service:
         if key is not None:
             request = Request(key=f"start:{key}", digest=digest(dumps([definition.name, bound], canonical=True)))
         reply = await self.engine.start(definition, event, meta, request)
+        return await self._offer(reply, "")
+
+    async def fork(self, origin: Forking, point: Point, by: Caller, state: Mapping[str, object], *, key: str | None = None) -> Offer:
+        """Make a run that shares the history of another one up to a step, with `state` written there. With a `key`, repeating it gives the same run.
+
+        Refused, nothing is made. Raises RequestError for a state that is no JSON data.
+        """
+        given = _json(dict(state))
+        put = given if isinstance(given, dict) else {}
+        event = RunForked(
+            at_ms=self.clock.now_ms(), run_id=new_run_id(), seed=secrets.token_hex(16), by=by, from_run=origin.run_id,
+            from_rev=point.rev - 1, at=point.path, event=origin.event(point), set=put,
+        )  # fmt: skip
+        meta = replace(origin.meta, forked_from=origin.run_id, started_by=by.name)
+        body = digest(dumps([origin.run_id, point.path, put], canonical=True))
+        request = Request(key=f"fork:{key}", digest=body) if key is not None else None
+        reply = await self.engine.start(origin.definition, event, meta, request, shared=origin.shared(point))
         return await self._offer(reply, "")
 
     async def next_step(
