@@ -167,6 +167,7 @@ def test_reading_back_settles_an_outcome_that_nobody_knows():
 
     play = make(1)
     assert play.open == ["c", "c.read_back/look"]
+    assert [action.waits_for for action in play.view.actions] == ["server", "server"]
     assert play.resolve("c", "done").refused == "reading_back"
     assert play.answer("c.read_back/look", {"id": 5}).ended_properly().result == {"id": 5}
     play = make(None)

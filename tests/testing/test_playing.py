@@ -185,3 +185,27 @@ def test_a_hundred_cases_take_little(tmp_path):
     assert [verdict.passed for verdict in verdicts] == [True] * 100
     # The order asks for two seconds; measured are about 0.3. Here it is only seen that nobody waits.
     assert sum(verdict.took_ms for verdict in verdicts) < 5_000
+
+
+READ_BACK = """\
+name: notes
+steps:
+  - id: send
+    shell: send it
+    read_back:
+      - {id: look, shell: look for it, effect: read, ok_exit: [0, 2]}
+      - {id: there, shell: look again, effect: read, when: "{{ steps.look.result == 'there' }}"}
+  - return: "{{ steps.send.result }}"
+"""
+
+
+@pytest.mark.parametrize("found,result", [("there", "it"), ("nothing", "sent again")])
+def test_a_lost_action_that_is_read_back_is_no_question_to_anybody(tmp_path, found, result):
+    text = f"answers: [{{match: send, lost: true, times: 1}}, {{match: send.read_back/look, answer: {found}}}, {{match: send.read_back/there, answer: it, optional: true}}, {{match: send, answer: sent again, optional: true}}]\nexpect: {{result: {result}}}"
+    assert missed(tmp_path, text, READ_BACK) == []
+
+
+def test_a_check_that_never_holds_refuses_the_same_answer_until_no_repair_is_left(tmp_path):
+    workflow = "name: notes\nsteps:\n  - {id: mend, delegate: Mend it., verify: {shell: make}, repair: 2}\n"
+    text = "answers: [{match: mend, answer: done}, {match: mend.verify, answer: [{check: make, ok: false, message: red}]}]\nexpect: {failure: {class: bad_output, message: red}}"
+    assert missed(tmp_path, text, workflow) == []

@@ -204,7 +204,7 @@ def action_view(definition: Definition, state: RunState, action: ActionState) ->
     dues = [state.timers[name] for name in timers if name in state.timers]
     return ActionView(
         id=action.id, kind=action.kind, status=action.status, attempt=action.attempt, performer=action.performer,
-        channel=action.channel, effect=action.effect, waits_for=_waits_for(action), params=action.params,
+        channel=action.channel, effect=action.effect, waits_for=_waits_for(state, action), params=action.params,
         expected=expected_answer(action.kind, action.params), opened_at_ms=action.opened_at_ms, holder=action.holder,
         redo=action.redo, due_ms=min(dues, default=None), digest=action.digest, problem=action.problem,
         description=definition.index.steps[action.at].description, votes=action.votes, child=_child_of(action),
@@ -215,9 +215,11 @@ def _child_of(action: ActionState) -> str | None:
     return child_of_attempt(str(action.params["run_id"]), action.attempt) if action.kind == "run" and action.performer == "server" else None
 
 
-def _waits_for(action: ActionState) -> WaitsFor:
+def _waits_for(state: RunState, action: ActionState) -> WaitsFor:
     if action.status == "unknown":
-        return "outcome"
+        node = state.nodes.get(action.id)
+        # A person's word is refused while it is read back (S115), so nobody is asked for it.
+        return "server" if isinstance(node, StepNode) and node.phase == "read_back" else "outcome"
     if action.status in {"backoff", "stopping"}:
         return "time"
     if action.performer == "server" or action.status == "verifying":

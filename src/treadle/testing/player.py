@@ -226,7 +226,10 @@ class _Player:
     def _free(self, state: RunState) -> ActionView | None:
         for action in state.actions.values():
             if action.status in _HELD and (action.id, action.attempt, action.status == "unknown") not in self.hands:
-                return action_view(self.definition, state, action)
+                shown = action_view(self.definition, state, action)
+                # While an outcome is read back, nobody is asked about it.
+                if action.status != "unknown" or shown.waits_for == "outcome":
+                    return shown
         return None
 
     async def _begin(self, action: ActionView) -> None:
