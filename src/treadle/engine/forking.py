@@ -4,7 +4,7 @@ The run's events are folded once more. The point of a step is the event that fir
 absorbed anew by the fork, up to the step. Nothing is changed by looking; `Service.fork` makes the run.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from treadle.core.definition import EFFECTS, Definition
@@ -96,13 +96,14 @@ class Forking:
         return next(moment.event for moment in self.moments if moment.rev == point.rev)
 
     def again(self, point: Point) -> tuple[Again, ...]:
-        """Give the effects of `write` and above that were begun and not ended before a point, in the order in which they were handed out."""
-        before = {each.action for each in receipts(self.run_id, self._before(point)) if each.standing not in {"open", "unknown"}}
+        """Give the effects of `write` and above that were begun and are not shared, in the order in which they were handed out.
+
+        What the event at the point ends is shared too; what it opens cannot have ended with it.
+        """
+        until = (moment for moment in self.moments if moment.rev <= point.rev)
+        before = {each.action for each in receipts(self.run_id, until) if each.standing not in {"open", "unknown"}}
         found = receipts(self.run_id, self.moments)
         return tuple(self._again(each) for each in found if each.action not in before and each.begun and _has_effect(each))
-
-    def _before(self, point: Point) -> Iterator[Moment]:
-        return (moment for moment in self.moments if moment.rev < point.rev)
 
     def _again(self, receipt: Receipt) -> Again:
         step = self.definition.index.steps.get(address_of(receipt.action))

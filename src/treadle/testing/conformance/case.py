@@ -7,11 +7,12 @@ from typing import Final, Literal
 from treadle.core.values import Value
 from treadle.testing.world import Harness, World, opened
 
-Need = Literal["blobs", "changes", "children", "listing", "yielding"]
+Need = Literal["blobs", "changes", "children", "forks", "listing", "yielding"]
 NEEDS: Final[dict[Need, str]] = {
     "blobs": "values above 64 KiB",
     "changes": "a feed of what is stored",
     "children": "child runs",
+    "forks": "runs made of the history of others",
     "listing": "runs that can be listed and found",
     "yielding": "transitions of more than 2,000 moves",
 }
