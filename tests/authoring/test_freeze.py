@@ -18,6 +18,7 @@ from treadle.core.definition import (
     Delegate,
     Effect,
     Foreach,
+    Limits,
     McpCall,
     Performer,
     Prompt,
@@ -279,6 +280,12 @@ def test_backoff_longer_than_its_bound_raises_the_bound() -> None:
     step = load("name: a\nsteps: [{mcp_call: a.b, effect: read, retry: {attempts: 2, backoff: 5m}}]").require().main.steps[0]
     assert step.retry is not None
     assert (step.retry.backoff_ms, step.retry.max_backoff_ms) == (300_000, 300_000)
+
+
+def test_a_workflow_may_allow_its_expressions_more_moves() -> None:
+    bounded = load("name: a\nlimits: {expression_moves: 1000}\nsteps:\n  - return: 1\n").require()
+    assert bounded.limits == Limits(expression_moves_max=1_000)
+    assert load("name: a\nlimits: {expression_moves: 1000001}\nsteps:\n  - return: 1\n").definition is None
 
 
 def test_a_required_list_of_an_object_input_stays_a_rule_about_its_keys() -> None:

@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.core.build import approve, call, condition, delegate, foreach, prompt, put, ret, task, workflow
+from tests.core.build import approve, call, condition, delegate, foreach, prompt, put, ret, task, without, workflow
 from tests.core.clauses import clause
 from tests.core.play import ANNA, ME, Play
 from treadle.core import codec, limits
 from treadle.core.advance import advance
 from treadle.core.commands import NeedBlobs
+from treadle.core.definition import Limits
 from treadle.core.events import ActionAnswered, RunStarted
 from treadle.core.values import BlobRef, Chunks, encode
 
@@ -414,6 +415,16 @@ def test_a_single_expression_keeps_its_type_and_mixed_text_is_text():
         )
     )
     assert play.fields == {"a": [1, 2], "b": "n=[1, 2]", "c": 3}
+
+
+@clause("S140")
+def test_an_expression_takes_as_many_moves_as_the_workflow_allows():
+    definition = workflow(ret("r", "{{ inputs.rows | sum }}"), inputs={"rows": {}})
+    rows = list(range(1_000))
+    assert Play(definition, rows=rows).result == 499_500
+    small = Play(without(definition, limits=Limits(expression_moves_max=900)), rows=rows)
+    assert (small.status, small.state.failure.error_class) == ("failed", "budget")
+    assert "more than 900 moves" in small.state.failure.message
 
 
 def test_behaviour_14_a_list_stays_a_list():

@@ -13,7 +13,7 @@ from treadle.authoring.tree import FileTree, StepTree, TaskTree
 from treadle.core import limits as caps
 from treadle.core.codec import digest_of
 from treadle.core.definition import LANGUAGE, Definition, Limits, Task
-from treadle.core.expr import Expr
+from treadle.core.expr import MOVES_DEFAULT, Expr
 from treadle.core.semantics import SEMANTICS
 from treadle.core.values import Json
 
@@ -84,7 +84,7 @@ def functions_of(parts: list[Part]) -> dict[str, str]:
 def _limits(given: dict[str, int]) -> Limits:
     return Limits(
         depth_max=given.get("max_depth", caps.CHILD_DEPTH_MAX), open_items_max=given.get("max_open_items", caps.OPEN_ITEMS_MAX),
-        moves_max=given.get("max_moves", caps.RUN_MOVES_MAX),
+        moves_max=given.get("max_moves", caps.RUN_MOVES_MAX), expression_moves_max=given.get("expression_moves", MOVES_DEFAULT),
     )  # fmt: skip
 
 

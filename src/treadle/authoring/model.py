@@ -296,7 +296,7 @@ FILE: Final[dict[str, k.Field]] = {
         "max_open_items": _field(k.Whole(minimum=1, maximum=256), "items open at once"),
         "max_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of a run"),
         "max_items": _field(k.Whole(minimum=1), "items of a foreach"),
-        "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression", later=True),
+        "expression_moves": _field(k.Whole(minimum=1, maximum=1_000_000), "moves of one expression"),
     }), "own limits, below the engine's"),
     "secrets": _field(k.ListOf(kind=k.Text(what="the name of a secret", pattern=k.NAME, characters_max=k.NAME_CHARACTERS_MAX)), "secrets that are used; where it stands it names all"),
     "trigger": _field(k.Anything(), "what starts it by itself", later=True),

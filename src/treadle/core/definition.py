@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from treadle.core import limits
 from treadle.core.errors import RETRY_DEFAULT
-from treadle.core.expr import Expr
+from treadle.core.expr import MOVES_DEFAULT, Expr
 from treadle.core.values import Json
 
 if TYPE_CHECKING:
@@ -369,6 +369,7 @@ class Limits:
     depth_max: int = limits.CHILD_DEPTH_MAX
     open_items_max: int = limits.OPEN_ITEMS_MAX
     moves_max: int = limits.RUN_MOVES_MAX
+    expression_moves_max: int = MOVES_DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ class Renderer:
         draft = self.draft
         return Env(
             names=self.names, results=results, now_ms=draft.now_ms, env_vars=draft.base.env, blobs=draft.blobs,
-            draw=drawing(draft.base.seed, self.node.path, field),
+            draw=drawing(draft.base.seed, self.node.path, field), moves_max=draft.definition.limits.expression_moves_max,
         )  # fmt: skip
 
     def _results(self, expr: Expr, field: str) -> Sequence[Value]:

@@ -7,11 +7,12 @@ Read `tree` (what there is), then `evaluation` (what an expression may see), `bu
 duplicate_key, reserved_key, bad_json, bad_base64, bad_date, bad_regex, no_random, not_yet, bad_tree, bad_blob and bug.
 """
 
-from treadle.core.expr.evaluation import Env, ExprError, NeedBlobs, draw_bits, drawing
+from treadle.core.expr.evaluation import MOVES_DEFAULT, Env, ExprError, NeedBlobs, draw_bits, drawing
 from treadle.core.expr.program import evaluate, evaluate_call_args, evaluate_condition, evaluate_counted
 from treadle.core.expr.tree import Call, Expr, Node, Tree, const, from_json, to_json
 
 __all__ = [
+    "MOVES_DEFAULT",
     "Call",
     "Env",
     "Expr",
