@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "resume": Entry("moving:resume", "Go on with a run here, taking it up again if it was parked"),
     "cancel": Entry("moving:cancel", "End a run"),
     "undo": Entry("undo:undo", "Take back what an ended run did and kept for that"),
+    "fork": Entry("fork:fork", "Make a run that shares what another did up to a step"),
     "verify": Entry("verify:verify", "Compute runs again from their events and compare; changes nothing"),
     "receipt": Entry("receipt:receipt", "Say who did what in a run, what is claimed and what is proven"),
     "trust": Entry("trusting:trust", "Look at the code a project would run, and allow it"),
