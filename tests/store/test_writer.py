@@ -112,9 +112,9 @@ async def test_a_redo_built_on_the_old_revision_is_rejected(store):
 async def test_a_request_is_answered_once_and_then_repeated(store):
     request = RequestRow(key="k", digest="x", reply=b"first", created_ms=1)
     first = starting("r")
-    await store.commit(Write(run="r", start=first.start, definitions=first.definitions, request=request))
+    await store.commit(Write(run="r", start=first.start, definitions=first.definitions, requests=(request,)))
     again = RequestRow(key="k", digest="y", reply=b"second", created_ms=2)
-    outcome = await store.commit(Write(run="other", start=first.start, request=again))
+    outcome = await store.commit(Write(run="other", start=first.start, requests=(again,)))
     assert outcome == Repeated(request=RequestRow(key="k", digest="x", reply=b"first", created_ms=1, run="r"))
     assert store.reader.run("other") is None
 
@@ -122,8 +122,8 @@ async def test_a_request_is_answered_once_and_then_repeated(store):
 async def test_a_repeated_request_on_an_old_revision_is_repeated_not_redone(store):
     old = (await store.commit(starting("r"))).head
     request = RequestRow(key="k", digest="x", reply=b"first", created_ms=1)
-    await store.commit(stepping("r", old, request=request))
-    outcome = await store.commit(stepping("r", old, request=request, redo=lambda _: pytest.fail("redone")))
+    await store.commit(stepping("r", old, requests=(request,)))
+    outcome = await store.commit(stepping("r", old, requests=(request,), redo=lambda _: pytest.fail("redone")))
     assert outcome.request.reply == b"first"
 
 

@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 A request becomes an event; the event is put through the core outside any lock, on the newest state this process knows; the storage commits it
 behind the fence of the run's revision. If another process was first, the storage does the transition again from the newer state, inside its
-lock (ruling 34). A reply leaves after the commit. Within one process the requests of one run wait for one another, so that they do not race.
+lock (ruling 34). A reply leaves after the commit. Within one process the requests of one run wait for one another, so that they do not race:
+what gathers while a commit is under way is put through the core one after the other and committed together, as one transition of many parts.
 
 Commands go out after the commit. A process that serves (`serve`) performs what it opened; what it did not open, or what a dead process left, it
 finds by looking at the storage's rows: unheld or lapsed server actions, due timers. Nothing in memory is needed to go on after a crash, and a
@@ -15,8 +16,8 @@ A bug of the core, or a history that does not fit it, parks its run at the insta
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -31,7 +32,7 @@ from treadle.core.state import RunState
 from treadle.core.values import Json, Value
 from treadle.engine.performing import Performing
 from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
-from treadle.engine.transact import Transition, replay, transact
+from treadle.engine.transact import Transition, joined, replay, transact
 from treadle.ports import (
     ActionRunner,
     Clock,
@@ -51,16 +52,30 @@ from treadle.ports import (
 )  # fmt: skip
 
 CACHED_RUNS_MAX = 2_000
+TOGETHER_MAX = 64
+"""Requests of one run that share a commit: the first of them waits for the computing of all."""
+
 SERVED_LEASE_MS = 15_000
 """How long a process that serves may be silent about what it performs; it renews three times as often."""
 
 
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """An event that waits for its run."""
+
+    make: MakeEvent
+    request: Request | None
+    reply: "asyncio.Future[Reply]"
+
+
 @dataclass(slots=True)
 class _Live:
-    """A run that this process has in hand."""
+    """A run that this process has in hand. `sending` works `sent` off."""
 
     record: Record
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    sent: deque[_Sent] = field(default_factory=deque[_Sent])
+    sending: "asyncio.Task[None] | None" = None
 
 
 class LocalEngine:
@@ -105,8 +120,14 @@ class LocalEngine:
     async def send(self, run_id: str, make: MakeEvent, request: Request | None = None) -> Reply:
         """Put one event through the core; see `ports.Engine.send`."""
         live = await self._live(run_id)
-        async with live.lock:
-            return await self._send(live, make, request)
+        if not live.lock.locked() and not live.sent:
+            async with live.lock:
+                return await self._send(live, make, request)
+        sent = _Sent(make, request, asyncio.get_running_loop().create_future())
+        live.sent.append(sent)
+        if live.sending is None:
+            live.sending = asyncio.create_task(self._work_off(live), name=f"{run_id}: requests")
+        return await sent.reply
 
     async def renew(self, run_id: str, lease: Lease) -> bool:
         """Lengthen a lease; see `ports.Engine.renew`."""
@@ -159,7 +180,88 @@ class LocalEngine:
             live.record = record
         return record
 
+    async def settled(self, run_id: str) -> Record:
+        """Read a run with its newest state, after what this process is storing of it: that is at hand then, and not read again."""
+        live = await self._live(run_id)
+        async with live.lock:
+            return await self.current(run_id)
+
     # One event
+
+    async def _work_off(self, live: _Live) -> None:
+        """Carry out what has gathered; a task of its own, so that none of the callers can cancel it for the others."""
+        try:
+            while live.sent:
+                async with live.lock:
+                    group = [sent for sent in _taken(live.sent) if not sent.reply.done()]
+                    if len(group) < 2 or not await self._send_together(live, group):
+                        for sent in group:
+                            await self._send_for(live, sent)
+        finally:
+            live.sending = None
+
+    async def _send_for(self, live: _Live, sent: _Sent) -> None:
+        try:
+            reply = await self._send(live, sent.make, sent.request)
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who waits for it
+            _settle(sent, error)
+        else:
+            _settle(sent, reply)
+
+    async def _send_together(self, live: _Live, group: list[_Sent]) -> bool:
+        """Carry several out with one commit; False if that cannot be, and nothing happened."""
+        at_ms = self.clock.now_ms()
+
+        def compute(record: Record) -> Transition:
+            return joined(self._computed(record, group, at_ms))
+
+        try:
+            transition = compute(live.record)
+            if not transition.events:
+                return False
+            requests = tuple(sent.request for sent in group)
+            outcome = await self.storage.commit(self._batch(live.record.run_id, live.record, transition, at_ms, *requests, redo=compute))
+        except TreadleError:
+            return False  # each on its own meets it again, and what is wrong with one is not the others'
+        if not isinstance(outcome, Committed):
+            return False
+        live.record, parts = outcome.record, outcome.transition.parts
+        for part in parts:
+            self._dispatch(live, part.commands)
+        for sent, part in zip(group, parts, strict=False):
+            await self._reply_to(live, sent, part)
+        live.sent.extendleft(reversed(group[len(parts) :]))
+        return True
+
+    async def _reply_to(self, live: _Live, sent: _Sent, part: Transition) -> None:
+        try:
+            if not part.events:
+                reply = await self._unchanged(live, part, sent.request, sent.make)
+            elif part.more:
+                reply = await self._finish(live, part)
+            else:
+                reply = self._reply(replace(live.record, state=part.state), part)
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who waits for it
+            _settle(sent, error)
+        else:
+            _settle(sent, reply)
+
+    def _computed(self, record: Record, group: list[_Sent], at_ms: int) -> list[Transition]:
+        """Compute one after the other; what one of them breaks, or leaves for a commit after this one, the rest does not see."""
+        parts: list[Transition] = []
+        for sent in group:
+            state = parts[-1].state if parts else record.state
+            try:
+                event = sent.make(at_ms, state, self._lapsed(record.run_id, at_ms, since=record.state, state=state))
+                part = self._compute(record.definition, state, event)
+            except TreadleError:
+                if not parts:
+                    raise
+                break
+            parts.append(part)
+            if part.more:
+                break
+        return parts
 
     async def _send(self, live: _Live, make: MakeEvent, request: Request | None) -> Reply:
         at_ms = self.clock.now_ms()
@@ -176,8 +278,7 @@ class LocalEngine:
                 transition = compute(live.record) if live.record is not known else transition
             if not transition.events:
                 return await self._unchanged(live, transition, request, make)
-            batch = self._batch(live.record.run_id, live.record, transition, at_ms, request, redo=compute)
-            outcome = await self.storage.commit(batch)
+            outcome = await self.storage.commit(self._batch(live.record.run_id, live.record, transition, at_ms, request, redo=compute))
         except (InvariantViolationError, HistoryMismatchError) as error:
             await self._park_broken(live, error)
             raise
@@ -202,7 +303,7 @@ class LocalEngine:
             step = compute(live.record)
             if not step.events:
                 break
-            batch = self._batch(live.record.run_id, live.record, step, at_ms, None, redo=compute)
+            batch = self._batch(live.record.run_id, live.record, step, at_ms, redo=compute)
             outcome = await self.storage.commit(batch)
             if isinstance(outcome, Repeated):
                 break
@@ -262,7 +363,7 @@ class LocalEngine:
             live.record = await self.current(live.record.run_id)
             transition = compute(live.record)
             if transition.events:
-                batch = self._batch(live.record.run_id, live.record, transition, self.clock.now_ms(), None, redo=compute)
+                batch = self._batch(live.record.run_id, live.record, transition, self.clock.now_ms(), redo=compute)
                 outcome = await self.storage.commit(batch)
                 if not isinstance(outcome, Repeated):
                     live.record = outcome.record
@@ -270,22 +371,30 @@ class LocalEngine:
             error.add_note(f"and the run could not be set aside: {second.message}")
 
     def _batch(
-        self, run_id: str, before: Record | None, transition: Transition, at_ms: int, request: Request | None, *,
+        self, run_id: str, before: Record | None, transition: Transition, at_ms: int, *requests: Request | None,
         start: Start | None = None, redo: Callable[[Record], Transition] | None = None,
     ) -> Batch:  # fmt: skip
         serving = self._performing is not None and self._performing.serving
         return Batch(
             run_id=run_id, before=before, start=start, transition=transition, at_ms=at_ms, lease_until_ms=at_ms + self.lease_ms,
-            served_until_ms=at_ms + self.served_lease_ms, holder=self.holder if serving else None, request=request, redo=redo,
+            served_until_ms=at_ms + self.served_lease_ms, holder=self.holder if serving else None, requests=requests, redo=redo,
         )  # fmt: skip
 
-    def _lapsed(self, run_id: str, at_ms: int) -> Lapsed:
-        return lambda: tuple(lease.action for lease in self.storage.leases(run_id) if lease.until_ms <= at_ms)
+    def _lapsed(self, run_id: str, at_ms: int, *, since: RunState | None = None, state: RunState | None = None) -> Lapsed:
+        """Tell which leases have run out; not those of actions that have changed hands `since` a state, before the commit of `state`."""
+
+        def lapsed() -> tuple[str, ...]:
+            found = tuple(lease.action for lease in self.storage.leases(run_id) if lease.until_ms <= at_ms)
+            if since is None or state is None:
+                return found
+            return tuple(action for action in found if state.actions.get(action) is since.actions.get(action))
+
+        return lapsed
 
     def _lease_end_ms(self, run_id: str, action: str | None) -> int | None:
         if action is None:
             return None
-        return next((lease.until_ms for lease in self.storage.leases(run_id) if lease.action == action), None)
+        return next((lease.until_ms for lease in self.storage.leases(run_id, action)), None)
 
     def _reply(self, record: Record, transition: Transition) -> Reply:
         return Reply(
@@ -323,6 +432,20 @@ class LocalEngine:
         for run_id in list(self._lives)[: max(0, surplus)]:
             if not self._lives[run_id].lock.locked():
                 del self._lives[run_id]
+
+
+def _taken(sent: deque[_Sent]) -> Iterator[_Sent]:
+    for _ in range(min(len(sent), TOGETHER_MAX)):
+        yield sent.popleft()
+
+
+def _settle(sent: _Sent, with_what: Reply | Exception) -> None:
+    if sent.reply.done():  # its caller was cancelled meanwhile
+        return
+    if isinstance(with_what, Exception):
+        sent.reply.set_exception(with_what)
+    else:
+        sent.reply.set_result(with_what)
 
 
 def _unknown_run(run_id: str) -> RequestError:

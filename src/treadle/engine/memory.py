@@ -21,7 +21,7 @@ from treadle.engine.storage import (
     Unneeded,
     due_ms_of,
     holder_of,
-    keeps_reply,
+    kept_replies,
     lease_end_ms,
 )  # fmt: skip
 from treadle.engine.transact import Transition
@@ -49,8 +49,9 @@ class MemoryStorage:
 
     async def commit(self, batch: Batch) -> Committed | Unneeded | Repeated:
         """Write a batch."""
-        if batch.request is not None and (before := await self.repeated(batch.request)) is not None:
-            return before
+        for request in batch.requests:
+            if request is not None and (before := await self.repeated(request)) is not None:
+                return before
         current = self._records.get(batch.run_id)
         if batch.start is not None and current is not None:
             raise RequestError(f"there is a run {batch.run_id!r} already", code="run_exists")
@@ -78,9 +79,8 @@ class MemoryStorage:
         self._records[batch.run_id] = record
         self._list(batch, record)
         self._hold(batch, current.state if current is not None else None, record.state)
-        if batch.request is not None and keeps_reply(transition):
-            reply = StoredReply(run_id=batch.run_id, refusal=transition.refusal, claimed=transition.claimed)
-            self._requests[batch.request.key] = (batch.request.digest, reply)
+        for request, reply in kept_replies(batch, transition):
+            self._requests[request.key] = (request.digest, reply)
         self._stored.set()
         self._stored = asyncio.Event()
         return record
@@ -134,9 +134,10 @@ class MemoryStorage:
         self._leases[run_id][lease.action] = lease
         return True
 
-    def leases(self, run_id: str) -> tuple[Lease, ...]:
-        """Give the leases on a run's open actions."""
-        return tuple(self._leases.get(run_id, {}).values())
+    def leases(self, run_id: str, action: str | None = None) -> tuple[Lease, ...]:
+        """Give the leases on a run's open actions, or on one of them."""
+        found = self._leases.get(run_id, {})
+        return tuple(found.values()) if action is None else tuple(found[a] for a in (action,) if a in found)
 
     def served(self) -> tuple[Served, ...]:
         """Give the actions that servers perform."""

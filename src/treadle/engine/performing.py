@@ -50,8 +50,8 @@ class Host(Protocol):
         """Put one event through the core."""
         ...
 
-    async def current(self, run_id: str) -> Record:
-        """Read a run with its newest state."""
+    async def settled(self, run_id: str) -> Record:
+        """Read a run with its newest state, once nothing of it is under way in this process."""
         ...
 
 
@@ -110,18 +110,18 @@ class Performing:
             return
         for command in commands:
             if isinstance(command, Perform):
-                self._begin((record.run_id, command.action, command.attempt), claim=command.claim)
+                self._begin((record.run_id, command.action, command.attempt), record, claim=command.claim)
             elif isinstance(command, StopAction):
                 self._stop((record.run_id, command.action, command.attempt))
         self._wake.set()
 
     # One attempt
 
-    def _begin(self, key: Key, *, claim: bool, heir_of: str | None = None) -> None:
-        """Perform an attempt; with `heir_of` one that another process claimed, which goes on without it."""
+    def _begin(self, key: Key, record: Record, *, claim: bool, heir_of: str | None = None) -> None:
+        """Perform an attempt that is open in `record`; with `heir_of` one that another process claimed, which goes on without it."""
         if key in self._works:
             return
-        task = asyncio.create_task(self._perform(key, claim=claim), name="/".join(map(str, key)))
+        task = asyncio.create_task(self._perform(key, record, claim=claim), name="/".join(map(str, key)))
         self._works[key] = _Work(task, heir_of or self._engine.holder, claimed=heir_of is not None)
         task.add_done_callback(lambda _: self._works.pop(key, None))
 
@@ -133,17 +133,19 @@ class Performing:
             if work.doing is not None:
                 work.doing.cancel(STOP)
 
-    async def _perform(self, key: Key, *, claim: bool) -> None:
-        run_id, action_id, attempt = key
+    async def _perform(self, key: Key, record: Record, *, claim: bool) -> None:
+        _, action_id, attempt = key
         work = self._works[key]
         # What cannot be stored now is found again by a later round.
         with contextlib.suppress(TreadleError):
-            if not work.claimed and not await (self._claim(key) if claim else self._hold(key)):
+            state: RunState | None = record.state
+            if claim:
+                state = await self._claim(key)
+            elif not (work.claimed or await self._hold(key)):
                 return
             work.claimed = work.claimed or claim
-            record = await self._engine.current(run_id)
-            action = record.state.actions.get(action_id)
-            if action is None or action.attempt != attempt or record.state.parked is not None:
+            action = state.actions.get(action_id) if state is not None and state.parked is None else None
+            if action is None or action.attempt != attempt:
                 return
             call = self._call(record, action)
             work.outlives = self._outliving is not None and self._outliving.outlives(action)
@@ -171,7 +173,8 @@ class Performing:
             timeout_ms=record.definition.index.steps[action.at].timeout_ms, definition=record.definition, directory=record.meta.directory,
         )  # fmt: skip
 
-    async def _claim(self, key: Key) -> bool:
+    async def _claim(self, key: Key) -> RunState | None:
+        """Claim an attempt durably; gives the state in which it is claimed."""
         run_id, action_id, attempt = key
         claim = Claim(channel="", holder=self._engine.holder, by=self._by, action=action_id)
 
@@ -180,14 +183,14 @@ class Performing:
 
         reply = await self._engine.send(run_id, make)
         action = reply.state.actions.get(action_id)
-        return reply.claimed == action_id and action is not None and action.attempt == attempt
+        return reply.state if reply.claimed == action_id and action is not None and action.attempt == attempt else None
 
     async def _hold(self, key: Key) -> bool:
         """Hold the row of an action that needs no claim; mostly the commit that opened it has done so."""
         run_id, action_id, attempt = key
         now_ms = self._engine.clock.now_ms()
-        for lease in self._engine.storage.leases(run_id):
-            if (lease.action, lease.attempt, lease.holder) == (action_id, attempt, self._engine.holder):
+        for lease in self._engine.storage.leases(run_id, action_id):
+            if (lease.attempt, lease.holder) == (attempt, self._engine.holder):
                 return lease.until_ms > now_ms or await self._take(key, now_ms, self._engine.holder)
         return await self._take(key, now_ms, self._engine.holder)
 
@@ -275,14 +278,14 @@ class Performing:
         return next_ms
 
     async def _take_up(self, key: Key, served: Served) -> None:
-        record = await self._engine.current(served.run_id)
+        record = await self._engine.settled(served.run_id)
         action = record.state.actions.get(served.action)
         if action is None or action.attempt != served.attempt or key in self._works:
             return
         if action.status == "open":
-            self._begin(key, claim=needs_claim(action))
+            self._begin(key, record, claim=needs_claim(action))
         elif action.status == "claimed" and self._outliving is not None and self._outliving.outlives(action):
-            self._begin(key, claim=False, heir_of=action.holder)
+            self._begin(key, record, claim=False, heir_of=action.holder)
         elif action.status == "claimed":
             await self._engine.send(served.run_id, self._lost(served))
 
@@ -312,7 +315,7 @@ class Performing:
         mine = [key for key in self._works if key[0] == run_id]
         if not mine:
             return
-        state = (await self._engine.current(run_id)).state
+        state = (await self._engine.settled(run_id)).state
         for key in mine:
             action = state.actions.get(key[1])
             if action is None or action.attempt != key[2] or action.status == "stopping":

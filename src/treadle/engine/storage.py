@@ -4,7 +4,7 @@ Two storages stand behind it: `memory.py` and `embedded/storage.py`. A storage d
 do alike (who holds a row, when a run is due, which replies are kept) stands at the end.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,7 +53,7 @@ class Start:
 class Batch:
     """One transition to be committed. Who claimed an action holds it until `lease_until_ms`, a server until `served_until_ms`.
 
-    `holder` takes what the transition opened for a server and needs no claim. `redo` computes the transition again from a newer record when
+    `requests` are those that it answers, one for each of its parts if it has any. `holder` takes what the transition opened for a server and needs no claim. `redo` computes the transition again from a newer record when
     the fence was missed; it is pure, and may run on another thread.
     """
 
@@ -65,7 +65,7 @@ class Batch:
     lease_until_ms: int
     served_until_ms: int
     holder: str | None = None
-    request: Request | None = None
+    requests: tuple[Request | None, ...] = ()
     redo: Callable[[Record], Transition] | None = None
 
 
@@ -87,7 +87,7 @@ class Unneeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeated:
-    """The request was answered before. `same_body` false is a conflict."""
+    """The request, or one of them, was answered before. `same_body` false is a conflict."""
 
     reply: StoredReply
     same_body: bool
@@ -128,8 +128,8 @@ class Storage(Protocol):
         """Hold an action's row: one held so already, or an open one that nobody holds now. A row update, never an event."""
         ...
 
-    def leases(self, run_id: str) -> tuple[Lease, ...]:
-        """Give the leases on a run's open actions. Also asked by `redo`, wherever that runs."""
+    def leases(self, run_id: str, action: str | None = None) -> tuple[Lease, ...]:
+        """Give the leases on a run's open actions, or on one of them. Also asked by `redo`, wherever that runs."""
         ...
 
     def served(self) -> tuple[Served, ...]:
@@ -157,7 +157,10 @@ class Storage(Protocol):
         ...
 
     def changes(self, after_seq: int | None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:
-        """Follow what is stored, by any process; what others store may be noticed later without `urgent`."""
+        """Follow what is stored, by any process; what others store may be noticed later without `urgent`.
+
+        Of what a run stored at once perhaps only the last is told.
+        """
         ...
 
     async def close(self) -> None:
@@ -184,3 +187,10 @@ def lease_end_ms(batch: Batch, action: ActionState) -> int:
 def keeps_reply(transition: Transition) -> bool:
     """Tell whether the reply is kept for a repeated request: what was refused without effect may be asked again."""
     return transition.refusal is None or transition.refusal.code in {"bad_output", "stopped"}
+
+
+def kept_replies(batch: Batch, transition: Transition) -> Iterator[tuple[Request, StoredReply]]:
+    """Give the replies that are kept, for each request that had an effect."""
+    for request, part in zip(batch.requests, transition.parts or (transition,), strict=False):
+        if request is not None and (part.events or not transition.parts) and keeps_reply(part):
+            yield request, StoredReply(run_id=batch.run_id, refusal=part.refusal, claimed=part.claimed)

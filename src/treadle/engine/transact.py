@@ -5,8 +5,10 @@ The core cannot call a function or read a blob. It says so, and is given the ans
 so that it may be done again from a newer state when a race for the fence was lost.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TypeVar
 
 from treadle.core.advance import advance, check_invariants
 from treadle.core.aside import fill
@@ -19,6 +21,7 @@ from treadle.core.state import RunState
 from treadle.core.values import BlobRef, Value, decode, encode, spill
 from treadle.ports import FunctionFailedError, Functions
 
+T = TypeVar("T")
 ReadBlob = Callable[[str], Value]
 Called = Value | Failure
 """What a registered function gave: its value, or why it gave none."""
@@ -32,7 +35,10 @@ ROUNDS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """What is to be committed at once. `more` asks for `Continued` after the commit; no events means that nothing changed."""
+    """What is to be committed at once. `more` asks for `Continued` after the commit; no events means that nothing changed.
+
+    `parts` are the transitions that one of several events is made of, in order; only the last may want `more`.
+    """
 
     state: RunState
     events: tuple[Event, ...]
@@ -42,6 +48,19 @@ class Transition:
     refusal: Refusal | None
     claimed: str | None
     more: bool
+    parts: tuple["Transition", ...] = ()
+
+
+def joined(parts: Sequence[Transition]) -> Transition:
+    """Make one transition of several that follow one another."""
+    return replace(
+        parts[-1], events=_concat(part.events for part in parts), commands=_concat(part.commands for part in parts),
+        notes=_concat(part.notes for part in parts), blobs=_concat(part.blobs for part in parts), parts=tuple(parts),
+    )  # fmt: skip
+
+
+def _concat(rows: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(chain.from_iterable(rows))
 
 
 def transact(definition: Definition, state: RunState | None, event: Event, functions: Functions, read_blob: ReadBlob) -> Transition:

@@ -72,12 +72,12 @@ def _write(db: Db, write: Write) -> Outcome:
         _start_run(db, write.run, write.start, head)
     else:
         raise _rejected(write.run, "it neither starts a run nor says which revision it expects")
-    request = write.request
     if db.changes() != 1:
-        return (request and _answered(db, request.key)) or _stale(db, write)
+        answered = (_answered(db, request.key) for request in write.requests)
+        return next(filter(None, answered), None) or _stale(db, write)
     if write.start is not None:
         _index_run(db, write.run, write.start)
-    if request is not None:
+    for request in write.requests:
         db.execute(_ADD_REQUEST, (request.key, request.digest, request.reply, request.created_ms, request.run or write.run))
         if db.changes() != 1:
             return _answered(db, request.key) or _stale(db, write)

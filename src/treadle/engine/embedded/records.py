@@ -181,7 +181,7 @@ class Write:
     changed: tuple[ActionChange, ...] = ()
     closed: tuple[str, ...] = ()
     snapshot: bytes | None = None
-    request: RequestRow | None = None
+    requests: tuple[RequestRow, ...] = ()
     definitions: tuple[DefinitionRow, ...] = ()
     blobs: tuple[BlobRow, ...] = ()
     redo: "Callable[[Stale], Write | Refused] | None" = None

@@ -57,7 +57,7 @@ from treadle.engine.storage import (
     Unneeded,
     due_ms_of,
     holder_of,
-    keeps_reply,
+    kept_replies,
     lease_end_ms,
 )  # fmt: skip
 from treadle.engine.transact import Transition, replay
@@ -137,7 +137,7 @@ class EmbeddedStorage:
             case Stored(head=head):
                 return Committed(record=_after(batch, before, transition, head), transition=transition)
             case StoredRequest(request=row):
-                same = batch.request is not None and row.digest == batch.request.digest
+                same = any(row.key == request.key and row.digest == request.digest for request in batch.requests if request is not None)
                 return Repeated(reply=_read_reply(row), same_body=same)
             case Refused() if before is not None:
                 return Unneeded(record=before, transition=transition)
@@ -158,11 +158,11 @@ class EmbeddedStorage:
         row = RequestRow(key=key, digest=request.digest, reply=codec.dumps(event), created_ms=event.at_ms, run=record.run_id)
 
         def redo(stale: Stale) -> Write:
-            return Write(run=record.run_id, expected=stale.row.head, request=row)
+            return Write(run=record.run_id, expected=stale.row.head, requests=(row,))
 
         with _as_request_errors():
             if isinstance(record.fence, Head) and self.store.reader.request(key) is None:
-                await self.store.commit(Write(run=record.run_id, expected=record.fence, request=row, redo=redo))
+                await self.store.commit(Write(run=record.run_id, expected=record.fence, requests=(row,), redo=redo))
 
     async def take(self, run_id: str, lease: Lease, now_ms: int) -> bool:
         """Hold an action's row."""
@@ -174,10 +174,11 @@ class EmbeddedStorage:
             outcome = await self.store.commit(unit)
         return isinstance(outcome, StoredRenewal) and outcome.held
 
-    def leases(self, run_id: str) -> tuple[Lease, ...]:
-        """Give the leases on a run's open actions."""
+    def leases(self, run_id: str, action: str | None = None) -> tuple[Lease, ...]:
+        """Give the leases on a run's open actions, or on one of them."""
         with _as_request_errors():
-            rows = self._reader_here().actions(run_id)
+            reader = self._reader_here()
+            rows = reader.actions(run_id) if action is None else filter(None, [reader.action(run_id, action)])
         return tuple(
             Lease(action=row.id, attempt=row.attempt, holder=row.holder, until_ms=row.lease_until_ms)
             for row in rows
@@ -241,9 +242,11 @@ class EmbeddedStorage:
         while True:
             with _as_request_errors():
                 changes = await self.store.feed.wait(seq, urgent=urgent)
+            newest = {change.run: change.seq for change in changes}
             for change in changes:
                 seq = change.seq
-                yield seq, change.run
+                if newest[change.run] == seq:
+                    yield seq, change.run
 
     async def close(self) -> None:
         """Commit what is queued and close the file. Safe to call again."""
@@ -287,7 +290,7 @@ class EmbeddedStorage:
             changed=changed,
             closed=closed,
             snapshot=_snapshot(head, bodies, state),
-            request=_request_row(batch, transition),
+            requests=tuple(_request_row(batch, request, reply) for request, reply in kept_replies(batch, transition)),
             definitions=definitions,
             blobs=tuple(
                 BlobRow(digest=blob.digest.removeprefix("sha256:"), size_bytes=len(blob.body), created_ms=batch.at_ms)
@@ -397,11 +400,9 @@ def _due_ms(state: RunState, action_id: str) -> int | None:
     return min((due for due in dues if due is not None), default=None)
 
 
-def _request_row(batch: Batch, transition: Transition) -> RequestRow | None:
-    if batch.request is None or not keeps_reply(transition):
-        return None
-    reply = codec.dumps({"refusal": asdict(transition.refusal) if transition.refusal else None, "claimed": transition.claimed})
-    return RequestRow(key=batch.request.key, digest=batch.request.digest, reply=reply, created_ms=batch.at_ms)
+def _request_row(batch: Batch, request: Request, reply: StoredReply) -> RequestRow:
+    body = codec.dumps({"refusal": asdict(reply.refusal) if reply.refusal else None, "claimed": reply.claimed})
+    return RequestRow(key=request.key, digest=request.digest, reply=body, created_ms=batch.at_ms)
 
 
 def _read_reply(row: RequestRow) -> StoredReply:
