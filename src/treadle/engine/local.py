@@ -18,7 +18,7 @@ A bug of the core, or a history that does not fit it, parks its run at the insta
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 from treadle.core.aside import fill
@@ -28,6 +28,7 @@ from treadle.core.definition import Definition
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal, RequestError, TreadleError
 from treadle.core.events import Caller, Continued, Event, RunForked, RunParked, RunStarted
 from treadle.core.limits import LEASE_MS
+from treadle.core.records import replace
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
 from treadle.engine.performing import Performing
@@ -225,22 +226,22 @@ class LocalEngine:
             return False  # each on its own meets it again, and what is wrong with one is not the others'
         if not isinstance(outcome, Committed):
             return False
-        live.record, parts = outcome.record, outcome.transition.parts
+        before, live.record, parts = live.record, outcome.record, outcome.transition.parts
         for part in parts:
             self._dispatch(live, part.commands)
         for sent, part in zip(group, parts, strict=False):
-            await self._reply_to(live, sent, part)
+            await self._reply_to(live, sent, part, before, at_ms)
         live.sent.extendleft(reversed(group[len(parts) :]))
         return True
 
-    async def _reply_to(self, live: _Live, sent: _Sent, part: Transition) -> None:
+    async def _reply_to(self, live: _Live, sent: _Sent, part: Transition, before: Record, at_ms: int) -> None:
         try:
             if not part.events:
                 reply = await self._unchanged(live, part, sent.request, sent.make)
             elif part.more:
                 reply = await self._finish(live, part)
             else:
-                reply = self._reply(replace(live.record, state=part.state), part)
+                reply = self._reply(replace(live.record, state=part.state), part, before.state, at_ms)
         except Exception as error:  # noqa: BLE001 - it is the caller's, who waits for it
             _settle(sent, error)
         else:
@@ -284,11 +285,13 @@ class LocalEngine:
             raise
         if isinstance(outcome, Repeated):
             return await self._repeated(outcome)
-        live.record = outcome.record
+        known, live.record = live.record, outcome.record
         if isinstance(outcome, Unneeded):
             return await self._unchanged(live, outcome.transition, request, make)
         self._dispatch(live, outcome.transition.commands)
-        return await self._finish(live, outcome.transition)
+        if outcome.transition.more:
+            return await self._finish(live, outcome.transition)
+        return self._reply(live.record, outcome.transition, known.state, at_ms)
 
     async def _finish(self, live: _Live, transition: Transition) -> Reply:
         """Let the run settle over as many commits as it needs, then reply."""
@@ -396,11 +399,16 @@ class LocalEngine:
             return None
         return next((lease.until_ms for lease in self.storage.leases(run_id, action)), None)
 
-    def _reply(self, record: Record, transition: Transition) -> Reply:
+    def _reply(self, record: Record, transition: Transition, before: RunState | None = None, at_ms: int = 0) -> Reply:
+        """Reply; what was claimed at `at_ms`, since the state `before`, is held from then on, and its row need not be read."""
+        claimed = transition.claimed
+        if claimed is not None and before is not None and before.actions.get(claimed) is not record.state.actions.get(claimed):
+            until_ms = at_ms + self.lease_ms
+        else:
+            until_ms = self._lease_end_ms(record.run_id, claimed)
         return Reply(
             run_id=record.run_id, state=record.state, definition=record.definition, refusal=transition.refusal,
-            claimed=transition.claimed, lease_until_ms=self._lease_end_ms(record.run_id, transition.claimed),
-            notes=transition.notes,
+            claimed=claimed, lease_until_ms=until_ms, notes=transition.notes,
         )  # fmt: skip
 
     def _dispatch(self, live: _Live, commands: tuple[Command, ...]) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from treadle.core.aside import fill, named
@@ -33,6 +33,7 @@ from treadle.core.events import (
     UndoRequested,
 )  # fmt: skip
 from treadle.core.ids import branch_token
+from treadle.core.records import replace
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value, ValueProblem, digest, normalise
 from treadle.core.view import ActionView, BranchView, RunView, title_of, view
@@ -149,8 +150,10 @@ class Service:
         answer = _json(value)
         then = Claim(channel=token, holder=by.name, by=by) if then_next else None
 
-        def make(at_ms: int, _state: RunState, lapsed: Lapsed) -> Event:
-            wish = replace(then, lapsed=lapsed()) if then is not None else None
+        def make(at_ms: int, state: RunState, lapsed: Lapsed) -> Event:
+            # Leases are rows: read only where somebody else holds something.
+            others = then is not None and any(each.holder is not None and each.id != action for each in state.actions.values())
+            wish = replace(then, lapsed=lapsed()) if then is not None and others else then
             return ActionAnswered(
                 at_ms=at_ms,
                 action=action,

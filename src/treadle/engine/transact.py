@@ -6,19 +6,23 @@ so that it may be done again from a newer state when a race for the fence was lo
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
+import orjson
+
 from treadle.core.advance import advance, check_invariants
 from treadle.core.aside import fill
+from treadle.core.codec import plain
 from treadle.core.commands import Blob, Command, Decision, Evaluate, NeedBlobs, Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event, OutcomeResolved, SignalSent
 from treadle.core.limits import BLOB_BYTES_MIN
+from treadle.core.records import replace
 from treadle.core.state import RunState
-from treadle.core.values import BlobRef, Value, decode, encode, spill
+from treadle.core.values import BlobRef, Value, decode, spill
 from treadle.ports import FunctionFailedError, Functions
 
 T = TypeVar("T")
@@ -31,6 +35,7 @@ Wanted = Evaluate | NeedBlobs
 
 Given = Called | Mapping[str, Value]
 ROUNDS_MAX = 10_000
+CHARACTER_BYTES_MAX = 6  # of `\u0000`; a character takes four at most, where it is not escaped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +232,9 @@ def is_large(value: Value) -> bool:
     """Tell whether a value is set aside before it enters the log."""
     if value is None or isinstance(value, bool | int | float | BlobRef):
         return False
-    return len(encode(value).encode()) > BLOB_BYTES_MIN
+    if isinstance(value, str) and len(value) <= BLOB_BYTES_MIN // CHARACTER_BYTES_MAX:
+        return False
+    return len(orjson.dumps(value, default=plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)) > BLOB_BYTES_MIN
 
 
 def _unknown(need: NeedBlobs, known: Mapping[str, Value]) -> list[str]:

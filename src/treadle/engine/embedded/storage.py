@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Generator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from treadle.core import codec
 from treadle.core.definition import Definition
 from treadle.core.errors import InvariantViolationError, Refusal, RequestError
 from treadle.core.events import EVENT_TYPES, Event
+from treadle.core.records import replace
 from treadle.core.semantics import SUPPORTED
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
