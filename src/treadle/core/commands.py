@@ -3,15 +3,15 @@
 Commands go to the world only after the transition is durable. `CloseRun` is the last command of a run, and there is one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from treadle.core.errors import Refusal
+from treadle.core.records import Record
 from treadle.core.state import RunState
 from treadle.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Perform:
+class Perform(Record):
     """Do a server-performed action. `claim` says that it must be claimed durably before it is begun (ruling 19)."""
 
     action: str
@@ -19,16 +19,14 @@ class Perform:
     claim: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopAction:
+class StopAction(Record):
     """Ask the holder of an action to stop; it may answer until the grace ends (ruling 27)."""
 
     action: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluate:
+class Evaluate(Record):
     """Call a registered function and feed `Evaluated` within the same commit (ruling 4)."""
 
     node: str
@@ -39,15 +37,13 @@ class Evaluate:
     kwargs: dict[str, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseRun:
+class CloseRun(Record):
     """The run has ended; seal it."""
 
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepResult:
+class KeepResult(Record):
     """Keep a result for the same work later (`cache`); losing it costs only the work."""
 
     key: str
@@ -57,8 +53,7 @@ class KeepResult:
 Command = Perform | StopAction | Evaluate | KeepResult | CloseRun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(Record):
     """One thing that a transition derived, for timeline, log and metrics; recomputed by folding, never read back by the core."""
 
     kind: str
@@ -66,16 +61,14 @@ class Note:
     data: dict[str, Value] = field(default_factory=dict[str, Value])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
+class Blob(Record):
     """A value set aside because of its size; it must be on disk before the commit that names it (ruling 11)."""
 
     digest: str
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Record):
     """The whole answer of `advance`.
 
     `changed` false means that there is nothing to store. `refusal` goes to the caller, also when something was stored. `absorbed` tells whether
@@ -94,8 +87,7 @@ class Decision:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NeedBlobs:
+class NeedBlobs(Record):
     """Nothing happened: supply these values and call again (ruling 11)."""
 
     digests: tuple[str, ...]

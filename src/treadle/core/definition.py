@@ -3,12 +3,13 @@
 Everything an expression may stand in is an `Expr`, a constant included. What `advance` looks up all the time is derived in `index`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final, Literal
 
 from treadle.core import limits
 from treadle.core.errors import RETRY_DEFAULT
 from treadle.core.expr import MOVES_DEFAULT, Expr
+from treadle.core.records import Record
 from treadle.core.values import Json
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ Assurance = Literal["relayed", "local", "proven"]
 ClosePolicy = Literal["cancel", "wait", "abandon"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(Record):
     """Ask whoever drives the run. `fields` is a JSON Schema's `properties` of a form."""
 
     message: Expr
@@ -38,8 +38,7 @@ class Prompt:
     max_length: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class By:
+class By(Record):
     """Who may decide (ruling 26): any of `users` and `roles`, without either any person; `count` of them, each once.
 
     `never` holds names and `starter`; `distinct_from` ids of gates whose deciders may not decide this one.
@@ -52,8 +51,7 @@ class By:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approve:
+class Approve(Record):
     """Ask a person to decide about exactly what is shown (ruling 26)."""
 
     show: Expr
@@ -63,8 +61,7 @@ class Approve:
     reject_steps: tuple["Step", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegate:
+class Delegate(Record):
     """Have an agent do it. `output` is a JSON Schema of the answer."""
 
     instructions: Expr
@@ -72,16 +69,14 @@ class Delegate:
     output: Json = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class McpCall:
+class McpCall(Record):
     """Call a tool, named `server.tool`, of a configured MCP server."""
 
     tool: str
     parameters: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Http:
+class Http(Record):
     """Send a request; `ok_status` of () means 200 to 299."""
 
     url: Expr
@@ -93,8 +88,7 @@ class Http:
     ok_status: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shell:
+class Shell(Record):
     """Run a command: a list without a shell, a text in one."""
 
     command: Expr
@@ -104,8 +98,7 @@ class Shell:
     parse: Literal["text", "json", "lines"] = "text"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class Function(Record):
     """Call a registered function as a step of its own."""
 
     function: str
@@ -113,8 +106,7 @@ class Function:
     parameters: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Record):
     """Start a run of another workflow, named by its key among the definition's children."""
 
     workflow: str
@@ -123,24 +115,21 @@ class Run:
     detach: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merge:
+class Merge(Record):
     """Merge what was changed in the worktrees of a step, in their order. `strategy` says what becomes of lines that both changed."""
 
     source: str
     strategy: Literal["merge", "ours", "theirs", "union"] = "merge"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetState:
+class SetState(Record):
     """Write fields, in order, all or none; `let` names values that are not stored."""
 
     updates: tuple[tuple[str, Expr], ...]
     let: tuple[tuple[str, Expr], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Record):
     """Choose one of two lists."""
 
     test: Expr
@@ -148,8 +137,7 @@ class Condition:
     otherwise: tuple["Step", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foreach:
+class Foreach(Record):
     """Do a task (own state) or a list of steps (the parent's state) per item. `inputs` of None maps the item to the one required input."""
 
     items: Expr
@@ -167,8 +155,7 @@ class Foreach:
     items_max: int = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
+class Switch(Record):
     """Choose the list whose name is the value as text."""
 
     value: Expr
@@ -176,16 +163,14 @@ class Switch:
     default: tuple["Step", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parallel:
+class Parallel(Record):
     """Do several lists at once; it is done when `need` of them have succeeded. 0 means all."""
 
     branches: dict[str, tuple["Step", ...]]
     need: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class While:
+class While(Record):
     """Repeat while a condition holds, asked before each round."""
 
     condition: Expr
@@ -194,8 +179,7 @@ class While:
     on_limit: Literal["fail", "continue"] = "fail"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
+class Repeat(Record):
     """Repeat until a condition holds, asked after each round, which it can see."""
 
     until: Expr
@@ -204,26 +188,22 @@ class Repeat:
     on_limit: Literal["fail", "continue"] = "fail"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Break:
+class Break(Record):
     """Leave the innermost loop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Continue:
+class Continue(Record):
     """Go on with the next round of the innermost loop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goto:
+class Goto(Record):
     """Go on at another step of this list or of an enclosing one; taken at most `max_visits` times while that list lives."""
 
     target: str
     max_visits: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Wait(Record):
     """Wait for a time, an instant, or a signal; exactly one of the three is there."""
 
     duration_ms: int | None = None
@@ -232,15 +212,13 @@ class Wait:
     payload: Json = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Return:
+class Return(Record):
     """End the task or run that holds it, with a value."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fail:
+class Fail(Record):
     """Fail, with a class of the author's choice."""
 
     message: Expr
@@ -254,8 +232,7 @@ Spec = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Record):
     """Try again after failures of the classes in `on`; `attempts` is the total, the wait is drawn from 0 to the doubled backoff."""
 
     attempts: int
@@ -264,8 +241,7 @@ class Retry:
     on: tuple[str, ...] = RETRY_DEFAULT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnError:
+class OnError(Record):
     """What a failure that is not retried does to the run (language.md §2)."""
 
     policy: Literal["fail", "continue", "fallback", "do"] = "fail"
@@ -273,8 +249,7 @@ class OnError:
     steps: tuple["Step", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Record):
     """What an owner may cost; 0 is no bound. `usd` is text, exact."""
 
     calls: int = 0
@@ -284,16 +259,14 @@ class Budget:
     on_exceed: Literal["stop", "ask", "degrade"] = "stop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cache:
+class Cache(Record):
     """Use the result of the same work again: for `ttl_ms` (0: always), and with `commit` only at the same git commit."""
 
     ttl_ms: int = 0
     commit: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileCheck:
+class FileCheck(Record):
     """Files that must be there; `changed`: since the step opened."""
 
     path: Expr
@@ -301,8 +274,7 @@ class FileCheck:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Record):
     """One thing that Treadle itself makes sure of when an answer says that it is done; exactly one field is set (ruling 25)."""
 
     shell: Expr | None = None
@@ -311,8 +283,7 @@ class Check:
     expression: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requires:
+class Requires(Record):
     """What must be approved before a step is dispatched: gates by id, or the call itself by whom `by` names (ruling 26)."""
 
     gates: tuple[str, ...] = ()
@@ -321,8 +292,7 @@ class Requires:
     within_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Record):
     """One node of a workflow: what every step may say, and `spec`, which says what it is."""
 
     id: str
@@ -350,8 +320,7 @@ class Step:
     undo: tuple["Step", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Record):
     """A list of steps with its own inputs and state. `inputs` maps a name to a JSON Schema plus `required` and `default`."""
 
     steps: tuple[Step, ...]
@@ -362,8 +331,7 @@ class Task:
     output: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Record):
     """A workflow's own limits, below the engine's."""
 
     depth_max: int = limits.CHILD_DEPTH_MAX
@@ -372,8 +340,7 @@ class Limits:
     expression_moves_max: int = MOVES_DEFAULT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(Record):
     """A frozen workflow with the closure of its tasks and child workflows, by key.
 
     `functions` pins name to version; `semantics` is in `semantics.py`; `undo_on` are the ends after which `undo` runs by itself.

@@ -3,9 +3,9 @@
 `Failure` and `Refusal` are data, never raised out of the core. What is raised means that the caller keeps the old state.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
+from treadle.core.records import Record
 from treadle.core.values import Json, Value
 
 CLASSES: Final = (
@@ -15,8 +15,7 @@ CLASSES: Final = (
 RETRY_DEFAULT: Final = ("transient", "rate_limited", "timeout", "unavailable")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Record):
     """Why a step failed, as data of the run. `step` is the path of the step where it began.
 
     `goal_not_met` ends the run with that status.
@@ -34,8 +33,7 @@ class Failure:
         return {"class": self.error_class, "message": self.message, "step": self.step}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Record):
     """Why an event was not done as asked: the caller's to mend. `details` is machine-readable; `hint` says what to do next."""
 
     code: str

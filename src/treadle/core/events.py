@@ -4,15 +4,15 @@
 had lapsed, what a performer answered. Keys are only ever added; a stored kind is never renamed (house style §4.4).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
 
 from treadle.core.errors import Failure
+from treadle.core.records import Record
 from treadle.core.values import Json, Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(Record):
     """Who did it. `name` is a person's name, or a performer's holder id; `assurance` is of ruling 26, `roles` as configured."""
 
     kind: Literal["agent", "human", "server", "headless"]
@@ -21,8 +21,7 @@ class Caller:
     roles: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Record):
     """A wish to hold an action: a named one, or the next of a channel (`""` is the main one). `lapsed` are ids whose lease had run out."""
 
     channel: str
@@ -33,8 +32,7 @@ class Claim:
     take_over: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Record):
     """What a performer reports that an attempt cost; `calls` are those of a child run."""
 
     tokens: int = 0
@@ -42,8 +40,7 @@ class Usage:
     calls: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted:
+class RunStarted(Record):
     """A run was asked for. `seed` is random text, the source of every random value and branch token; `env` is what `env()` may read.
 
     `parent` names the action that started a child run (`RUN/ACTION`), `depth` how many runs are above it, `calls_max` how many calls those
@@ -61,8 +58,7 @@ class RunStarted:
     calls_max: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunForked:
+class RunForked(Record):
     """A run was made of another one's history: of its events up to `from_rev`, and of `event`, which is absorbed without opening the step `at`.
 
     `set` is written to the state that the step sees. What stands before this event in the log belongs to `from_run` as well.
@@ -79,16 +75,14 @@ class RunForked:
     set: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionClaimed:
+class ActionClaimed(Record):
     """A performer asked to hold an action."""
 
     at_ms: int
     claim: Claim
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionAnswered:
+class ActionAnswered(Record):
     """A performer answered an attempt: `failure` of None means done, with `value`. `then` claims the next action in the same transition.
 
     `channel` is the one an agent speaks on; None where the shell vouches for the caller. `degraded` tells how a child run completed.
@@ -107,8 +101,7 @@ class ActionAnswered:
     degraded: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalDecided:
+class ApprovalDecided(Record):
     """A person decided a gate; `digest` is of what that person was shown."""
 
     at_ms: int
@@ -120,8 +113,7 @@ class ApprovalDecided:
     then: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
+class Evaluated(Record):
     """A registered function returned or raised (ruling 4). `ordinal` counts the calls of one node, from 0."""
 
     at_ms: int
@@ -131,8 +123,7 @@ class Evaluated:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerformerLost:
+class PerformerLost(Record):
     """The process that held a server-performed action is gone, or its lease ran out."""
 
     at_ms: int
@@ -140,8 +131,7 @@ class PerformerLost:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeResolved:
+class OutcomeResolved(Record):
     """A person said what became of an action whose outcome was unknown (ruling 19)."""
 
     at_ms: int
@@ -153,22 +143,19 @@ class OutcomeResolved:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Woken:
+class Woken(Record):
     """Time passed."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Continued:
+class Continued(Record):
     """The transition before this one had more to do than one commit may hold (ruling 3)."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalSent:
+class SignalSent(Record):
     """Somebody sent the run a message; it is kept until a `wait` takes it."""
 
     at_ms: int
@@ -177,16 +164,14 @@ class SignalSent:
     payload: Value = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndoRequested:
+class UndoRequested(Record):
     """Somebody asked to take back what an ended run did and kept for that."""
 
     at_ms: int
     by: Caller
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequested:
+class CancelRequested(Record):
     """Somebody asked to end the run; a second request waits for nobody (ruling 27)."""
 
     at_ms: int
@@ -194,8 +179,7 @@ class CancelRequested:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunParked:
+class RunParked(Record):
     """Somebody set the run aside; nothing is completed by it (ruling 24)."""
 
     at_ms: int
@@ -204,8 +188,7 @@ class RunParked:
     details: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResumed:
+class RunResumed(Record):
     """Somebody took a parked run up again."""
 
     at_ms: int

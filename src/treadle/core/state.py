@@ -5,12 +5,13 @@ and not yet closed, `timers` when what is due. A thing that ended leaves these m
 Values inside are shared and never changed in place.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
 from treadle.core.definition import Effect, Performer
 from treadle.core.errors import Failure
 from treadle.core.events import Usage
+from treadle.core.records import Record
 from treadle.core.values import BlobRef, Value
 
 RunStatus = Literal["running", "cancelling", "undoing", "completed", "completed_degraded", "goal_not_met", "failed", "cancelled"]
@@ -20,8 +21,7 @@ ACTION_STATES: Final = ("absent", "open", "claimed", "verifying", "backoff", "st
 UndoStatus = Literal["", "done", "incomplete", "kept"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Record):
     """How a list or block ends: `next` ends a round alone, `done` a block before its lists have, `lost` a branch that another one beat.
 
     `goto` leaves a block for the step named in `target`.
@@ -33,8 +33,7 @@ class Outcome:
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepEnd:
+class StepEnd(Record):
     """What became of a step, kept while its `finally` runs. `goes_on` tells whether the list goes on: behind it, or at `target`."""
 
     status: Literal["completed", "skipped", "failed", "cancelled"]
@@ -44,8 +43,7 @@ class StepEnd:
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListNode:
+class ListNode(Record):
     """A list of steps in progress. `results` are of registered functions called while it opens or gives its output.
 
     `closing` says how it ends as soon as nothing is open below it. `visits` counts the openings of steps that a goto came by, `taken` how often
@@ -69,8 +67,7 @@ class ListNode:
 StepPhase = Literal["opening", "worktree", "gate", "action", "block", "wait", "handler", "fallback", "read_back", "finally"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepNode:
+class StepNode(Record):
     """A step in progress: `opening` while its fields are evaluated, then what its type is, then perhaps a handler and its `finally`.
 
     `params` is the rendering of an action that waits for its gate; `tree` a worktree of its own; `fan`, `loop` and `join` are of blocks;
@@ -94,15 +91,13 @@ class StepNode:
     end: StepEnd | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loop:
+class Loop(Record):
     """The rounds of a `while` or `repeat`: how many have begun."""
 
     rounds: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Join:
+class Join(Record):
     """The branches of a `parallel`: results of those that succeeded, in that order, and the failures of the others."""
 
     results: dict[str, Value] = field(default_factory=dict[str, Value])
@@ -110,8 +105,7 @@ class Join:
     trees: dict[str, Value] = field(default_factory=dict[str, Value])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Record):
     """What a `wait` waits for, since when."""
 
     since_ms: int
@@ -119,8 +113,7 @@ class Waiting:
     signal: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signal:
+class Signal(Record):
     """A message to the run that no `wait` has taken yet."""
 
     name: str
@@ -129,8 +122,7 @@ class Signal:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
+class Approval(Record):
     """A gate's decision, for steps that require it: about what, by whom."""
 
     digest: str
@@ -138,8 +130,7 @@ class Approval:
     by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Spent(Record):
     """What an owner of a budget has used. `more` counts how often it was granted once more, `asked` that a person is asked to,
     `over` that the owner was stopped: what its `finally` does is counted and not refused. `usd` is exact. `calls_max` is what the run
     above allows; 0 is no bound."""
@@ -154,8 +145,7 @@ class Spent:
     calls_max: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndoEntry:
+class UndoEntry(Record):
     """A completed visit that can be taken back: what its steps saw. `state` is of a task whose own is gone."""
 
     at: str
@@ -168,8 +158,7 @@ class UndoEntry:
     state: dict[str, Value] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Record):
     """How the run ends when its `finally` and `undo` have run."""
 
     status: RunStatus
@@ -178,8 +167,7 @@ class Ending:
     phase: Literal["finally", "undo"] = "finally"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fan:
+class Fan(Record):
     """The rounds of a foreach. `parts` are results in pieces of fixed size, null where nothing is yet; a full piece may be set aside.
 
     `errors` are the records of failed items since the last full piece of them, `error_parts` the pieces. `trees` are the worktrees of items.
@@ -198,8 +186,7 @@ class Fan:
 Node = ListNode | StepNode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(Record):
     """What expressions see in a list: a scope (`state` is not None: the run, or one item's task) or a round inside one.
 
     `approvals` are those of the gates decided there, by id. `count` is -1 in the rounds of a `while` or `repeat`, which have no item.
@@ -220,8 +207,7 @@ class Frame:
     approvals: dict[str, Approval] = field(default_factory=dict[str, "Approval"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionState:
+class ActionState(Record):
     """One durable intent that was handed out. `params` is the one rendering of the step (ruling 6); `failures` counts what retry counts.
 
     `key` is the author's idempotency key, `votes` who has approved so far, `answer` what is being verified;
@@ -256,8 +242,7 @@ class ActionState:
     reserved: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parked:
+class Parked(Record):
     """Why a run was set aside, and by whom."""
 
     reason: str
@@ -265,8 +250,7 @@ class Parked:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunState:
+class RunState(Record):
     """One run. `timers` maps `kind:path` to a due instant; `agenda` is what a transition left to do when it yielded (ruling 3).
 
     `closings` are the nodes that are closing; `spent` is by the path of its owner, `undo` by the path of the step, in
