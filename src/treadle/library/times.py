@@ -51,3 +51,12 @@ def _at(wall: datetime, there: ZoneInfo) -> datetime:
         middle = low + (high - low) / 2
         low, high = (low, middle) if middle.astimezone(there).replace(tzinfo=None) >= wall else (middle, high)
     return high.replace(microsecond=0)
+
+
+@function(version="1", pure=True)
+def minutes_after(start: str, minutes: float) -> str:
+    """Give the instant so many minutes after another, for the `until` of a `wait` whose length is an input; parts of a minute count."""
+    at = datetime.fromisoformat(start)
+    if at.tzinfo is None:
+        raise ValueError(f"{start!r} has no zone")
+    return (at.astimezone(UTC) + timedelta(minutes=minutes)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
