@@ -11,6 +11,8 @@ trusted: the pool asks before each start of a server, the registry before each e
 import asyncio
 import contextlib
 import functools
+import logging
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from treadle.actions.kinds import Lasting, performers
 from treadle.actions.own_functions import OwnFunctions
 from treadle.actions.runner import Runner
 from treadle.actions.shell import Surroundings
+from treadle.actions.worktrees import Worktrees
 from treadle.clock import SystemClock
 from treadle.config import project as projects
 from treadle.config import secrets as secret_sources
@@ -83,6 +86,7 @@ class OpenProject:
     commands: Commands
     children: ChildRuns
     # What `env()` may read, as it is here.
+    trees: Worktrees
     variables: Mapping[str, str]
     _servers: Catalog | None = field(default=None)
 
@@ -167,6 +171,18 @@ class OpenProject:
         return ended
 
     def _check_functions(self, definition: Definition) -> None:
+    async def clear_worktrees(self) -> None:
+        """Take away the worktrees of runs that are over; what was changed in them is kept under refs."""
+
+        async def is_over(run_id: str) -> bool:
+            try:
+                return (await self.engine.current(run_id)).state.ended
+            except RequestError as error:
+                return error.code == "unknown_run"
+
+        for trouble in await self.trees.sweep(self.settings.project.root, is_over):
+            logging.getLogger("treadle.worktrees").warning("worktrees were not taken away", extra={"reason": trouble})
+
         project = self.settings.project
         offered = {(info.name, info.version): info for info in functions.catalog(project).functions}
         for name, version in definition.functions.items():
@@ -252,6 +268,7 @@ async def open_project(
         stack.push_async_callback(opened.engine.close)
         stack.push_async_callback(opened.pool.close)
         stack.push_async_callback(opened.children.close)
+            await opened.clear_worktrees()
         if not serve:
             yield opened
             return
@@ -398,15 +415,13 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     kept = KeptResults(project.store_dir, project.root, clock.now_ms)
     commands = Commands(project.store_dir, output_bytes_max=settings.shell_output_bytes_max, redact=secrets.redactor.text)
     here = Surroundings(
-        commands=commands, environ=environ, root_of=lambda call: _root_of(project, call.directory),
+        commands=commands, environ=environ, root_of=lambda call: _root_of(project, call),
         check=lambda call: _check_call(settings, store, call),
     )  # fmt: skip
     children = ChildRuns()
-    runner = (
-        Runner(performers(pool=pool, functions=registry, web=web_of(settings), commands=here, children=children), secrets)
-        if serve
-        else None
-    )
+    trees = Worktrees(store_dir=project.store_dir, environ=os.environ, root_of=here.root_of)
+    kinds = performers(pool=pool, functions=registry, web=web_of(settings), commands=here, children=children, trees=trees) if serve else {}
+    runner = Runner(kinds, secrets) if serve else None
     engine = LocalEngine(
         storage, functions=OwnFunctions(registry, kept, project.root), clock=clock, holder=holder, runner=runner,
         outliving=Lasting(commands, children), keep=kept.keep,
@@ -415,7 +430,7 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     children.attach(service)
     return OpenProject(
         settings=settings, storage=storage, engine=engine, service=service, registry=registry, trust=store,
-        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve, commands=commands, children=children,
+        pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve, commands=commands, children=children, trees=trees,
         variables={name: environ[name] for name in settings.expressions_env if name in environ},
     )  # fmt: skip
 
@@ -426,8 +441,13 @@ def _check_call(settings: Settings, store: trust.TrustStore, call: ActionCall) -
     check_commands(settings, store, call.definition)
 
 
-def _root_of(project: Project, directory: str) -> Path:
-    """Give where a run's commands run: in the working tree in which it was started. Raises PathRefusedError when that is gone."""
+def _root_of(project: Project, call: ActionCall) -> Path:
+    """Give where a run's commands run: in its worktree, else in the checkout in which it was started. Raises PathRefusedError when that is gone."""
+    if call.action.working_dir:
+        if not Path(call.action.working_dir).is_dir():
+            raise PathRefusedError(f"the worktree {call.action.working_dir} is not there any more")
+        return Path(call.action.working_dir)
+    directory = call.directory
     if not directory or Path(directory) == project.root:
         return project.root
     found = projects.find(Path(directory), user_home=Path.home())
@@ -466,6 +486,7 @@ async def _is_wanted(opened: OpenProject, asked: Asked) -> bool:
     try:
         state = (await opened.engine.current(asked.run_id)).state
     except RequestError as error:
+        await opened.clear_worktrees()
         return error.code != "unknown_run"
     action = state.actions.get(asked.action)
     return (

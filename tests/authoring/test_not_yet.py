@@ -7,13 +7,11 @@ from treadle.authoring.model import COMMON, FILE, TYPES
 from treadle.core.errors import RequestError
 
 STEPS = {
-    "merge": "{delegate: x, id: own, isolation: worktree}\n  - {merge: own}",
     "flow": "{flow: browser:login}",
     "integration": "{integration: slack, inputs: {x: 1}}",
 }
 COMMON_FIELDS = {
     "tools": "{allow: [read], deny: write}",
-    "isolation": "worktree",
 }
 OTHERS = {
     "skill": "{delegate: x, skill: writing}",
@@ -52,8 +50,7 @@ def test_the_examples_below_are_all_there_is() -> None:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_type_that_is_not_built_is_checked_and_refused_by_name(name: str) -> None:
-    also = ["`isolation`"] if name == "merge" else []
-    assert not_yet(workflow(STEPS[name])) == [*also, f"the step type `{name}`"]
+    assert not_yet(workflow(STEPS[name])) == [f"the step type `{name}`"]
 
 
 @pytest.mark.parametrize("name", COMMON_FIELDS)

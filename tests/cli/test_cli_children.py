@@ -149,7 +149,7 @@ def test_the_commands_of_a_child_are_shown_and_allowed_as_those_of_any_workflow(
 
 
 def test_what_is_not_built_is_refused_by_name_also_in_a_child(here: Here) -> None:
-    here.write("workflows/later.yaml", "name: later\nsteps:\n  - {id: own, delegate: hi, isolation: worktree}\n")
+    here.write("workflows/later.yaml", "name: later\nsteps:\n  - {id: own, delegate: hi, skill: writing}\n")
     here.write("workflows/top.yaml", "name: top\nsteps: [{id: go, run: middle}]\n")
     here.write("workflows/middle.yaml", "name: middle\nsteps: [{id: go, run: later}]\n")
     refused = here.treadle("run", "top", "--json")

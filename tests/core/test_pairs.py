@@ -14,7 +14,7 @@ ATTEMPTS = ("timeout", "retry", "effect", "repeatable", "idempotency_key", "read
 MODIFIERS = {
     "when": "'{{ true }}'", "output_to": "x", "within": "1s", "on_error": "continue", "budget": "{calls: 1}", "finally": "[{prompt: f}]",
     "undo": "[{prompt: u}]", "timeout": "1s", "retry": "{attempts: 2}", "effect": "read", "repeatable": "true", "idempotency_key": "auto",
-    "read_back": "[{prompt: r}]", "requires": "gate", "verify": "{expression: '{{ true }}'}", "cache": "true",
+    "read_back": "[{prompt: r}]", "requires": "gate", "verify": "{expression: '{{ true }}'}", "cache": "true", "isolation": "worktree",
 }  # fmt: skip
 STEPS = {
     "prompt": "prompt: hi", "delegate": "delegate: do it", "mcp_call": "mcp_call: s.t", "http": "http: 'http://h/'", "shell": "shell: ls",
@@ -28,11 +28,13 @@ STEPS = {
 # What is refused, per type: nothing is attempted there, nothing is given, or nothing takes time.
 REFUSED = {
     **dict.fromkeys(("prompt", "delegate", "mcp_call", "http", "shell", "function", "run", "merge"), ()),
-    **dict.fromkeys(("approve", "wait", "foreach", "parallel"), ATTEMPTS),
-    **dict.fromkeys(("set_state", "condition", "switch", "while", "repeat"), (*ATTEMPTS, "output_to")),
-    **dict.fromkeys(("break", "continue", "goto", "return", "fail"), (*ATTEMPTS, "output_to", "within", "budget")),
+    **dict.fromkeys(("approve", "wait"), (*ATTEMPTS, "isolation")),
+    **dict.fromkeys(("foreach", "parallel"), ATTEMPTS),
+    **dict.fromkeys(("condition", "switch", "while", "repeat"), (*ATTEMPTS, "output_to")),
+    "set_state": (*ATTEMPTS, "output_to", "isolation"),
+    **dict.fromkeys(("break", "continue", "goto", "return", "fail"), (*ATTEMPTS, "output_to", "within", "budget", "isolation")),
 }
-NO_MODIFIERS = {"id", "description", "needs_state", "tools", "isolation"}
+NO_MODIFIERS = {"id", "description", "needs_state", "tools"}
 LATER = {"flow", "integration"}
 
 

@@ -147,7 +147,8 @@ class _Child:
             return _failed(f"child runs are nested deeper than {limit}; `{self._name}` was not started", "too_deep")
         definition, given = parent.definition.children[self._name], cast(dict[str, Json], inputs or {})
         meta = RunMeta(
-            workflow=definition.name, title=title_of(given) or parent.meta.title, directory=parent.meta.directory,
+            workflow=definition.name, title=title_of(given) or parent.meta.title,
+            directory=self._call.action.working_dir or parent.meta.directory,
             branch=parent.meta.branch, started_by=parent.meta.started_by,
         )  # fmt: skip
         event = RunStarted(

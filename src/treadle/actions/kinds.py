@@ -8,19 +8,22 @@ from treadle.actions.child_run import ChildRuns
 from treadle.actions.function import call_function
 from treadle.actions.http import Web, send_request
 from treadle.actions.mcp_call import ToolPool, call_tool
+from treadle.actions.merging import merge
 from treadle.actions.outcome import CallOutcome
 from treadle.actions.runner import Perform
 from treadle.actions.shell import Surroundings, run_shell
 from treadle.actions.verify import run_verify
+from treadle.actions.worktrees import Worktrees
 from treadle.core.state import ActionState
 from treadle.core.values import Json
 from treadle.ports import ActionCall, Functions, Outliving
 
 
 def performers(
-    *, pool: ToolPool, functions: Functions, web: Web, commands: Surroundings | None = None, children: ChildRuns | None = None
+    *, pool: ToolPool, functions: Functions, web: Web, commands: Surroundings | None = None, children: ChildRuns | None = None,
+    trees: Worktrees | None = None,
 ) -> Mapping[str, Perform]:  # fmt: skip
-    """Give the performer of each kind; without `commands` none is run, without `children` no run is started."""
+    """Give the performer of each kind; without `commands` none is run, without `children` no run is started, without `trees` none is made."""
 
     async def mcp_call(call: ActionCall, params: dict[str, Json]) -> CallOutcome:
         return await call_tool(pool, str(params["tool"]), params.get("parameters"), timeout_ms=call.timeout_ms, idempotency_key=call.key)
@@ -36,6 +39,8 @@ def performers(
         kinds |= {"shell": partial(run_shell, commands), "verify": partial(run_verify, commands)}
     if children is not None:
         kinds["run"] = children.perform
+    if trees is not None:
+        kinds |= {"worktree": trees.open, "worktree_commit": trees.commit, "merge": partial(merge, trees)}
     return kinds
 
 

@@ -32,11 +32,11 @@ class OwnFunctions:
             key, ttl_ms, commit = args
             return self._kept.get(str(key), int(cast(int, ttl_ms)), commit=commit is True)
         if name == FILES_DIGEST:
-            return self._files_digest(cast(list[str], args[0]))
+            return self._files_digest(cast(list[str], args[0]), Path(str(args[1])) if args[1:] else self._root)
         raise FunctionFailedError(f"this version of Treadle has no function {name!r}")
 
-    def _files_digest(self, patterns: list[str]) -> Value:
+    def _files_digest(self, patterns: list[str], root: Path) -> Value:
         try:
-            return {"root": str(self._root), "files": cast(Value, {pattern: digests(self._root, pattern) for pattern in patterns})}
+            return {"root": str(root), "files": cast(Value, {pattern: digests(root, pattern) for pattern in patterns})}
         except PathRefusedError as error:
             raise FunctionFailedError(str(error)) from error

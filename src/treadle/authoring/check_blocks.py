@@ -15,7 +15,7 @@ from treadle.authoring.scopes import Scope, Site
 from treadle.authoring.tree import StepTree, Use, walk
 
 ITEMS_MAX: Final = 10_000
-_NAMES: Final = frozenset({"inputs", "state", "steps", "run", "loop", "error", "secrets"})
+_NAMES: Final = frozenset({"inputs", "state", "steps", "run", "loop", "error", "secrets", "worktree"})
 # What a round may find changed although no step writes it.
 _CHANGING: Final = ("now", "random", "uuid", "env")
 

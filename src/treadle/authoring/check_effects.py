@@ -27,12 +27,12 @@ def effect_of(step: StepTree, tool_effects: Map[str, str]) -> str:
 
 
 def is_repeatable(step: StepTree, tool_effects: Map[str, str]) -> bool:
-    """Tell whether doing a step again at worst wastes work: as written, else of delegates and child runs alone (ruling 20).
+    """Tell whether doing a step again at worst wastes work: as written, else of delegates, child runs and merges alone (ruling 20).
 
-    A child run is started once, and what it does has effects of its own, each with its own rules.
+    A child run is started once, and what it does has effects of its own, each with its own rules. A merge goes on where it was.
     """
     written = step.fields.get("repeatable")
-    return written if isinstance(written, bool) else step.type in {"delegate", "run"} and effect_of(step, tool_effects) not in IRREVOCABLE
+    return written if isinstance(written, bool) else step.type in {"delegate", "run", "merge"} and effect_of(step, tool_effects) not in IRREVOCABLE
 
 
 def check_step(step: StepTree, to: Reporter) -> None:

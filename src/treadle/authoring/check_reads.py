@@ -12,11 +12,12 @@ from treadle.authoring.reporter import Reporter
 from treadle.authoring.scopes import Scope, Site
 from treadle.authoring.tree import StepTree, Use
 
-STEP_KEYS: Final = ("status", "result", "error", "errors", "visits")
+STEP_KEYS: Final = ("status", "result", "error", "errors", "visits", "worktree")
 RUN_KEYS: Final = ("id", "started_at", "now")
 LOOP_KEYS: Final = ("index", "index0", "first", "last", "length")
 ERROR_KEYS: Final = ("class", "message", "step")
-_KEYS: Final = {"run": RUN_KEYS, "loop": LOOP_KEYS, "error": ERROR_KEYS}
+WORKTREE_KEYS: Final = ("path", "base", "ref")
+_KEYS: Final = {"run": RUN_KEYS, "loop": LOOP_KEYS, "error": ERROR_KEYS, "worktree": WORKTREE_KEYS}
 _OF_OUTPUT: Final = frozenset({"inputs", "state", "steps", "run"})
 _OF_INITIAL_STATE: Final = frozenset({"inputs", "item", "loop", "run", "state"})
 
@@ -82,6 +83,9 @@ def _unseen(read: Read, use: Use, scope: Scope, site: Site, to: Reporter) -> Non
         where = "in the steps of a task" if not scope.is_main else "here"
         message = f"`{read.root}` is not visible {where}; it belongs to the rounds of a foreach"
         to.read_error("item_outside_loop", read, use, message, hint)
+    elif read.root == "worktree":
+        hint = "write `isolation: worktree` on a step around it; a task gets it by an input: `inputs: {dir: '{{ worktree.path }}'}`"
+        to.read_error("unknown_name", read, use, "`worktree` is only there inside of one", hint)
     elif read.root == "error":
         to.read_error("unknown_name", read, use, "`error` is only there inside `on_error`", "read `steps.<id>.error`")
     elif read.root == "secrets":
@@ -140,6 +144,8 @@ def _steps(read: Read, use: Use, scope: Scope, site: Site, to: Reporter) -> None
     elif len(read.keys) > 1 and read.keys[1] not in STEP_KEYS:
         hint = did_you_mean(read.keys[1], STEP_KEYS) or f"write `steps.{folded}.result.{read.keys[1]}`"
         to.read_error("unknown_name", read, use, f"a step has {listed(STEP_KEYS)}, and no `{read.keys[1]}`", hint)
+    elif read.keys[1:2] == ("worktree",) and found.step.fields.get("isolation") != "worktree" and found.step.type:
+        to.read_error("not_a_worktree", read, use, f"`{written}` has no worktree of its own", f"write `isolation: worktree` on `{written}`")
 
 
 def _no_step(read: Read, use: Use, scope: Scope, to: Reporter) -> None:

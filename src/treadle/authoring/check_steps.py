@@ -256,7 +256,13 @@ def _wait(step: StepTree, _: Site, __: Scope, to: Reporter) -> None:
         return
 
 
-def _merge(step: StepTree, _: Site, scope: Scope, to: Reporter) -> None:
+def _run(step: StepTree, _: Site, __: Scope, to: Reporter) -> None:
+    if step.fields.get("detach") is True and "isolation" in step.places:
+        message = "the worktree goes when the step is done, and a detached run lives on"
+        to.error("bad_value", key_node(step, "isolation"), message, "delete `detach`, or isolate the steps of that workflow")
+
+
+def _merge(step: StepTree, site: Site, scope: Scope, to: Reporter) -> None:
     name = step.fields.get("from")
     found = scope.steps.get(str(name).replace("-", "_"))
     if not isinstance(name, str):
@@ -265,11 +271,14 @@ def _merge(step: StepTree, _: Site, scope: Scope, to: Reporter) -> None:
         isolated = [name for name, at in scope.steps.items() if "isolation" in at.step.places]
         hint = did_you_mean(name, isolated) or f"steps with a worktree: {listed(isolated)}"
         to.error("unknown_step", step.place("from"), f"there is no step `{name}`", hint)
+    elif found.chain != site.chain[: len(found.chain)]:
+        message = f"the step `{name}` is only visible inside `{found.chain[-1]}`"
+        to.error("step_not_visible", step.place("from"), message, "merge it in there")
     elif "isolation" not in found.step.node.entries and found.step.type:
         to.error("not_a_worktree", step.place("from"), f"`{name}` has no worktree of its own", f"write `isolation: worktree` on `{name}`")
 
 
 _BY_TYPE: Final[dict[str, Callable[[StepTree, Site, Scope, Reporter], None]]] = {
     "prompt": _prompt, "shell": _shell, "http": _http, "delegate": _delegate, "function": _function, "set_state": _set_state,
-    "wait": _wait, "merge": _merge,
+    "wait": _wait, "merge": _merge, "run": _run,
 }  # fmt: skip

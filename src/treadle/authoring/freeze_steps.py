@@ -24,6 +24,7 @@ from treadle.core.definition import (
     Goto,
     Http,
     McpCall,
+    Merge,
     OnError,
     Parallel,
     Performer,
@@ -95,6 +96,7 @@ class StepFreezer:
             verify=tuple(map(_check, fields.get("verify", ()))),
             cache=_cache(fields.get("cache")),
             budget=budget(fields.get("budget")),
+            isolation=fields.get("isolation") == "worktree",
             final_steps=self.below(step, "finally"),
             undo=self.below(step, "undo"),
             read_back=self.below(step, "read_back"),
@@ -256,6 +258,10 @@ def _run(freezer: StepFreezer, step: StepTree, fields: Fields) -> Spec:
     return Run(workflow=freezer.key_of(step), inputs=tuple(fields.get("inputs", ())), **_some(fields, ("close_policy", "detach")))
 
 
+def _merge(_: StepFreezer, _step: StepTree, fields: Fields) -> Spec:
+    return Merge(source=fields["from"], **_some(fields, ("strategy",)))
+
+
 def _set_state(_: StepFreezer, _step: StepTree, fields: Fields) -> Spec:
     return SetState(updates=tuple(fields["updates"]), let=tuple(fields.get("let", ())))
 
@@ -330,7 +336,7 @@ def _some(fields: Fields, names: tuple[str, ...]) -> Fields:
 
 _SPECS: Final[dict[str, Callable[[StepFreezer, StepTree, Fields], Spec]]] = {
     "prompt": _prompt, "approve": _approve, "delegate": _delegate, "mcp_call": _mcp_call, "http": _http, "shell": _shell,
-    "function": _function, "run": _run, "set_state": _set_state, "condition": _condition, "switch": _switch, "parallel": _parallel,
+    "function": _function, "run": _run, "merge": _merge, "set_state": _set_state, "condition": _condition, "switch": _switch, "parallel": _parallel,
     "while": _while, "repeat": _repeat, "foreach": _foreach, "break": _break, "continue": _continue, "goto": _goto, "wait": _wait,
     "return": _return, "fail": _fail,
 }  # fmt: skip

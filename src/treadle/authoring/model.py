@@ -98,12 +98,13 @@ COMMON: Final[dict[str, k.Field]] = {
     }))), "uses an earlier result of the same work"),
     "budget": _field(_BUDGET, "what it may cost"),
     "tools": _field(_TOOLS, "which tools an agent may use in it", later=True),
-    "isolation": _field(k.Words(words=("worktree",), first_is_default=False), "a git worktree of its own", later=True),
+    "isolation": _field(k.Words(words=("worktree",), first_is_default=False), "a git worktree of its own: for the step, for each item of a foreach, for each branch of a parallel"),
     "finally": _field(k.Steps(), "steps that run whatever happened"),
     "undo": _field(k.Steps(), "steps that take it back when the run fails later"),
 }
 
 _NO_RESULT = "would take a result, and there is none"
+_NO_FILES = "is for steps that work with files"
 _NO_ATTEMPT = "is about attempts, and nothing is attempted here"
 _BLOCK_TIMEOUT = "bounds an attempt, and a block makes none; bound it with `within`"
 _BLOCK: Final = {
@@ -119,6 +120,7 @@ _WAITING: Final = {
     "timeout": "bounds an attempt, and waiting is none; bound it with `within`", "retry": _NO_ATTEMPT, "repeatable": _NO_ATTEMPT,
     "idempotency_key": _NO_ATTEMPT, "read_back": _NO_ATTEMPT, "effect": "is `none` here, always", "cache": "keeps results, and this is decided anew each time",
     "requires": "belongs on the step behind it, which does something", "verify": "checks an answer, and there is none here",
+    "isolation": _NO_FILES,
 }
 _HERE_OR_AGENT = _field(k.Words(words=("server", "agent")), "who does it: Treadle itself, or the agent that drives the run")
 
@@ -188,7 +190,7 @@ TYPES: Final[dict[str, k.StepType]] = {
     "set_state": _type("Write state fields, in order, all or none.", "updates", {
         "updates": _field(k.Exprs(), "field and value; later ones see earlier ones", required=True),
         "let": _field(k.Exprs(), "values that are not stored"),
-    }, {"output_to": _NO_RESULT} | dict.fromkeys(("timeout", "retry", "effect", "repeatable", "idempotency_key", "read_back", "requires", "verify", "cache"), _NO_ATTEMPT)),
+    }, {"output_to": _NO_RESULT, "isolation": _NO_FILES} | dict.fromkeys(("timeout", "retry", "effect", "repeatable", "idempotency_key", "read_back", "requires", "verify", "cache"), _NO_ATTEMPT)),
     "condition": _type("Choose one of two lists.", "if", {
         "if": _field(k.Condition(), "what decides", required=True),
         "then": _field(k.Steps(), "steps when it holds"),
@@ -247,10 +249,10 @@ TYPES: Final[dict[str, k.StepType]] = {
         "close_policy": _field(k.Words(words=("cancel", "wait", "abandon")), "what becomes of it when this run ends"),
         "detach": _field(k.Flag(), "do not wait for it", default=False),
     }),
-    "merge": _type("Merge the worktree of a step.", "from", {
-        "from": _field(_STEP_ID, "step whose worktree it is", required=True),
-        "strategy": _field(k.Text(what="the name of a strategy"), "how"),
-    }, later=True),
+    "merge": _type("Merge what was changed in the worktrees of a step.", "from", {
+        "from": _field(_STEP_ID, "step whose worktrees they are", required=True),
+        "strategy": _field(k.Words(words=("merge", "ours", "theirs", "union")), "what becomes of lines that both sides changed: a conflict, those that are there, those of the worktree, or both"),
+    }),
     "return": _type("End the task or run, with a value.", "value", {
         "value": _field(k.Value(), "the value", required=True),
     }, _AT_ONCE),

@@ -13,6 +13,8 @@ from treadle.authoring.tree import FileTree, StepTree, TaskTree, Use, walk
 
 BASE: Final = frozenset({"inputs", "state", "steps", "run", "secrets"})
 _ROUND: Final = frozenset({"item", "loop"})
+# Of these not the step itself has a worktree, but each item or branch.
+_EACH: Final = frozenset({"foreach", "parallel"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ class Scope:
         """Give the site with what the field of an expression sees besides."""
         step = site.step
         assert step is not None
+        if _is_isolated(step) and (use.key in {"inputs", "output"} if step.type in _EACH else use.key != "when"):
+            site = replace(site, names=site.names | {"worktree"})
         if step.type == "foreach" and use.key in {"inputs", "output"}:
             chain = (*site.chain, step.id) if use.key == "output" else site.chain
             return replace(site, names=site.names | _round_names(step), chain=chain)
@@ -123,6 +127,10 @@ def _sites(steps: list[StepTree], around: Site) -> Iterator[Site]:
 
 def _inside(site: Site, step: StepTree, name: str) -> Site:
     """Give what a list below a step sees."""
+    if name == "undo":  # it runs when every worktree is gone
+        site = replace(site, names=site.names - {"worktree"})
+    elif _is_isolated(step) and (name == "do" or name.startswith("branches.") or step.type not in _EACH):
+        site = replace(site, names=site.names | {"worktree"})
     if name == "do" and step.type in {"foreach", "while", "repeat"}:
         names = site.names | (_round_names(step) if step.type == "foreach" else {"loop"})
         at_once = step.type == "foreach" and step.fields.get("sequential") is not True
@@ -137,6 +145,10 @@ def _inside(site: Site, step: StepTree, name: str) -> Site:
     if name in {"finally", "undo", "read_back"}:
         return replace(site, targets=(), loop="", after=name, names=site.names | {"error"} if name == "finally" else site.names)
     return site
+
+
+def _is_isolated(step: StepTree) -> bool:
+    return step.fields.get("isolation") == "worktree"
 
 
 def _round_names(step: StepTree) -> frozenset[str]:

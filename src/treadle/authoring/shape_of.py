@@ -40,6 +40,7 @@ _ERROR: Final = {"class": TEXT, "message": TEXT, "step": TEXT}
 _STATUS: Final = one_of("completed", "skipped", "failed", "cancelled", "running", "pending")
 _LOOP: Final = record(index=NUMBER, index0=NUMBER, first=FLAG, last=FLAG, length=NUMBER)
 _RUN: Final = record(id=TEXT, started_at=TEXT, now=TEXT)
+_WORKTREE: Final = record(path=TEXT, base=TEXT, ref=TEXT)
 _FILTERS: Final[dict[str, Known]] = {
     **dict.fromkeys(("length", "int", "float", "round", "abs", "sum", "wordcount", "days_between"), NUMBER),
     **dict.fromkeys(
@@ -96,6 +97,8 @@ class Shapes:
         """Give what a name holds, of those whose keys are not computed."""
         if name == "loop":
             return _LOOP if "loop" in site.names else None
+        if name == "worktree":
+            return _WORKTREE if name in site.names else None
         if name == "error":
             return Known(kinds=frozenset({"object"}), keys=_ERROR, closed=True)
         return _RUN if name == "run" else None
@@ -283,7 +286,7 @@ class _Walk:
 
     def _name(self, name: str) -> Shape:
         site, shapes = self.site, self.shapes
-        if name == "item" or (site.step is not None and name not in {"inputs", "state", "steps", "run", "loop", "error", "secrets"}):
+        if name == "item" or (site.step is not None and name not in {"inputs", "state", "steps", "run", "loop", "error", "secrets", "worktree"}):
             let = dict(cast("list[tuple[str, Expr]]", site.step.fields.get("let") or [])) if site.step is not None else {}
             if name in let:
                 return None
@@ -334,10 +337,9 @@ class _Walk:
         result = self.shapes.result(found.step, found.site)
         error = Known(kinds=frozenset({"object", "null"}), keys=_ERROR, closed=True)
         errors = list_of(Known(kinds=frozenset({"object"}), keys={**_ERROR, "index": NUMBER}, closed=True))
+        keys = {"status": _STATUS, "result": result, "error": error, "errors": errors, "visits": NUMBER, "worktree": None}
         # Which keys a step has is told with its name.
-        return Known(
-            kinds=frozenset({"object"}), keys={"status": _STATUS, "result": result, "error": error, "errors": errors, "visits": NUMBER}
-        )
+        return Known(kinds=frozenset({"object"}), keys=keys)
 
 
 def _fault(root: str, keys: tuple[str, ...], key: str, found: Known) -> Fault | None:
@@ -355,7 +357,7 @@ def _fault(root: str, keys: tuple[str, ...], key: str, found: Known) -> Fault | 
         return Fault(root, keys, f"`{before}` is {found} and has no `{key}`", hint, is_error=True)
     if key in found.keys or not (found.closed or found.keys):
         return None
-    if root in {"loop", "run", "error"} and len(keys) == 1:
+    if root in {"loop", "run", "error", "worktree"} and len(keys) == 1:
         return None
     near = did_you_mean(key, found.keys)
     hint = near or f"there {'is' if len(found.keys) == 1 else 'are'}: {listed(found.keys)}"

@@ -56,7 +56,7 @@ def _take_worktree(draft: Draft, action: ActionState, value: Value, failure: Fai
         lose_worktree(draft, node, failure, kept=kept)
         return
     tree = {**(node.tree or {}), **value} if isinstance(value, dict) else node.tree
-    draft.note("worktree_kept" if kept else "worktree_opened", node.path, **(tree or {}))
+    draft.note("worktree_kept" if kept else "worktree_opened", node.path, worktree=draft.keep(tree))
     if isinstance(node, StepNode) and node.end is not None:
         depart(draft, replace(node, tree=tree), node.end)
         return
