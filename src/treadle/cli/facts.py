@@ -96,7 +96,7 @@ class Teller:
                 put = f", with {_listed(data['set'])} set" if data["set"] else ""
                 return (
                     "note",
-                    f"forked from {data['origin']} by {who}{put}; what stands above is shared, what follows is this run's own",
+                    f"forked from {data['origin']} at `{data['at']}` by {who}{put}; above is what they share, below what it does itself",
                     False,
                 )
             case "run_ended":

@@ -19,7 +19,7 @@ from treadle.ports import RunRow
 
 RUN_KEYS = (
     "id, workflow, version, status, exit_code, revision, started_at, started_by, degraded, parked, next_due_at, inputs, state, result,\n"
-    "failure {class, message, step}, ending (finally, undo or null), undo (done, incomplete, kept or null), parent,\n"
+    "failure {class, message, step}, ending (finally, undo or null), undo (done, incomplete, kept or null), parent,\nforked_from (RUN/STEP, or null), "
     "steps [{path, type, status, description, why, done, total, failed, rounds, steps}],\n"
     "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem, votes,\n"
     "child (the run that it waits for, or null)}],\n"
@@ -27,12 +27,13 @@ RUN_KEYS = (
     "budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}] (no bound: null)"
 )
 ROW_KEYS = (
-    "id, workflow, title, status, exit_code, revision, created_at, updated_at, next_due_at, started_by, directory, branch, definition"
+    "id, workflow, title, status, exit_code, revision, created_at, updated_at, next_due_at, started_by, directory, branch, definition,\n"
+    "forked_from (the run whose history it shares, or null)"
 )
 WAIT_KEYS = "run, status, kind, message, action, command, due_at, others, child (the run below that is meant, or null)"
 RECEIPT_KEYS = (
-    "action, kind, effect, standing, by, by_kind, attempts, begun, redone, refused, key, opened_at, ended_at, note, "
-    "facts [{check, ok, message}], decisions [{by, approved, digest, assurance, at, note}]"
+    "action, kind, effect, standing, by, by_kind, attempts, begun, redone, refused, key, run (that did it: of what a fork shares, another), opened_at, "
+    "ended_at, note, facts [{check, ok, message}], decisions [{by, approved, digest, assurance, at, note}]"
 )
 
 
@@ -54,7 +55,7 @@ async def run_json(service: Service, view: RunView, *, status: str = "", version
         "inputs": await filled(dict(view.inputs)), "state": await filled(dict(view.state)), "result": await filled(view.result),
         "failure": failure_json(view.failure), "steps": [step_json(step) for step in view.steps],
         "actions": [await action_json(service, action) for action in view.actions], "ending": view.ending, "undo": view.undo or None,
-        "parent": view.parent, "waits": [wait_row(wait) for wait in view.waits], "signals": list(view.signals),
+        "parent": view.parent, "forked_from": view.forked_from, "waits": [wait_row(wait) for wait in view.waits], "signals": list(view.signals),
         "budgets": [budget_json(budget) for budget in view.budgets],
     }  # fmt: skip
 
@@ -117,6 +118,7 @@ def row_json(row: RunRow, status: str = "", undo: str = "") -> dict[str, Any]:
         "exit_code": exit_code(row.status, undo), "revision": row.revision, "created_at": instant(row.created_ms),
         "updated_at": instant(row.updated_ms), "next_due_at": instant(row.next_due_ms), "started_by": row.meta.started_by,
         "directory": row.meta.directory, "branch": row.meta.branch, "definition": row.definition,
+        "forked_from": row.meta.forked_from or None,
     }  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def receipt_json(receipt: Receipt, facts: Value = None) -> dict[str, Any]:
     return {
         "action": receipt.action, "kind": receipt.kind, "effect": receipt.effect, "standing": receipt.standing, "by": receipt.by or None,
         "by_kind": receipt.by_kind or None, "attempts": receipt.attempts, "begun": receipt.begun, "redone": receipt.redone,
-        "refused": receipt.refused, "key": receipt.key, "opened_at": instant(receipt.opened_at_ms),
+        "refused": receipt.refused, "key": receipt.key, "run": receipt.run, "opened_at": instant(receipt.opened_at_ms),
         "ended_at": instant(receipt.ended_at_ms), "note": receipt.note, "facts": facts,
         "decisions": [decision_json(decision) for decision in receipt.decisions],
     }  # fmt: skip

@@ -18,7 +18,7 @@ from treadle.core.values import Value
 from treadle.core.view import ActionView, RunView, StepView, WaitView
 from treadle.engine.receipts import Receipt, receipts
 from treadle.engine.timeline import Moment, Timeline
-from treadle.ports import RunRow
+from treadle.ports import RunQuery, RunRow
 
 VALUE_LINES = 12
 NARROW = 90
@@ -53,6 +53,7 @@ async def shown(opened: OpenProject, row: RunRow) -> dict[str, Any]:
     filled = opened.service.filled
     data["receipts"] = [shape.receipt_json(each, await filled(each.facts)) for each in receipts(row.id, moments)]
     data["budgets"] = [shape.budget_json(budget) for budget in timeline.budgets]
+    data["forks"] = [each.id for each in await opened.engine.runs(RunQuery(forked_from=row.id))]
     return data
 
 
@@ -71,6 +72,8 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
     )
     if view.parent is not None:
         screen.say(f"  started by the step {view.parent.replace('/', ' / ', 1)}", style="bright_black")
+    for line in await forks(opened, view):
+        screen.say(f"  {line}", style="bright_black")
     if view.parked is not None:
         screen.say(f"  set aside: {screen.clean(view.parked)}", style=screen.STYLES["parked"])
     if view.ending is not None:
@@ -191,6 +194,14 @@ def unread_and_undo(view: RunView) -> Iterator[str]:
     if view.signals:
         names = ", ".join(f"`{name}`" for name in view.signals[:8]) + (" …" if len(view.signals) > 8 else "")
         yield f"signals that no step has read: {names}"
+
+
+async def forks(opened: OpenProject, view: RunView) -> list[str]:
+    """Say which run a fork comes from and at which step, and which forks a run has."""
+    run_id, _, step = (view.forked_from or "").partition("/")
+    said = [f"forked from {run_id} at `{step}`"] if run_id else []
+    made = [row.id for row in await opened.engine.runs(RunQuery(forked_from=view.run_id))]
+    return said + ([f"forked into {', '.join(made)}"] if made else [])
 
 
 def _inputs(moments: Sequence[Moment]) -> dict[str, Value]:
