@@ -1,6 +1,22 @@
-"""Clauses S112 to S118: where endings, budgets, gates, waits and gotos meet. Each was found by the simulator or by reading against it."""
+"""Clauses S112 to S118 and S131 to S134: where endings, budgets, gates, waits and gotos meet. Each was found by the simulator or by reading against it."""
 
-from tests.core.build import approve, call, condition, delegate, function, goto, parallel, prompt, repeat, run, wait, while_, workflow
+from tests.core.build import (
+    approve,
+    call,
+    condition,
+    delegate,
+    function,
+    goto,
+    parallel,
+    prompt,
+    put,
+    repeat,
+    ret,
+    run,
+    wait,
+    while_,
+    workflow,
+)
 from tests.core.clauses import clause
 from tests.core.play import ANNA, ME, OTHER, SERVER, T0, Play
 from treadle.core import limits
@@ -45,8 +61,8 @@ def test_a_spent_budget_does_not_stop_undo():
 @clause("S112")
 def test_after_a_second_cancel_nothing_of_a_budget_that_is_gone_is_counted():
     steps = [call("a", undo=[call("u")]), delegate("b", budget={"calls": 1}, final=[delegate("f")], undo=[call("v")])]
-    play = Play(workflow(*steps)).done("a").done("b").cancel().cancel().done("a.undo/u").ended_properly()
-    assert (play.status, undone(play)) == ("cancelled", ["a"])
+    play = Play(workflow(*steps)).done("a").done("b").cancel().cancel().done("b.undo/v").done("a.undo/u").ended_properly()
+    assert (play.status, undone(play)) == ("cancelled", ["b", "a"])
 
 
 @clause("S112")
@@ -221,3 +237,88 @@ def test_a_loop_whose_branch_fails_ends_its_finally_once_whatever_a_function_say
     for name in list(play.open):
         play.lost(name) if play.state.actions[name].status == "stopping" else play.done(name)
     assert begun(play, "p.a/w") == 1
+
+
+# A step with `undo` and `finally`
+
+
+@clause("S131")
+def test_what_is_closed_while_the_finally_of_a_step_runs_is_taken_back():
+    """The step had done its work: its entry was lost when a cancel came while its `finally` ran."""
+    play = Play(workflow(call("a", final=[delegate("f")], undo=[call("u", parameters={"k": "{{ steps.a.result }}"})]), prompt("b")))
+    play.done("a", 7).cancel().done("a.finally/f")
+    assert play.state.actions["a.undo/u"].params["parameters"] == {"k": 7}
+    play.done("a.undo/u").ended_properly()
+    assert (play.status, play.state.undo_status, undone(play)) == ("cancelled", "done", ["a"])
+
+
+@clause("S131")
+def test_the_undo_of_a_step_comes_after_that_of_its_finally():
+    step = call("a", final=[call("f", undo=[call("v")])], undo=[call("u")])
+    play = Play(workflow(step, call("z", effect="read"))).done("a").done("a.finally/f").answer("z", fails="failed")
+    play.done("a.finally/f.undo/v").done("a.undo/u").ended_properly()
+    assert undone(play) == ["a.finally/f", "a"]
+
+
+@clause("S131")
+def test_a_step_whose_finally_fails_is_not_undone():
+    play = Play(workflow(call("a", final=[call("f", effect="read")], undo=[call("u")]))).done("a").answer("a.finally/f", fails="failed")
+    assert (play.ended_properly().status, undone(play)) == ("failed", [])
+
+
+# Cancelling while undo runs
+
+
+@clause("S132")
+def test_the_first_cancel_while_undo_runs_lets_it_go_on():
+    play = Play(workflow(call("a", undo=[call("u")]), call("b"))).done("a").done("b", fails="failed").cancel()
+    assert play.open == ["a.undo/u"]
+    play.done("a.undo/u").ended_properly()
+    assert (play.status, play.state.undo_status) == ("failed", "done")
+
+
+@clause("S132")
+def test_the_second_cancel_while_undo_runs_cuts_it_off_and_tells_who_is_at_work():
+    play = Play(workflow(call("a", undo=[call("u")]), prompt("b"))).done("a").cancel().claim("a.undo/u", by=SERVER).cancel()
+    assert play.open == ["a.undo/u"]
+    play.cancel().ended_properly()
+    assert (play.status, play.state.undo_status) == ("failed", "incomplete")
+    assert StopAction(action="a.undo/u", attempt=1) in play.commands
+
+
+# What the owner of a spent budget still does, and gives
+
+
+@clause("S133")
+def test_a_spent_budget_is_handled_by_its_owner_and_counts_what_the_handler_does():
+    play = Play(workflow(call("a", effect="read", on_error=[delegate("h"), delegate("i")], retry=2, budget={"calls": 1}), ret("r", 1)))
+    play.answer("a", fails="failed").pass_ms(60_000).done("a.on_error/h").done("a.on_error/i")
+    assert (play.ended_properly().status, play.state.used.calls) == ("completed", 3)
+
+
+@clause("S133")
+def test_each_visit_of_a_step_has_a_budget_of_its_own():
+    back = condition("if", "{{ steps.a.visits < 2 }}", then=[goto("g", "a", 1)])
+    play = Play(workflow(call("a", effect="read", budget={"calls": 1}), back)).done("a").done("a~2")
+    assert (play.ended_properly().status, play.state.used.calls) == ("completed", 2)
+
+
+@clause("S134")
+def test_a_parallel_that_degrades_gives_what_its_branches_gave():
+    both = parallel("p", {"l": [call("a", effect="read")], "r": [call("b", effect="read")]}, budget={"calls": 1, "on_exceed": "degrade"})
+    play = Play(workflow(both, ret("r", "{{ steps.p.result }}")))
+    assert play.pass_ms(10_000).ended_properly().result == {"l": None, "r": None}
+    slow = parallel(
+        "p", {"l": [call("a", effect="read")], "r": [prompt("q"), call("b", effect="read")]}, budget={"calls": 1, "on_exceed": "degrade"}
+    )
+    play = Play(workflow(slow, ret("r", "{{ steps.p.result }}"))).answer("p.l/a", 5).answer("p.r/q", "go")
+    assert (play.ended_properly().result, play.status) == ({"l": 5, "r": None}, "completed_degraded")
+
+
+@clause("S134")
+def test_what_else_degrades_gives_null():
+    chosen = condition(
+        "c", "{{ true }}", then=[call("a", effect="read"), call("b", effect="read")], budget={"calls": 1, "on_exceed": "degrade"}
+    )
+    play = Play(workflow(chosen, put("s", {"x": 1}), ret("r", "{{ steps.c.result }}"), initial_state={"x": 0})).answer("c.then/a", 5)
+    assert (play.ended_properly().result, play.status) == (None, "completed_degraded")

@@ -36,6 +36,7 @@ class Accounts:
         self.taken_back: list[str] = []
         self.undoing = False
         self.undo_cut = False
+        self.asked_in_undo = 0
         self.gotos: Counter[tuple[str, str]] = Counter()
         self.sent: Counter[str] = Counter()
         self.read: Counter[str] = Counter()
@@ -57,7 +58,6 @@ class Accounts:
             self.sent[event.name] += 1
         if isinstance(event, CancelRequested) and before is not None and (before.status != "running" or before.ending is not None):
             self.hastened = True
-            self.undo_cut = self.undo_cut or before.status == "undoing"
         self.undoing = self.undoing or isinstance(event, UndoRequested)
         for note in decision.notes:
             known = getattr(self, "_" + note.kind, None)
@@ -78,7 +78,7 @@ class Accounts:
         step = self.steps[address_of(note.path)]
         if step.final_steps:
             self.begun.add(note.path)
-        elif step.undo and not self.undoing:
+        if step.undo and not self.undoing:
             self._keep(note.path)
 
     def _step_failed(self, note: Note) -> None:
@@ -99,6 +99,10 @@ class Accounts:
         if self.cleaned[note.path] > 1:
             self.broken("finally", f"the `finally` of {note.path or 'the run'} was begun twice")
 
+    def _finally_failed(self, note: Note) -> None:
+        if note.path in self.undoable:  # the step has failed
+            self.undoable.remove(note.path)
+
     def _finally_cut(self, _note: Note) -> None:
         self.hastened = True
 
@@ -106,9 +110,6 @@ class Accounts:
         for path, node in state.nodes.items():
             if isinstance(node, StepNode) and node.phase != "opening" and self.steps[node.at].final_steps:
                 self.begun.add(path)
-        for path in state.undo:
-            if not self.undoing and state.status != "undoing" and path not in self.undoable:
-                self._keep(path)
         if before is not None and not self.hastened:
             missing = [p for p in self.begun if not self.cleaned[p] and (state.ended or p not in state.nodes)]
             if missing:
@@ -123,16 +124,20 @@ class Accounts:
             self.broken("undo", f"{path} completed twice")
         self.undoable.append(path)
 
+    def _cancel_requested(self, _note: Note) -> None:
+        self.asked_in_undo += self.undoing
+
+    def _cancel_hastened(self, _note: Note) -> None:
+        self.undo_cut = self.undoing
+        if self.undo_cut and not self.asked_in_undo:
+            self.broken("undo", "the first request to cancel cut the undo off")
+
     def _undo_begun(self, note: Note) -> None:
         self.undoing = True
         if note.path in self.taken_back:
             self.broken("undo", f"{note.path} was taken back twice")
         self.taken_back.append(note.path)
-        if note.path not in self.undoable and self.steps[address_of(note.path)].final_steps:
-            self.undoable.insert(0, note.path)  # its `finally` ended in this very transition: when is not to be seen
-            return
-        plain = [path for path in self.undoable if not self.steps[address_of(path)].final_steps]
-        left = [path for path in plain if path not in self.taken_back and not self.steps[address_of(note.path)].final_steps]
+        left = [path for path in self.undoable if path not in self.taken_back]
         if note.path not in self.undoable or any(self.undoable.index(p) > self.undoable.index(note.path) for p in left):
             self.broken("undo", f"{note.path} was taken back before {left[-1:]}, which completed later")
 

@@ -93,7 +93,7 @@ def undo_of_failures():
 
     def wrong(draft, node, end):
         if end.status == "failed" and draft.step(node).undo:
-            steps._keep_for_undo(draft, node)
+            steps._keep_for_undo(draft, node, replace(end, status="completed"))
         depart(draft, node, end)
 
     with swapped(depart, wrong):

@@ -212,6 +212,11 @@ def _may_wait_for_function(draft: Draft, node: Node) -> bool:
 def _cancel(draft: Draft, event: events.CancelRequested) -> None:
     held = list(draft.actions.values()) if draft.parked is not None else []
     draft.parked, draft.changed = None, True
+    if draft.status == "undoing" and draft.ending is not None and not draft.ending.asked:
+        draft.note("cancel_requested", "", by=event.by.name, reason=event.reason)
+        draft.ending = replace(draft.ending, asked=True)
+        _hand_out_again(draft, held)
+        return
     if draft.status != "running":
         draft.note("cancel_hastened", "", by=event.by.name)
         draft.status = "cancelling"

@@ -83,7 +83,7 @@ def branch_ended(draft: Draft, owner: StepNode, spec: Parallel, branch: ListNode
         for other in others:
             begin_closing(draft, other, Outcome(how="lost"))
     elif not others:
-        finish_step(draft, owner, _joined(spec, join))
+        finish_step(draft, owner, joined(spec, join))
 
 
 def _open_branches(draft: Draft, owner: StepNode, spec: Parallel) -> list[ListNode]:
@@ -91,9 +91,10 @@ def _open_branches(draft: Draft, owner: StepNode, spec: Parallel) -> list[ListNo
     return [node for path in paths if isinstance(node := draft.nodes.get(path), ListNode)]
 
 
-def _joined(spec: Parallel, join: Join) -> Value:
+def joined(spec: Parallel, join: Join) -> Value:
+    """Give the result of a `parallel`; null for a branch that has none."""
     if not spec.need:
-        return {name: join.results[name] for name in spec.branches}
+        return {name: join.results.get(name) for name in spec.branches}
     return {"winners": list(join.results), "results": join.results}
 
 

@@ -8,7 +8,7 @@ for it, and `CloseRun`.
 """
 
 from treadle.core import limits
-from treadle.core.blocks import branch_ended, chosen_ended, end_loop, loop_around, round_ended
+from treadle.core.blocks import branch_ended, chosen_ended, end_loop, joined, loop_around, round_ended
 from treadle.core.closing import begin_closing, below, cut_off, owes_finally
 from treadle.core.commands import CloseRun
 from treadle.core.definition import Foreach, Parallel, Repeat, While
@@ -82,7 +82,7 @@ def _end_closed_step(draft: Draft, node: StepNode, outcome: Outcome) -> None:
     elif isinstance(spec, While | Repeat):
         end_loop(draft, node)
     else:
-        finish_step(draft, node)
+        finish_step(draft, node, joined(spec, node.join) if isinstance(spec, Parallel) and node.join is not None else None)
 
 
 # A list that is over
@@ -278,9 +278,10 @@ def undo_on_request(draft: Draft, event: UndoRequested) -> None:
 
 
 def skip_finally(draft: Draft, problem: Failure | None = None) -> None:
-    """Give the end of a run no more time: a second cancel skips `finally`, a third the rest of the undo."""
+    """Give the end of a run no more time: a second cancel skips `finally`, a second one in the undo the rest of that."""
     if draft.ending is not None and draft.ending.phase == "undo":
         draft.undo_status = "incomplete"
+        cut_off(draft, "")
         end_run(draft)
         return
     root = draft.list_node("")

@@ -159,12 +159,13 @@ class UndoEntry(Record):
 
 
 class Ending(Record):
-    """How the run ends when its `finally` and `undo` have run."""
+    """How the run ends when its `finally` and `undo` have run. `asked` says that a cancel was asked for while `undo` ran."""
 
     status: RunStatus
     value: Value = None
     failure: Failure | None = None
     phase: Literal["finally", "undo"] = "finally"
+    asked: bool = False
 
 
 class Fan(Record):

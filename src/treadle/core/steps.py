@@ -137,6 +137,9 @@ def begin_finally(draft: Draft, node: StepNode, end: StepEnd) -> None:
     draft.drop_clock(node.path)
     draft.drop_below(node.path)
     draft.put(replace(node, phase="finally", closing=None, end=end, params=None))
+    if end.status == "completed":  # it counts as done, and is to be taken back after what its `finally` does
+        remember(draft, node, end)
+        _keep_for_undo(draft, node, end)
     draft.note("finally_begun", node.path, after=end.status)
     open_with_error(draft, node, ".finally", end.failure)
 
@@ -149,6 +152,7 @@ def finish_finally(draft: Draft, node: StepNode, problem: Failure | None) -> Non
         draft.note("finally_failed", node.path, error_class=problem.error_class, message=problem.message)
         if end.status in {"completed", "skipped"} or end.goes_on:
             end = StepEnd(status="failed", failure=problem, goes_on=False)
+            draft.undo.pop(node.path, None)
     above = draft.closing_above(node)
     if above is None:
         depart(draft, node, end)
@@ -169,8 +173,8 @@ def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
         ask_for_commit(draft, node, node.at)
         return
     remember(draft, node, end)
-    if end.status == "completed" and draft.step(node).undo and draft.status != "undoing":
-        _keep_for_undo(draft, node)
+    if node.path not in draft.undo:
+        _keep_for_undo(draft, node, end)
     draft.drop_below(node.path)
     draft.drop(node.path)
     parent = draft.list_node(node.list_path)
@@ -205,8 +209,10 @@ def _wants_last(draft: Draft, parent: ListNode) -> bool:
     return owner.phase == "read_back" or (owner.phase == "block" and isinstance(draft.step(owner).spec, Parallel))
 
 
-def _keep_for_undo(draft: Draft, node: StepNode) -> None:
+def _keep_for_undo(draft: Draft, node: StepNode, end: StepEnd) -> None:
     """Keep what the steps of an undo will see: item, inputs and results as they are now (language.md §2)."""
+    if end.status != "completed" or not draft.step(node).undo or draft.status == "undoing":
+        return
     frame, scope = draft.frames[node.frame], draft.scope_of(node.frame)
     names = visible_names(draft, frame)
     round_of = next((f for f in _frames_inside(draft, frame) if f.index is not None), None)
