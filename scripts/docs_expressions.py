@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from treadle.authoring import expression_names as names
 from treadle.authoring import expression_reference as reference
 from treadle.authoring.expression_differences import ARGUMENTS_DIFFERENT, DIFFERENCES, SYNTAX_NOT_THERE
-from treadle.core.expr import regex_syntax
-from treadle.core.expr.dates import DIRECTIVES
+from treadle.core.expr.library.dates import DIRECTIVES
+from treadle.core.regex import syntax
 
 
 def cell(text: str) -> str:
@@ -62,8 +62,8 @@ def not_there() -> str:
 
 def patterns() -> str:
     """The syntax of regular expressions, from the module that reads them."""
-    _, syntax, rest = (inspect.getdoc(regex_syntax) or "").split("\n\n", 2)
-    return f"```text\n{textwrap.dedent(syntax)}\n```\n\n{rest}\n"
+    _, published, rest = (inspect.getdoc(syntax) or "").split("\n\n", 2)
+    return f"```text\n{textwrap.dedent(published)}\n```\n\n{rest}\n"
 
 
 GENERATORS: dict[str, Callable[[], str]] = {

@@ -8,8 +8,9 @@ from typing import Final
 
 from treadle.authoring import check_blocks, expression_scan, kinds, yaml_reader
 from treadle.core import limits
-from treadle.core.expr import evaluation, regex_syntax
+from treadle.core.expr import evaluation
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX
+from treadle.core.regex import syntax
 
 # What no author can notice: how the core divides its own work.
 INTERNAL: Final = frozenset({"SPILL_BYTES_MIN", "ENTRY_BYTES", "PIECES_AHEAD"})
@@ -47,7 +48,7 @@ def limits_table() -> str:
         ("an expression", "", expression_scan.EXPRESSION_TOKENS_MAX, "parts of it (names, numbers, operators)"),
         ("an expression", "", expression_scan.NESTING_MAX, "brackets within brackets"),
         ("an expression", "", expression_scan.SOURCE_MAX, "characters of a text with templates"),
-        ("an expression", "", regex_syntax.PATTERN_MAX, "characters of a regular expression"),
+        ("an expression", "", syntax.PATTERN_MAX, "characters of a regular expression"),
         ("a file", "_BYTES", yaml_reader.FILE_BYTES_MAX, "size"),
         ("a file", "", yaml_reader.NODES_MAX, "values, aliases unfolded"),
         ("a file", "", yaml_reader.DEPTH_MAX, "levels of data; steps may be nested half as deep"),

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from treadle.core.expr.regex import PROGRAM_MAX, Regex, regex_of
-from treadle.core.expr.regex_syntax import RegexError
+from treadle.core.regex.matching import PROGRAM_MAX, Regex, regex_of
+from treadle.core.regex.syntax import RegexError
 
 
 def spans(pattern, text, *, ignore_case=False):

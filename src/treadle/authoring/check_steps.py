@@ -11,8 +11,8 @@ from treadle.authoring.reporter import Reporter
 from treadle.authoring.scopes import Scope, Site
 from treadle.authoring.tree import StepTree, Use
 from treadle.core.expected import expected_answer
-from treadle.core.expr.regex import regex_of
-from treadle.core.expr.regex_syntax import RegexError
+from treadle.core.regex.matching import regex_of
+from treadle.core.regex.syntax import RegexError
 from treadle.core.schema import check
 from treadle.core.values import Value, encode
 

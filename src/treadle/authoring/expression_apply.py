@@ -5,11 +5,11 @@ from typing import Final, NoReturn
 
 from treadle.authoring.expression_names import FILTERS_NOT_THERE, TESTS_NOT_THERE
 from treadle.authoring.expression_scan import SourceFault
-from treadle.core.expr.regex import Regex
-from treadle.core.expr.regex_syntax import RegexError
 from treadle.core.expr.table import FILTER_ALIASES, FILTERS, TEST_ALIASES, TESTS, Entry, Required
 from treadle.core.expr.tree import Node, Tree
 from treadle.core.nearest import nearest
+from treadle.core.regex.matching import Regex
+from treadle.core.regex.syntax import RegexError
 
 NULL: Final[Node] = ("const", None)
 _LOOPS: Final = frozenset({"map", "select", "reject", "selectattr", "rejectattr", "where", "pick", "to_object"})

@@ -7,9 +7,9 @@ only describe (`title`, `examples`, …) may stand.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, cast
 
-from treadle.core.expr.regex import Regex
-from treadle.core.expr.regex_syntax import RegexError
 from treadle.core.nearest import nearest
+from treadle.core.regex.matching import Regex
+from treadle.core.regex.syntax import RegexError
 from treadle.core.schema_formats import FORMATS
 from treadle.core.schema_rules import RULES
 from treadle.core.schema_walk import FAULTS_MAX, Fault, joined, resolved, shown

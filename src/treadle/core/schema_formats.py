@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from treadle.core.durations import DurationError, parse_duration_ms
-from treadle.core.expr.dates import DateError, parse_date, parse_instant
+from treadle.core.expr.library.dates import DateError, parse_date, parse_instant
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")

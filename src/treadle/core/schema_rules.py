@@ -4,8 +4,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final, cast
 
-from treadle.core.expr.regex import regex_of
 from treadle.core.nearest import nearest
+from treadle.core.regex.matching import regex_of
 from treadle.core.schema_formats import misfit
 from treadle.core.schema_walk import SHOWN_MAX, Checker, Fault, Rules, Schema, Work, joined, resolved, shown, type_of
 from treadle.core.values import Json, Value, canonical, normalise

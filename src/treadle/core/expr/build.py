@@ -12,8 +12,8 @@ from typing import Final, Protocol, TypeAlias, cast
 
 from treadle.core.expr.access import cut, missing_name, missing_step, step_into
 from treadle.core.expr.arithmetic import OPERATORS, negate, plus
-from treadle.core.expr.checks import COMPARE
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, V
+from treadle.core.expr.library.checks import COMPARE
 from treadle.core.expr.look import opened, truth
 from treadle.core.expr.tree import Node, Tree, preorder
 from treadle.core.values import SecretRef, decode

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from treadle.core.expr.regex import Regex
+from treadle.core.regex.matching import Regex
 from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value
 
 MOVES_DEFAULT: Final = 200_000

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from treadle.core.expr import checks, dates, filters_data, filters_list, filters_number, filters_text, functions, patterns
 from treadle.core.expr.evaluation import MISSING, Missing, V
+from treadle.core.expr.library import checks, dates, filters_data, filters_list, filters_number, filters_text, functions, patterns
 
 Work: TypeAlias = Callable[..., "V | Missing"]
 

@@ -3,9 +3,9 @@
 from typing import Final, cast
 from uuid import UUID
 
-from treadle.core.expr.dates import instant_of_ms
 from treadle.core.expr.evaluation import MISSING, Evaluation, ExprError, Missing, V
 from treadle.core.expr.given import int_given, text_given
+from treadle.core.expr.library.dates import instant_of_ms
 from treadle.core.expr.look import kind_of, opened
 from treadle.core.nearest import nearest
 

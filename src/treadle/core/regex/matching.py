@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias, cast
 
-from treadle.core.expr.regex_syntax import WORD, Parsed, Parser, Range, RegexError, parts
+from treadle.core.regex.syntax import WORD, Parsed, Parser, Range, RegexError, parts
 
 PROGRAM_MAX: Final = 2_000
 Charge: TypeAlias = Callable[[int], None]

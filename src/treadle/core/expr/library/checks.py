@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 
 from treadle.core.expr.evaluation import Evaluation, ExprError, V
 from treadle.core.expr.given import int_given, text_given
+from treadle.core.expr.library.patterns import found_in
 from treadle.core.expr.look import MOVE_BITS, equal, kind_of, less, opened, wrong_kind
-from treadle.core.expr.patterns import found_in
 
 Compare: TypeAlias = Callable[[Evaluation, V, V], bool]
 Check: TypeAlias = Callable[[Evaluation, V], bool]

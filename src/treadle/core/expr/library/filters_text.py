@@ -5,8 +5,8 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from treadle.core.expr.evaluation import Evaluation, ExprError, V
-from treadle.core.expr.filters_list import attributes
 from treadle.core.expr.given import int_given, text_given
+from treadle.core.expr.library.filters_list import attributes
 from treadle.core.expr.look import MOVE_BITS, opened, text_of, truth
 from treadle.core.expr.out import Out
 from treadle.core.values import BlobRef, Holed

@@ -5,8 +5,8 @@ from typing import cast
 from treadle.core.expr.evaluation import Evaluation, ExprError, V
 from treadle.core.expr.given import int_given, text_given
 from treadle.core.expr.look import MOVE_BITS, opened, shown, truth
-from treadle.core.expr.regex import Regex, Spans, regex_of
-from treadle.core.expr.regex_syntax import RegexError
+from treadle.core.regex.matching import Regex, Spans, regex_of
+from treadle.core.regex.syntax import RegexError
 
 
 def pattern_given(ev: Evaluation, who: str, pattern: V, ignorecase: V) -> Regex:

@@ -1,0 +1,1 @@
+"""What expressions call: filters, tests, functions, dates. The evaluator reaches it through `expr/table.py` alone."""
