@@ -28,7 +28,7 @@ treadle runs --status failed --limit 5 --json""",
 @click.argument("words", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Ended runs too, however old.")
 @click.option("--status", "statuses", multiple=True, metavar="WORD", help="Only runs of this status; may be repeated.")
-@click.option("--tree", is_flag=True, help="Child runs below the run that started them.")
+@click.option("--tree", is_flag=True, help="Child runs below the run that started them, forks below the run they come from.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
 async def runs(frame: Frame, words: tuple[str, ...], *, everything: bool, statuses: tuple[str, ...], tree: bool, limit: int) -> None:
     """List unfinished runs, and those that ended within a day. WORDS are looked for in id, workflow, title, branch and directory."""
@@ -51,10 +51,10 @@ async def runs(frame: Frame, words: tuple[str, ...], *, everything: bool, status
             await _nothing(opened, everything=everything or bool(words) or bool(statuses))
             return
         needs = {row.id: await _need(opened, row, shown[row.id]) for row in rows}
-        screen.say(_table(rows, shown, needs, depths))
+        screen.say(_table(rows, shown, needs, depths, tree=tree))
 
 
-def _table(rows: list[RunRow], shown: dict[str, str], needs: dict[str, str], depths: dict[str, int]) -> screen.Table:
+def _table(rows: list[RunRow], shown: dict[str, str], needs: dict[str, str], depths: dict[str, int], *, tree: bool) -> screen.Table:
     now_ms = time.time_ns() // 1_000_000
     narrow = screen.console().width < 90
     columns = ["run", "status", "workflow", "changed", "what"]
@@ -64,7 +64,7 @@ def _table(rows: list[RunRow], shown: dict[str, str], needs: dict[str, str], dep
         status = Text.assemble(screen.mark(word), " ", screen.worded(word))
         what = needs[row.id] or row.meta.title
         cells.append([
-            Text.assemble("  " * depths[row.id], (row.id, "bold")), status, Text(screen.clean(row.meta.workflow, lines=False)),
+            Text.assemble("  " * depths[row.id], ("fork " if tree and row.meta.forked_from else "", "cyan"), (row.id, "bold")), status, Text(screen.clean(row.meta.workflow, lines=False)),
             Text(screen.ago(row.updated_ms, now_ms), style="bright_black"), Text(screen.clean(what, lines=False)),
         ])  # fmt: skip
     if narrow:
@@ -81,10 +81,13 @@ async def _parent(opened: OpenProject, row: RunRow) -> str | None:
 
 
 def _as_tree(rows: list[RunRow], parents: dict[str, str | None]) -> tuple[list[RunRow], dict[str, int]]:
-    """Put each run below the one that started it, first started first, where that is listed too; tells how deep each stands."""
+    """Put each run below the one that started it or that it was forked from, first started first, where that is listed too.
+
+    Tells how deep each stands.
+    """
     below: dict[str, list[RunRow]] = {}
     for row in reversed(rows):
-        above = (parents[row.id] or "").partition("/")[0]
+        above = (parents[row.id] or row.meta.forked_from).partition("/")[0]
         below.setdefault(above if above in parents else "", []).append(row)
     depths: dict[str, int] = {}
 

@@ -32,9 +32,7 @@ def fork(draft: Draft, event: RunForked) -> None:
         hint = "fork from the step that has the worktree, or from an earlier one"
         draft.refuse("in_worktree", f"at `{event.at}` there is work in a git worktree of {event.from_run}, of `{tree.path}`", hint=hint)
     elif _may_write(draft, draft.scope_of(around.frame), event):
-        draft.note(
-            "run_forked", event.at, run=event.run_id, origin=event.from_run, rev=event.from_rev, by=event.by.name, set=list(event.set)
-        )
+        draft.note("run_forked", "", at=event.at, origin=event.from_run, rev=event.from_rev, by=event.by.name, set=list(event.set))
         _own_name(draft, event)
         _let_go(draft)
         draft.write_state(draft.scope_of(around.frame), dict(event.set))

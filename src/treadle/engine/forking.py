@@ -56,6 +56,7 @@ class Forking:
     run_id: str
     definition: Definition
     meta: RunMeta
+    events: tuple[Event, ...]
     moments: tuple[Moment, ...]
     points: Mapping[str, Point]
 
@@ -81,7 +82,7 @@ class Forking:
         ids = {_id_of(path) for path in self.points}
         steps = self.definition.index.steps
         is_step = any(at == address_of(named) or _id_of(at) == named for at in steps)
-        meant = nearest(named, [*self.points, *ids])
+        meant = nearest(named, dict.fromkeys([*self.points, *ids]))
         listed = ", ".join(list(self.points)[:_SHOWN_MAX]) + (" …" if len(self.points) > _SHOWN_MAX else "")
         hint = f"did you mean `{meant}`?" if meant is not None and not is_step else f"it can be forked from: {listed or 'nothing yet'}"
         said = f"{self.run_id} has not reached `{named}`" if is_step else f"there is no step `{named}` in {self.run_id}"
@@ -89,11 +90,11 @@ class Forking:
 
     def shared(self, point: Point) -> tuple[Event, ...]:
         """Give the history before a point."""
-        return tuple(moment.event for moment in self.moments if moment.rev < point.rev)
+        return self.events[: point.rev - 1]
 
     def event(self, point: Point) -> Event:
         """Give the event that opened it."""
-        return next(moment.event for moment in self.moments if moment.rev == point.rev)
+        return self.events[point.rev - 1]
 
     def again(self, point: Point) -> tuple[Again, ...]:
         """Give the effects of `write` and above that were begun and are not shared, in the order in which they were handed out.
@@ -114,8 +115,9 @@ async def look(engine: Engine, run_id: str) -> Forking:
     """Look at a run. Raises RequestError `unknown_run`."""
     snapshot, timeline = await engine.snapshot(run_id), Timeline(engine, run_id)
     moments = tuple(await timeline.more())
+    events = tuple(stored.event for stored in await engine.events(run_id))[: timeline.rev]
     points = _points(snapshot.definition, moments)
-    return Forking(run_id=run_id, definition=snapshot.definition, meta=snapshot.meta, moments=moments, points=points)
+    return Forking(run_id=run_id, definition=snapshot.definition, meta=snapshot.meta, events=events, moments=moments, points=points)
 
 
 def _points(definition: Definition, moments: Sequence[Moment]) -> dict[str, Point]:

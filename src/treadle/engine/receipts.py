@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from treadle.core.commands import Note
-from treadle.core.events import ActionAnswered, ApprovalDecided, Event, RunForked, RunStarted
+from treadle.core.events import ActionAnswered, ApprovalDecided, RunForked, RunStarted
 from treadle.core.gates import REQUIRES
 from treadle.core.ids import idempotency_key, is_under
 from treadle.core.values import Value
@@ -81,7 +81,7 @@ def account_of(run_id: str, moments: Iterable[Moment]) -> Account:
     account = Account()
     doer = run_id
     for moment in moments:
-        doer = _origin(moment.event) or doer
+        doer = moment.event.run_id if isinstance(moment.event, RunStarted | RunForked) else doer
         for note in moment.notes:
             _note_beside(account, note)
             if note.kind == "action_opened":
@@ -90,20 +90,13 @@ def account_of(run_id: str, moments: Iterable[Moment]) -> Account:
                 found[note.path] = Receipt(action=note.path, kind=kind, effect=effect, key=key, run=doer, opened_at_ms=moment.at_ms)
             elif note.kind == "run_forked":
                 # What was open there is its origin's affair.
-                doer, found = str(note.data["run"]), {path: receipt for path, receipt in found.items() if receipt.standing not in _OPEN}
+                found = {path: receipt for path, receipt in found.items() if receipt.standing not in _OPEN}
             elif note.kind in {"step_failed", "run_ended", "timer_fired"}:
                 _end_open(found, moment, note)
             elif note.path in found:
                 found[note.path] = _noted(found[note.path], moment, note)
     account.receipts = list(found.values())
     return account
-
-
-def _origin(event: Event) -> str | None:
-    """Give the run that an event began, or the first of those whose history a fork shares."""
-    while isinstance(event, RunForked):
-        event = event.event
-    return event.run_id if isinstance(event, RunStarted) else None
 
 
 def _note_beside(account: Account, note: Note) -> None:

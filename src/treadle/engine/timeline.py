@@ -4,6 +4,7 @@ Notes are not stored (house style §4.4): they follow from the events, so this i
 Reading a timeline changes nothing. `receipts.py` sums it up: who did each action, in how many attempts, and what of it is only claimed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from treadle.core.advance import advance
@@ -34,7 +35,7 @@ from treadle.ports import Engine, StoredEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """One event of a run and what followed from it. `status` is the state's own word afterwards."""
+    """One event of a run and what followed from it. A fork is two of them: the event that it absorbed anew, and the fork itself."""
 
     seq: int
     rev: int
@@ -71,9 +72,9 @@ class Timeline:
         """Read what was stored since the last call. Raises RequestError `unknown_run`."""
         if self._definition is None:
             self._definition = (await self._engine.snapshot(self.run_id)).definition
-        return [await self._moment(self._definition, row) for row in await self._engine.events(self.run_id, self.rev)]
+        return [moment for row in await self._engine.events(self.run_id, self.rev) for moment in await self._moments(self._definition, row)]
 
-    async def _moment(self, definition: Definition, row: StoredEvent) -> Moment:
+    async def _moments(self, definition: Definition, row: StoredEvent) -> list[Moment]:
         while True:
             decision = advance(definition, self.state, row.event, self._blobs)
             if isinstance(decision, Decision):
@@ -86,7 +87,20 @@ class Timeline:
         self._blobs.clear()
         self.state, self.rev = decision.state, row.rev
         self._spent |= decision.state.spent
-        return Moment(seq=row.seq, rev=row.rev, at_ms=row.event.at_ms, event=row.event, notes=decision.notes)
+        parts = zip(_absorbed(row.event), _until_forks(decision.notes), strict=True)
+        return [Moment(seq=row.seq, rev=row.rev, at_ms=event.at_ms, event=event, notes=notes) for event, notes in parts]
+
+
+def _absorbed(event: Event) -> list[Event]:
+    """Give what was absorbed with an event, in this order: for a fork, first what it holds."""
+    return [*_absorbed(event.event), event] if isinstance(event, RunForked) else [event]
+
+
+def _until_forks(notes: Sequence[Note]) -> list[tuple[Note, ...]]:
+    parts: list[tuple[Note, ...]] = [()]
+    for note in notes:
+        parts = [*parts, (note,)] if note.kind == "run_forked" else [*parts[:-1], (*parts[-1], note)]
+    return parts
 
 
 def caller_of(event: Event) -> Caller | None:
