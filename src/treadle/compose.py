@@ -33,16 +33,17 @@ from treadle.clock import SystemClock
 from treadle.config import project as projects
 from treadle.config import secrets as secret_sources
 from treadle.config import settings as configuration
+from treadle.config.gates import gates_of
 from treadle.config.people import why_impossible
 from treadle.config.project import Project
 from treadle.config.secrets import Secrets
 from treadle.config.servers import Catalog
 from treadle.config.settings import Settings
 from treadle.core.codec import digest_of
-from treadle.core.definition import Approve, By, Definition, McpCall, Step
+from treadle.core.definition import Definition, McpCall
 from treadle.core.errors import RequestError
 from treadle.core.index import walk
-from treadle.core.values import Json
+from treadle.core.values import Json, Value
 from treadle.engine.embedded.place import FILE
 from treadle.engine.embedded.storage import EmbeddedStorage
 from treadle.engine.local import LocalEngine
@@ -85,8 +86,8 @@ class OpenProject:
     serves: bool
     commands: Commands
     children: ChildRuns
-    # What `env()` may read, as it is here.
     trees: Worktrees
+    # What `env()` may read, as it is here.
     variables: Mapping[str, str]
     _servers: Catalog | None = field(default=None)
 
@@ -123,9 +124,9 @@ class OpenProject:
             check_commands(self.settings, self.trust, each)
             self.secrets.check(each.secrets)
 
-    def check_gates(self, definition: Definition, starter: str) -> None:
-        """Raise RequestError `impossible_gate` if nobody could pass a gate of a run that this person starts (ruling 26)."""
-        for step, by in _gates_of(definition):
+    def check_gates(self, definition: Definition, starter: str, given: Mapping[str, Value]) -> None:
+        """Raise RequestError `impossible_gate` if nobody could pass a gate of a run that this person starts with these inputs (ruling 26)."""
+        for step, by in gates_of(definition, given):
             why = why_impossible(by, self.settings.people, starter)
             if why:
                 raise RequestError(
@@ -170,7 +171,6 @@ class OpenProject:
             before = rows[-1].id
         return ended
 
-    def _check_functions(self, definition: Definition) -> None:
     async def clear_worktrees(self) -> None:
         """Take away the worktrees of runs that are over; what was changed in them is kept under refs."""
 
@@ -183,6 +183,7 @@ class OpenProject:
         for trouble in await self.trees.sweep(self.settings.project.root, is_over):
             logging.getLogger("treadle.worktrees").warning("worktrees were not taken away", extra={"reason": trouble})
 
+    def _check_functions(self, definition: Definition) -> None:
         project = self.settings.project
         offered = {(info.name, info.version): info for info in functions.catalog(project).functions}
         for name, version in definition.functions.items():
@@ -195,18 +196,6 @@ class OpenProject:
                     f"the workflow calls `{name}`, whose file {info.place} is not trusted, or has changed since; nothing was started",
                     code="not_trusted", hint="look at it and allow it with `treadle trust`",
                 )  # fmt: skip
-
-
-def _gates_of(definition: Definition) -> Iterator[tuple[Step, By]]:
-    """Give every gate of a definition, of its tasks and of the workflows that it runs."""
-    for steps in (definition.main.steps, definition.final_steps, *(task.steps for task in definition.tasks.values())):
-        for step in walk(steps):
-            if isinstance(step.spec, Approve):
-                yield step, step.spec.by
-            if step.requires is not None and step.requires.by is not None:
-                yield step, step.requires.by
-    for child in definition.children.values():
-        yield from _gates_of(child)
 
 
 class LazyPool:
@@ -268,7 +257,6 @@ async def open_project(
         stack.push_async_callback(opened.engine.close)
         stack.push_async_callback(opened.pool.close)
         stack.push_async_callback(opened.children.close)
-            await opened.clear_worktrees()
         if not serve:
             yield opened
             return
@@ -280,6 +268,7 @@ async def open_project(
             async with _beside(opened):
                 yield opened
         finally:
+            await opened.clear_worktrees()
             # Before the mark goes: without it nobody would look for what was held.
             await opened.let_go(opened.holder)
 
@@ -486,7 +475,6 @@ async def _is_wanted(opened: OpenProject, asked: Asked) -> bool:
     try:
         state = (await opened.engine.current(asked.run_id)).state
     except RequestError as error:
-        await opened.clear_worktrees()
         return error.code != "unknown_run"
     action = state.actions.get(asked.action)
     return (
@@ -498,6 +486,7 @@ async def _watch(opened: OpenProject) -> None:
     while True:
         await asyncio.sleep(LOOK_FOR_DEAD_S)
         await _take_over(opened)
+        await opened.clear_worktrees()
 
 
 async def _take_over(opened: OpenProject) -> None:

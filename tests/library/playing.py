@@ -32,6 +32,9 @@ PATIENCE_S: Final = 60.0
 PYTHON: Final = sys.executable
 _AGENT: Final = Caller(kind="agent", name="agent/main")
 
+# As an answer: somebody else gives it.
+ELSEWHERE: Final = object()
+
 Answer = Any
 Answers = Mapping[str, Answer]
 
@@ -126,7 +129,7 @@ async def _play(
         loaded = opened.load(workflow)
         definition = loaded.require()
         opened.check_ready(definition)
-        opened.check_gates(definition, by.name)
+        opened.check_gates(definition, by.name, inputs)
         meta = RunMeta(workflow=definition.name, directory=str(repository.folder), started_by=by.name)
         offer = await opened.service.start(definition, inputs, by, meta)
         assert offer.refusal is None, offer.refusal
@@ -135,6 +138,13 @@ async def _play(
         await _Agent(opened, run_id, answers, by).perform()
         await asyncio.gather(*also)
         return await _told(opened, run_id)
+
+
+async def until(opened: OpenProject, run_id: str, test: Callable[[RunView], bool]) -> RunView:
+    """Wait for a run to stand as a test wants it."""
+    while not test(view := await opened.service.look(run_id)):
+        await opened.service.changed(run_id, view.revision, 1_000)
+    return view
 
 
 async def _told(opened: OpenProject, run_id: str) -> Told:
@@ -156,7 +166,7 @@ class _Agent:
         """Answer until the run has ended."""
         while (view := await self._service.look(self._run_id)).status not in ENDED:
             assert view.parked is None, view.parked
-            open_now = [action for action in view.actions if action.waits_for in {"person", "agent"}]
+            open_now = [action for action in view.actions if action.waits_for in {"person", "agent"} and not self._is_elsewhere(action)]
             assert all(action.waits_for != "outcome" for action in view.actions), "an outcome is unknown, and nobody here can say"
             for action in open_now:
                 await self._one(action, view)
@@ -164,7 +174,7 @@ class _Agent:
                 await self._service.changed(self._run_id, view.revision, 1_000)
 
     async def _one(self, action: ActionView, view: RunView) -> None:
-        value = await self._value(action)
+        value = self._value(action)
         if action.kind == "approve":
             offer = await self._service.decide(
                 self._run_id, action.id, action.digest or "", self._person, approved=bool(value), note=str(value)
@@ -183,17 +193,23 @@ class _Agent:
             offer = await self._service.submit(self._run_id, action.id, offer.action.attempt, by, value=value, token=token, then_next=False)
         _taken(offer)
 
-    async def _value(self, action: ActionView) -> Answer:
-        for pattern, given in self._answers.items():
-            if not matches(pattern, action.id, action.kind):
-                continue
-            number = self._given.get(pattern, 0)
-            self._given[pattern] = number + 1
-            if isinstance(given, list):
-                assert number < len(given), f"{action.id} was asked for more than {len(given)} times"
-                given = given[number]
-            return given(action) if callable(given) else given
-        raise AssertionError(f"nobody answers {action.id} ({action.kind})")
+    def _pattern(self, action: ActionView) -> str:
+        found = next((pattern for pattern in self._answers if matches(pattern, action.id, action.kind)), None)
+        assert found is not None, f"nobody answers {action.id} ({action.kind})"
+        return found
+
+    def _is_elsewhere(self, action: ActionView) -> bool:
+        return self._answers[self._pattern(action)] is ELSEWHERE
+
+    def _value(self, action: ActionView) -> Answer:
+        pattern = self._pattern(action)
+        number = self._given.get(pattern, 0)
+        self._given[pattern] = number + 1
+        given = self._answers[pattern]
+        if isinstance(given, list):
+            assert number < len(given), f"{action.id} was asked for more than {len(given)} times"
+            given = given[number]
+        return given(action) if callable(given) else given
 
 
 def _taken(offer: Offer) -> None:

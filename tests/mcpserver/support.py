@@ -77,7 +77,7 @@ class Files:
         """Nothing of the environment may be read."""
         return {}
 
-    def check_gates(self, definition: Definition, starter: str) -> None:
+    def check_gates(self, definition: Definition, starter: str, _given: object) -> None:
         self.starters.append(starter)
         if definition.name in self.impossible:
             raise RequestError("nobody could pass `gate`", code="impossible_gate", hint="`treadle people list` shows who there is")

@@ -16,13 +16,17 @@ from treadle.config.people import STARTER, GateNeeds, People, why_impossible, wh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Gate:
-    """A gate where it stands: `lists` are the lists around it, outermost first; `sure` when it is passed by all that comes behind it."""
+    """A gate where it stands: `lists` are the lists around it, outermost first; `sure` when it is passed by all that comes behind it.
+
+    `chosen` when it is not in every run: whether a run comes to it is known at the start (`config/gates.py`), and looked at there.
+    """
 
     id: str
     needs: GateNeeds
     node: Node
     lists: tuple[int, ...]
     sure: bool
+    chosen: bool
     what: str
 
 
@@ -42,7 +46,7 @@ class _Checker:
 
     def scope(self, scope: TaskTree) -> None:
         earlier: dict[str, _Gate] = {}
-        for gate in (*_gates(scope.steps, ()), *_gates(scope.finally_steps, ())):
+        for gate in (*_gates(scope.steps, (), chosen=False), *_gates(scope.finally_steps, (), chosen=False)):
             known = self._names(gate)
             if (gate.node.line, gate.node.column) not in self.told_at:
                 self._passable(gate, earlier, known=known)
@@ -82,7 +86,8 @@ class _Checker:
             "impossible_gate", gate.node, f"nobody could pass {gate.what}: {why}",
             "name somebody else, or add people to treadle.toml; as it is, the workflow cannot be started",
         )  # fmt: skip
-        self.impossible.append(problem)
+        if not gate.chosen:
+            self.impossible.append(problem)
         if known:
             self.tree.problems.append(problem)
 
@@ -97,17 +102,18 @@ class _Checker:
         )  # fmt: skip
 
 
-def _gates(steps: list[StepTree], lists: tuple[int, ...]) -> Iterator[_Gate]:
+def _gates(steps: list[StepTree], lists: tuple[int, ...], *, chosen: bool) -> Iterator[_Gate]:
     here = (*lists, id(steps))
     for step in steps:
-        found = _gate(step, here)
+        may_skip = chosen or "when" in step.places
+        found = _gate(step, here, chosen=may_skip)
         if found is not None:
             yield found
         for below in step.lists.values():
-            yield from _gates(below, here)
+            yield from _gates(below, here, chosen=may_skip or step.type == "condition")
 
 
-def _gate(step: StepTree, lists: tuple[int, ...]) -> _Gate | None:
+def _gate(step: StepTree, lists: tuple[int, ...], *, chosen: bool) -> _Gate | None:
     if step.type == "approve":
         by, node = step.fields.get("by", {}), step.place("by")
         readable, what = "by" in step.fields or "by" not in step.places, f"the gate `{step.id}`"
@@ -119,7 +125,7 @@ def _gate(step: StepTree, lists: tuple[int, ...]) -> _Gate | None:
     if not readable or not isinstance(by, dict):
         return None
     sure = step.type == "approve" and "when" not in step.places and step.fields.get("on_reject", "fail") == "fail"
-    return _Gate(id=step.id, needs=needs_of(by), node=node, lists=lists, sure=sure, what=what)
+    return _Gate(id=step.id, needs=needs_of(by), node=node, lists=lists, sure=sure, chosen=chosen, what=what)
 
 
 def needs_of(by: dict[str, object]) -> GateNeeds:

@@ -249,7 +249,7 @@ def _required(loaded: Loaded) -> Definition:
 
 async def _start(opened: OpenProject, definition: Definition, given: Mapping[str, Json], title: str, how: How) -> str:
     project, who = opened.settings.project, person(opened.settings.people)
-    opened.check_gates(definition, who.name)
+    opened.check_gates(definition, who.name, given)
     called = title or next((value for value in given.values() if isinstance(value, str)), "")
     meta = RunMeta(
         workflow=definition.name, title=screen.short(called, TITLE_CHARS), directory=str(project.root), branch=branch_of(project.root),

@@ -15,6 +15,7 @@ from treadle.core.definition import Definition, Delegate, McpCall, Prompt, Step
 from treadle.core.errors import Failure, RequestError
 from treadle.core.ids import address_of
 from treadle.core.render import instant
+from treadle.core.values import Json
 from treadle.core.view import RunWord
 from treadle.engine.service import Offer, Service, title_of
 from treadle.mcpio.server import arguments as given
@@ -52,8 +53,8 @@ class Workflows(Protocol):
         """Give what `env()` may read."""
         ...
 
-    def check_gates(self, definition: Definition, starter: str) -> None:
-        """Raise RequestError `impossible_gate` if nobody could pass a gate of a run that this caller starts."""
+    def check_gates(self, definition: Definition, starter: str, given: Mapping[str, Json]) -> None:
+        """Raise RequestError `impossible_gate` if nobody could pass a gate of a run that this caller starts with these inputs."""
         ...
 
 
@@ -110,7 +111,7 @@ class Calls:
         definition = await asyncio.to_thread(self._startable, args.workflow)
         caller = call.holder.caller()
         # The session starts the run, not the person behind it: `never: [starter]` bars nobody who can decide.
-        self.workflows.check_gates(definition, caller.name)
+        self.workflows.check_gates(definition, caller.name, inputs)
         meta = RunMeta(
             workflow=definition.name, title=title_of(inputs), directory=self.here.directory, branch=self.here.branch(),
             started_by=caller.name,
