@@ -55,6 +55,7 @@ async def test_another_answer_to_a_finished_attempt_conflicts_and_is_kept_as_evi
         before = await store.engine.events(step["run_id"])
         refused = await agent.do(step["next"], result="two")
         assert (refused["code"], refused.is_error) == ("conflict", True)
+        assert f"`treadle fork {step['run_id']} --from {step['action']}`" in refused.text
         assert (await agent.do(refused["next"]))["instructions"] == "Reach ONE"
         assert await store.engine.events(step["run_id"]) == before
 

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.mcpserver.flows import GATED, SMALL
-from tests.mcpserver.support import Shop
+from tests.mcpserver.support import PERSON, Shop
+from treadle.engine.forking import look
 
 
 async def test_a_new_chat_finds_its_run_by_nothing_by_words_and_by_branch_and_goes_on(store: Shop) -> None:
@@ -92,3 +93,20 @@ async def test_looking_writes_nothing(store: Shop) -> None:
             await agent(tool, **arguments)
         assert await store.engine.events(step["run_id"]) == before
         assert (await store.engine.snapshot(step["run_id"])).leases == leases
+
+
+async def test_a_fork_says_which_run_it_comes_from_and_an_agent_goes_on_with_it(store: Shop) -> None:
+    store.write("small", SMALL)
+    async with store.agent() as agent:
+        step = await agent("start_workflow", workflow="small", inputs={"topic": "tea"})
+        await agent.do(step["next"], result="one")
+        origin = await look(store.engine, step["run_id"])
+        forked = (await store.service.fork(origin, origin.point("ask"), PERSON, {})).run.run_id
+        listed = {row["run_id"]: row.get("forked_from") for row in (await agent("list_runs"))["runs"]}
+        assert listed == {forked: step["run_id"], step["run_id"]: None}
+        run = await agent("get_run", run_id=forked)
+        assert (run["forked_from"], run["current"]) == (f"{step['run_id']}/ask", "ask")
+        assert "forked_from" in run.text
+        own = await agent.do(run["resume"])
+        assert (await agent.do(own["next"], result="two"))["instructions"] == "Reach TWO"
+        assert (await agent("get_next_step", run_id=step["run_id"]))["instructions"] == "Reach ONE"

@@ -333,7 +333,7 @@ class LocalEngine:
         if not before.same_body:
             refusal = Refusal(
                 code="conflict", message="this request was answered before, with another body; the first one stands",
-                hint="look at the run; `fork` it to go another way",
+                hint=f"look at the run; `treadle fork {first.run_id} --from STEP` goes another way",
             )  # fmt: skip
             return Reply(run_id=first.run_id, state=record.state, definition=record.definition, refusal=refusal)
         # The step that the first reply handed out is handed out again as long as it is open.

@@ -32,6 +32,7 @@ from treadle.core.events import (
     SignalSent,
     UndoRequested,
 )  # fmt: skip
+from treadle.core.gates import step_path
 from treadle.core.ids import branch_token
 from treadle.core.records import replace
 from treadle.core.state import RunState
@@ -170,6 +171,9 @@ class Service:
         request = Request(key=f"{run_id}/{action}#{attempt}", digest=body)
         self._note_asked(token)
         reply = await self.engine.send(run_id, make, request)
+        if reply.refusal is not None and reply.refusal.code == "conflict":
+            hint = f"look at the run; `treadle fork {run_id} --from {step_path(action)}` goes another way from there"
+            reply = replace(reply, refusal=replace(reply.refusal, hint=hint))
         closed = any(note.kind == "action_completed" and note.path == action for note in reply.notes)
         answered = None if reply.duplicate or reply.refusal is not None else "completed" if closed else "failed"
         offer = replace(await self._offer(reply, token), answered=answered)

@@ -306,7 +306,7 @@ class RunShell:
         digest, told = found
         if digest != request.digest:
             message = "this request was answered before, with another body; the first one stands"
-            return Told(refusal=Refusal(code="conflict", message=message, hint="look at the run; `fork` it to go another way"))
+            return Told(refusal=Refusal(code="conflict", message=message, hint="look at the run; another way is another run"))
         return replace(told, claimed=told.claimed if self._is_open(told.claimed) else None, duplicate=True)
 
     def _is_open(self, action: str | None) -> bool:

@@ -363,7 +363,8 @@ _AFTER: Final[dict[str, str]] = {
     "unknown_attempt": "copy `attempt` from the step as it was given to you, or {next}",
     "foreign": "your answer was not used. The step that is yours: {next}",
     "not_claimable": "{next}",
-    "conflict": "the first answer stands; to go another way the user starts a new run. To go on in this one: {next}",
+    "conflict": "the first answer stands; to go another way from there the user runs `treadle fork {run_id} --from {step}` in a terminal; "
+    "you cannot. To go on in this one: {next}",
     "stopped": "{look} shows what became of the run",
     "run_ended": "nothing is left to do; {look} shows how it ended",
     "run_parked": "if the user wants to go on: {resume}, then {next}",
@@ -379,7 +380,7 @@ def _refused(offer: Offer, channel: Channel, answered: str) -> Reply:
     own = Channel(run_id=channel.run_id)
     calls = {
         "next": channel.call("get_next_step"), "wait": channel.wait, "look": own.call("get_run"), "resume": own.call("resume_run"),
-        "run_id": channel.run_id,
+        "run_id": channel.run_id, "step": answered,
     }  # fmt: skip
     if refusal.code not in {"bad_output", "invalid_answer"}:
         hint = _AFTER[refusal.code].format(**calls) if refusal.code in _AFTER else ""

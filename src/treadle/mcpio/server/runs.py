@@ -39,6 +39,7 @@ def run_reply(snapshot: Snapshot, *, full: bool = False, others: Sequence[str] =
     data |= {"ending": run.ending} if run.ending is not None else {}
     data |= {"child": waits.child} if waits.child else {}
     data |= {"parent": run.parent} if run.parent is not None else {}
+    data |= {"forked_from": run.forked_from} if run.forked_from is not None else {}
     data |= left_over(run)
     data |= {"budgets": budgets} if (budgets := list(_budgets(run, full=full))) else {}
     data |= {"others": list(others)} if others else {}
@@ -237,6 +238,7 @@ def runs_reply(rows: Sequence[RunRow], *, more: bool, found_for: str = "") -> Re
         {
             "run_id": row.id, "workflow": row.meta.workflow, "title": row.meta.title, "status": row.status,
             "updated_at": instant(row.updated_ms), "branch": row.meta.branch,
+            **({"forked_from": row.meta.forked_from} if row.meta.forked_from else {}),
         }
         for row in rows
     ]  # fmt: skip
@@ -246,6 +248,11 @@ def runs_reply(rows: Sequence[RunRow], *, more: bool, found_for: str = "") -> Re
         then = f'for the next page: list_runs(before="{rows[-1].id}") with the same filters'
     else:
         then = "get_run(run_id=…) shows one of them" if rows else "none; start_workflow starts one, list_runs(all=true) shows ended ones"
-    lines = [f"{row['run_id']} {row['status']} {row['workflow']} {row['title']} ({row['updated_at']})" for row in listed]
+    lines = [_line(row) for row in listed]
     head = f"{len(listed)} runs fit {found_for!r}:" if found_for else f"{len(listed)} runs:"
     return Reply(text="\n".join([head, *lines, then]), data={"kind": "runs", "runs": listed, "more": more, "next": then})
+
+
+def _line(row: dict[str, Any]) -> str:
+    forked = f", forked from {row['forked_from']}" if "forked_from" in row else ""
+    return f"{row['run_id']} {row['status']} {row['workflow']} {row['title']} ({row['updated_at']}{forked})"
