@@ -34,6 +34,7 @@ from treadle.core.definition import (
     Goto,
     Http,
     McpCall,
+    Merge,
     OnError,
     Parallel,
     Prompt,
@@ -214,6 +215,10 @@ def fail(step_id: str, message: object = "so it is", error_class: str = "failed"
 
 def http(step_id: str, url: object = "http://host/", **fields) -> Step:
     return step(step_id, Http(url=x(url)), **{"effect": "read", **fields})
+
+
+def merge(step_id: str, source: str, strategy="merge", **fields) -> Step:
+    return step(step_id, Merge(source=source, strategy=strategy), **{"effect": "write", "repeatable": True, **fields})
 
 
 def shell(step_id: str, command: object = "true", **fields) -> Step:

@@ -20,6 +20,7 @@ from tests.core.build import (
     function,
     goto,
     http,
+    merge,
     parallel,
     prompt,
     put,
@@ -117,6 +118,10 @@ SHAPES: dict[str, Definition] = {
     "a budget that degrades": workflow(delegate("a"), delegate("b", undo=[prompt("u")]), budget={"calls": 1, "on_exceed": "degrade"}),
     "a budget of time": workflow(prompt("a", budget={"wall_ms": 700}, final=[prompt("f")]), prompt("b")),
     "children": workflow(run("r", "child", close_policy="wait"), run("s", "child", close_policy="abandon"), run("t", "child")),
+    "items in worktrees": workflow(foreach("f", [0, 1], do=[delegate("a")], isolation=True, on_item_error="collect"), merge("m", "f")),
+    "branches in worktrees": workflow(parallel("p", {"l": [prompt("a")], "r": [call("b", **READ)]}, need=1, isolation=True), merge("m", "p")),
+    "a step in a worktree": workflow(delegate("a", isolation=True, retry=ONCE_MORE, final=[prompt("f")], on_error=[prompt("h")]), prompt("b")),
+    "a worktree in a worktree": workflow(condition("if", "{{ true }}", then=[delegate("a", isolation=True), merge("m", "a")], isolation=True)),
     "enough of the items": workflow(foreach("f", [0, 1], do=[call("a", **READ)], on_item_error="collect", min_success_percent=60), prompt("b")),
 }  # fmt: skip
 PEOPLE = [replace(ANNA, name=name, roles=("lead",)) for name in ("anna", "bert", "carl")]
@@ -150,6 +155,9 @@ def _moves_of(play: Play, action: ActionState) -> Iterator[tuple[str, Move]]:
         yield "rejected", lambda p: p.decide(name, approved=False, by=by)
     elif action.status == "verifying" or (isinstance(node, StepNode) and node.phase == "read_back"):
         return
+    elif action.kind in {"worktree", "worktree_commit"} and action.status == "open":
+        yield "done", lambda p: p.answer(name, {"commit": "c"} if action.kind == "worktree_commit" else {"path": f"/w/{name}", "base": "b"})
+        yield "failed", lambda p: p.answer(name, fails="failed")
     elif action.kind == "verify":
         yield "holds", lambda p: p.answer(name, [{"ok": True}])
         yield "does not hold", lambda p: p.answer(name, [{"ok": False, "message": "no"}])

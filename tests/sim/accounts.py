@@ -44,6 +44,7 @@ class Accounts:
         self.made: set[tuple[str, int]] = set()
         self.children: dict[tuple[str, int], int] = {}
         self.stands: dict[str, bool] = {}
+        self.since_fork: set[str] | None = None
         self.failed_lists: set[str] = set()
         self.proven: set[str] = set()
         self.refuted: set[str] = set()
@@ -108,7 +109,7 @@ class Accounts:
 
     def _ends(self, before: RunState | None, state: RunState) -> None:
         for path, node in state.nodes.items():
-            if isinstance(node, StepNode) and node.phase != "opening" and self.steps[node.at].final_steps:
+            if isinstance(node, StepNode) and node.phase not in {"opening", "worktree"} and self.steps[node.at].final_steps:
                 self.begun.add(path)
         if before is not None and not self.hastened:
             missing = [p for p in self.begun if not self.cleaned[p] and (state.ended or p not in state.nodes)]
@@ -252,18 +253,37 @@ class Accounts:
             if owner and owner not in state.nodes:
                 self.broken("budget", f"{owner} has ended, its budget is still counted ({spent})")
 
+    # forks: what was approved and what was done before is the origin's
+
+    def _run_forked(self, _note: Note) -> None:
+        self.undoable, self.taken_back, self.since_fork = [], [], set()
+        self.calls.clear()
+        self.made.clear()
+
+    def _step_begun_anew(self, note: Note) -> None:
+        self.begun.discard(note.path)
+
     # gates
 
     def _gate_decided(self, note: Note) -> None:
+        if self.since_fork is not None:
+            owner = note.path.removesuffix(".requires")
+            requires = self.steps[address_of(owner)].requires
+            self.since_fork |= {owner.rpartition("/")[2].split("~")[0], note.path, *(requires.gates if requires else ())}
         if not note.path.endswith(".requires"):
             self.stands[note.path.rpartition("/")[2].split("~")[0]] = bool(note.data["approved"])
 
     def _dispatched(self, state: RunState, note: Note) -> None:
         """An action was handed out that requires gates: what they would show now is what was approved."""
-        if note.data.get("action_kind") in {"approve", "verify"}:
+        if note.data.get("action_kind") in {"approve", "verify", "worktree", "worktree_commit"}:
             return
         step = self.steps[address_of(note.path)]
-        if step.requires is None or not step.requires.gates:
+        if step.requires is None:
+            return
+        wanted = [*step.requires.gates] if step.requires.by is None else [note.path + ".requires"]
+        if self.since_fork is not None and not self.since_fork.issuperset(wanted):
+            self.broken("fork", f"{note.path} was handed out on an approval that was given before the fork")
+        if not step.requires.gates:
             return
         node = state.nodes.get(note.path)
         if not isinstance(node, StepNode):

@@ -21,6 +21,7 @@ from tests.core.build import (
     function,
     goto,
     http,
+    merge,
     parallel,
     prompt,
     put,
@@ -64,7 +65,7 @@ CHECKS = (
 )  # fmt: skip
 BUDGETS = ({"calls": 1}, {"calls": 2}, {"calls": 4}, {"tokens": 30}, {"usd": "0.25"}, {"wall_ms": 4_000}, {"calls": 3, "wall_ms": 60_000})
 CHILDREN = (workflow(), workflow(budget={"calls": 1}), workflow(budget={"calls": 2}))
-PERFORMED = ("call", "call", "delegate", "delegate", "function", "http", "shell", "run")
+PERFORMED = ("call", "call", "delegate", "delegate", "function", "http", "shell", "run", "merge")
 JUMPS = ("break", "continue", "goto")
 BLOCKS = ("condition", "foreach", "foreach", "parallel", "parallel", "while", "repeat", "switch")
 
@@ -112,6 +113,7 @@ class Drawing:
         self.taste = rng.choice((0.0, 0.06, 0.15, 0.3))
         self.lists: dict[str, list] = {}
         self.gates: list[tuple[str, str]] = []
+        self.isolated: dict[str, str] = {}
         self.has_task = False
 
     def drawn(self) -> Drawn:
@@ -181,6 +183,10 @@ class Drawing:
         if kind in {"return", "fail"} and self.rng.random() < 0.6:
             kind = "call"
         made: Step = getattr(self, "_" + kind)(self.name(), place)
+        if kind in {"approve", "wait"}:
+            return replace(made, isolation=False)
+        if made.isolation:
+            self.isolated[place.scope] = made.id
         return made
 
     def name(self) -> str:
@@ -208,6 +214,8 @@ class Drawing:
             fields["final"] = self.steps(1, place.behind())
         if self.likes() and not place.undoing and place.depth < 3:
             fields["undo"] = self.steps(1, replace(place.behind(undoing=True), depth=2))
+        if self.likes() and within:
+            fields["isolation"] = True
         if self.likes() and within:
             fields["budget"] = self.budget()
             if fields["budget"] is None:
@@ -308,6 +316,12 @@ class Drawing:
 
     def _function(self, name: str, place: Place) -> Step:
         return function(name, "double", {"value": "{{ state.f0 }}"}, **self._effect(place) | {"performer": "server"})
+
+    def _merge(self, name: str, place: Place) -> Step:
+        isolated = self.isolated.get(place.scope)
+        if isolated is None:
+            return self._shell(name, place)
+        return merge(name, isolated, on_error="continue")
 
     def _run(self, name: str, place: Place) -> Step:
         policy = self.rng.choice(("cancel", "wait", "abandon"))

@@ -15,7 +15,7 @@ from treadle.core.aside import fill
 from treadle.core.commands import CloseRun, Decision, Note, Perform
 from treadle.core.definition import Definition, Foreach, Run
 from treadle.core.errors import InvariantViolationError
-from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Event, UndoRequested
+from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Event, RunForked, UndoRequested
 from treadle.core.gates import step_path
 from treadle.core.ids import address_of, is_under
 from treadle.core.state import ActionState, ListNode, RunState, StepNode
@@ -52,6 +52,8 @@ class Watch:
         self.collected: set[str] = set()
         self.went_on = False
         self.closed = 0
+        self.shared = 0
+        self.foreign: set[str] = set()
         self.accounts = Accounts(self.definition, store.blobs, self.broken)
 
     def broken(self, oracle: str, message: str) -> None:
@@ -65,7 +67,10 @@ class Watch:
             check_invariants(state)
         except InvariantViolationError as error:
             self.broken("invariants", str(error))
-        if before is not None:
+        if isinstance(event, RunForked):
+            self._forked(event, state)
+            event = first_of(event)
+        elif before is not None:
             self._monotone(before, event, state)
             self._claims(before, event, decision)
         self._commands(decision)
@@ -76,6 +81,20 @@ class Watch:
         self._notes(before, event, decision)
         if self.remembers:
             self.accounts.transition(before, event, decision)
+
+    def _forked(self, event: RunForked, state: RunState) -> None:
+        """A fork has a name of its own, nobody is at work in it, and no token of its origin opens a branch of it."""
+        self.holders.clear()
+        if state.run_id != event.run_id or state.seed != event.seed:
+            self.broken("fork", f"the fork {event.run_id} calls itself {state.run_id}, and goes on with the seed of its origin")
+        known = self.foreign & {frame.channel for frame in state.frames.values() if frame.channel}
+        if known:
+            self.broken("fork", f"{known} opened a branch of the origin, and opens one of the fork")
+        held = [action.id for action in state.actions.values() if action.holder is not None]
+        if held:
+            self.broken("fork", f"{held[0]} is held by somebody who works for the origin")
+        if event.at in state.timers or (state.now_ms < event.at_ms and state.status == "running"):
+            self.broken("fork", f"the fork was made at {event.at_ms}, and its clock says {state.now_ms}")
 
     def _monotone(self, before: RunState, event: Event, state: RunState) -> None:
         if state.now_ms < before.now_ms or state.now_ms < event.at_ms:
@@ -136,7 +155,7 @@ class Watch:
                 self._step(state, node)
         for action in state.actions.values():
             node = state.nodes.get(step_path(action.id))
-            if action.status != "stopping" and not (isinstance(node, StepNode) and self._belongs(state, action, node)):
+            if action.status != "stopping" and (node is None or not self._belongs(state, action, node)):
                 self.broken("closing", f"{action.id} is {action.status}, its step is not open")
             if action.status == "stopping" and not any(is_under(action.id, path) for path in closing):
                 self.broken("closing", f"{action.id} is stopping under nothing that closes")
@@ -157,7 +176,11 @@ class Watch:
             if not any(is_under(end, other) for end in ends) and not passage:
                 self.broken("closing", f"{other} is open below {path}, which is closing")
 
-    def _belongs(self, state: RunState, action, node: StepNode) -> bool:
+    def _belongs(self, state: RunState, action, node: StepNode | ListNode) -> bool:
+        if action.kind in {"worktree", "worktree_commit"}:
+            return node.phase == "worktree" and (node.end is not None) == (action.kind == "worktree_commit")
+        if isinstance(node, ListNode):
+            return False
         if action.id == node.path:
             return node.phase == ("read_back" if action.status == "unknown" and node.phase == "read_back" else "action")
         if action.id.endswith(".requires"):
@@ -231,7 +254,7 @@ class Watch:
             elif self.remembers and note.kind == "outcome_resolved" and note.data["by"] == "read_back":
                 if (note.data["outcome"] == "done") != bool(self.effects[note.path]):
                     self.broken("effects", f"{note.path} was read back as {note.data['outcome']}: it had {self.effects[note.path]} effects")
-            elif note.kind == "step_opened":
+            elif note.kind in {"step_opened", "step_begun_anew"}:
                 for counted in (self.failures, self.lapses):
                     counted.pop(note.path, None)
         self.went_on = self.went_on or bool(self.collected & completed)
@@ -278,7 +301,7 @@ class Watch:
 
     def effect(self, action_id: str, attempt: int, holder: str) -> None:
         """An action had its effect on the world."""
-        if action_id.endswith(".verify"):
+        if action_id != step_path(action_id):
             return
         self.accounts.called(action_id, attempt)
         step = self.definition.index.steps[_at(action_id)]
@@ -301,7 +324,7 @@ class Watch:
     # The end
 
     def ended(self, state: RunState) -> None:
-        answers = [event for event in self.store.log if isinstance(event, ActionAnswered)]
+        answers = [event for event in self.store.log[self.shared :] if isinstance(event, ActionAnswered)]
         logged = {(event.action, event.attempt, body_of(event)) for event in answers}
         for answer in self.acknowledged:
             if answer not in logged:
@@ -327,6 +350,11 @@ def withers(state: RunState, path: str, shields: list[str]) -> bool:
     """Whether something closes around a node, and no `finally` shields it."""
     around = [p for p, n in state.nodes.items() if n.closing is not None and p != path and is_under(path, p)]
     return any(not any(is_under(shield, p) and shield != p and is_under(path, f"{shield}.finally") for shield in shields) for p in around)
+
+
+def first_of(event: Event) -> Event:
+    """The event that a fork absorbs anew; any other one itself."""
+    return first_of(event.event) if isinstance(event, RunForked) else event
 
 
 def body_of(event: ActionAnswered) -> str:

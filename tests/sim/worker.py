@@ -229,6 +229,10 @@ class Worker:
         """What an action gives: a proof its findings, a `read_back` the truth about the world."""
         if action.endswith(".verify"):
             return self.proof(action)
+        if action.endswith(".worktree"):
+            return {"path": f"/w/{action}", "base": "b", "ref": f"refs/{action}"}
+        if action.endswith(".worktree.commit"):
+            return {"commit": "c", "files": ["f"]}
         owner, _, rest = action.rpartition(".read_back/")
         if owner and "/" not in rest:
             return {"found": owner} if self.watch.effects[owner] else None

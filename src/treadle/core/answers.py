@@ -60,8 +60,8 @@ def _take_worktree(draft: Draft, action: ActionState, value: Value, failure: Fai
     if isinstance(node, StepNode) and node.end is not None:
         depart(draft, replace(node, tree=tree), node.end)
         return
-    is_scope = isinstance(node, StepNode) or node.at in draft.index.scopes
-    draft.put(replace(node, phase="opening" if is_scope else "running", tree=tree))
+    begins = "opening" if isinstance(node, StepNode) or node.at in draft.index.scopes else "running"
+    draft.put(replace(node, phase="worktree" if kept else begins, tree=tree))
     draft.look_at(node.path)
 
 

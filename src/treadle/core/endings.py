@@ -107,9 +107,15 @@ def _output_of(draft: Draft, node: ListNode) -> Expr | None:
     return spec.output if isinstance(spec, Foreach) else None
 
 
+def go_on_to_end(draft: Draft, node: ListNode, outcome: Outcome) -> None:
+    """End a list whose work is kept by now."""
+    if not has_uncommitted(node):
+        _list_ended(draft, node, outcome)
+
+
 def _list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
     if has_uncommitted(node) and outcome.how in {"done", "next", "return"}:
-        draft.put(replace(node, closing=outcome))  # so that it ends when its work is kept
+        draft.put(replace(node, phase="worktree", closing=None, end=outcome))
         ask_for_commit(draft, node, draft.step_node(node.owner or "").at)
         return
     if node.owner is None:

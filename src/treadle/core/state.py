@@ -47,7 +47,8 @@ class ListNode(Record):
     """A list of steps in progress. `results` are of registered functions called while it opens or gives its output.
 
     `closing` says how it ends as soon as nothing is open below it. `visits` counts the openings of steps that a goto came by, `taken` how often
-    each goto into this list was taken. `last` is the result of the step that ended last, where the owner wants it; `tree` its own worktree.
+    each goto into this list was taken. `last` is the result of the step that ended last, where the owner wants it; `tree` its own worktree,
+    `end` how it ends once its work is kept.
     """
 
     path: str
@@ -59,6 +60,7 @@ class ListNode(Record):
     results: tuple[Value, ...] = ()
     closing: Outcome | None = None
     tree: dict[str, Value] | None = None
+    end: Outcome | None = None
     visits: dict[str, int] = field(default_factory=dict[str, int])
     taken: dict[str, int] = field(default_factory=dict[str, int])
     last: Value = None

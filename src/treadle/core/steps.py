@@ -164,18 +164,17 @@ def finish_finally(draft: Draft, node: StepNode, problem: Failure | None) -> Non
 def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
     """Take a step away: remember it where it is read, keep what its undo needs, and let its list go on or fail.
 
-    What was changed in a worktree of its own is kept first, if it completed.
+    One that completed in a worktree of its own waits until what was changed there is kept.
     """
-    if end.status == "completed" and has_uncommitted(node):
-        draft.drop_clock(node.path)
-        draft.drop_below(node.path)
-        draft.put(replace(node, phase="worktree", end=end))
-        ask_for_commit(draft, node, node.at)
-        return
     remember(draft, node, end)
     if node.path not in draft.undo:
         _keep_for_undo(draft, node, end)
     draft.drop_below(node.path)
+    if end.status == "completed" and has_uncommitted(node):
+        draft.drop_clock(node.path)
+        draft.put(replace(node, phase="worktree", end=end))
+        ask_for_commit(draft, node, node.at)
+        return
     draft.drop(node.path)
     parent = draft.list_node(node.list_path)
     if not end.goes_on and end.failure is not None:
@@ -288,13 +287,10 @@ def _failures(draft: Draft, node: StepNode) -> Value:
 def lose_worktree(draft: Draft, node: Node, failure: Failure, *, kept: bool) -> None:
     """End what could not get its worktree; with `kept` it was done, and what was changed could not be kept."""
     failure = replace(failure, step=node.path)
-    if not kept:
-        fail_node(draft, node, failure)
-    elif isinstance(node, StepNode):
+    if kept and isinstance(node, StepNode):
         depart(draft, node, StepEnd(status="failed", failure=failure, goes_on=False))
     else:
-        draft.put(replace(node, closing=Outcome(how="fail", failure=failure)))
-        draft.look_at(node.path)
+        fail_node(draft, node, failure)
 
 
 def fail_node(draft: Draft, node: Node, failure: Failure) -> None:
