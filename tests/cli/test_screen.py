@@ -19,7 +19,8 @@ def test_durations_are_said_as_people_say_them(ms, said):
 
 def test_moments_are_said_from_now():
     now = 1_800_000_000_000
-    assert screen.ago(now - 1_000, now) == "now"
+    assert screen.ago(now - 1_000, now) == "just now"
+    assert screen.ago(now + 1_000, now) == "now"
     assert screen.ago(now - 60_000, now) == "1 min ago"
     assert screen.ago(now + 60_000, now) == "in 1 min"
     assert screen.ago(now - 90_000_000, now).startswith("yesterday ")

@@ -10,6 +10,7 @@ from treadle.cli import screen
 from treadle.core.commands import Note
 from treadle.core.events import Caller
 from treadle.core.values import Value
+from treadle.engine.course import Course
 from treadle.engine.timeline import Moment
 
 Said = tuple[str, str, bool]
@@ -37,9 +38,12 @@ class Teller:
         self._attempts: dict[str, int] = {}
         self._proven: set[str] = set()
         self._told: set[str] = set()
+        self._served: set[str] = set()
+        self._course = Course()
 
     def tell(self, moment: Moment) -> Iterator[Fact]:
         """Give the facts of one moment."""
+        self._course.add(moment)
         for note in moment.notes:
             word, text, minor = self._say(note, moment)
             if text:
@@ -55,6 +59,7 @@ class Teller:
                 self._opened[note.path] = (kind, moment.at_ms)
                 self._began_ms[note.path] = moment.at_ms
                 served = data["performer"] == "server"
+                self._served |= {note.path} if served else set()
                 return "note" if served else "waiting", "begun" if served else _HANDED_OUT.get(kind, "waits for an agent"), served
             case "action_claimed":
                 self._began_ms[note.path] = moment.at_ms
@@ -68,10 +73,17 @@ class Teller:
                 return "completed", self._completed(note.path, moment), False
             case "step_completed" if note.path in self._opened or note.path in self._told:
                 return "note", "", True
+            case "step_completed":
+                visit = self._course.visits.get(note.path)
+                said = visit.said if visit is not None else []
+                return "handling" if visit is not None and visit.items_failed else "completed", ", ".join(["done", *said]), False
+            case "action_offered" if note.path in self._served:
+                self._began_ms[note.path], self._attempts[note.path] = moment.at_ms, _number(data["attempt"])
+                return "running", f"begins again, attempt {data['attempt']}", False
             case "verified":
                 self._proven.add(note.path)
                 return _WORDED[note.kind](data)
-            case "cache_hit" | "signal_taken":
+            case "cache_hit" | "signal_taken" | "goto_taken":
                 self._told.add(note.path)
                 return _WORDED[note.kind](data)
             case _:
@@ -111,7 +123,7 @@ class Teller:
 
 
 _RUN_NOTES = frozenset({"run_started", "run_forked", "run_ended", "run_parked", "run_resumed", "cancel_requested", "cancel_hastened"})
-_OWN_WORDS = frozenset({"action_opened", "action_claimed", "action_completed"})
+_OWN_WORDS = frozenset({"action_opened", "action_claimed", "action_completed", "step_completed"})
 _HANDED_OUT = {
     "prompt": "asks a person",
     "approve": "asks a person to decide",
@@ -128,7 +140,6 @@ _WORDED: Final[dict[str, Callable[[Mapping[str, Value]], Said]]] = {
     # Steps
     "step_opened": lambda _: ("note", "begins", True),
     "step_begun_anew": lambda _: ("note", "begins anew: it was open when the fork was made", False),
-    "step_completed": lambda _: ("completed", "done", False),
     "step_skipped": lambda _: ("skipped", "skipped: its `when` did not hold", False),
     "step_failed": lambda d: ("failed", f"failed: {d['error_class']}: {d['message']}" + _policy(d["policy"]), False),
     "step_handled": lambda _: ("handling", "its failure was handled", False),
@@ -175,7 +186,7 @@ _WORDED: Final[dict[str, Callable[[Mapping[str, Value]], Said]]] = {
     "action_stopping": lambda _: ("note", "asked to stop", False),
     "action_stopped": lambda _: ("cancelled", "stopped", False),
     "action_dropped": lambda _: ("cancelled", "withdrawn", False),
-    "answer_after_stop": lambda _: ("note", "an answer came after it was stopped; it is kept and was not used", False),
+    "answer_after_stop": lambda _: ("note", "an answer came after it was asked to stop; it is kept and was not used", False),
     "finally_begun": lambda d: ("handling", f"`finally` begins; it ended {_AFTER.get(str(d['after']), d['after'])}", False),
     "finally_failed": lambda d: ("failed", f"`finally` failed: {d['error_class']}: {d['message']}", False),
     "finally_cut": lambda _: ("handling", "`finally` was stopped: it took longer than 5 minutes", False),

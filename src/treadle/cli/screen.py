@@ -173,7 +173,7 @@ def ago(at_ms: int, now_ms: int) -> str:
     """Say when something was, or will be."""
     passed = now_ms - at_ms
     if abs(passed) < 5_000:
-        return "now"
+        return "now" if passed < 0 else "just now"
     if passed < 0:
         return f"in {duration(-passed)}"
     if passed < 2 * 3_600_000:

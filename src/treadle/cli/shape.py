@@ -8,9 +8,12 @@ import re
 from typing import Any
 
 from treadle.cli.exits import exit_code
+from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal
+from treadle.core.ids import address_of
 from treadle.core.values import Value
 from treadle.core.view import ActionView, BudgetView, RunView, StepView, WaitView
+from treadle.engine.course import Visit
 from treadle.engine.receipts import Decision, Receipt
 from treadle.engine.service import Service
 from treadle.engine.timeline import Moment
@@ -35,6 +38,8 @@ RECEIPT_KEYS = (
     "action, kind, effect, standing, by, by_kind, attempts, begun, redone, refused, key, run (that did it: of what a fork shares, another), opened_at, "
     "ended_at, note, facts [{check, ok, message}], decisions [{by, approved, digest, assurance, at, note}]"
 )
+
+VISIT_KEYS = "path, type, status, said, attempts, opened_at, ended_at"
 
 
 def instant(at_ms: int | None) -> str | None:
@@ -76,6 +81,19 @@ def step_json(step: StepView) -> dict[str, Any]:
         "path": step.path, "type": type_word(step.type), "status": step.status, "description": step.description, "why": step.why or None,
         "done": step.done, "total": step.total, "failed": step.failed, "rounds": step.rounds, "steps": [step_json(child) for child in step.children],
     }  # fmt: skip
+
+
+def visit_json(definition: Definition, visit: Visit) -> dict[str, Any]:
+    """Give how one visit of a step went."""
+    return {
+        "path": visit.path, "type": type_at(definition, visit.path), "status": visit.status, "said": visit.said, "attempts": visit.attempts,
+        "opened_at": instant(visit.opened_at_ms), "ended_at": instant(visit.ended_at_ms),
+    }  # fmt: skip
+
+
+def type_at(definition: Definition, path: str) -> str:
+    """Give the language's word for the type of the step at a path."""
+    return type_word(type(definition.index.steps[address_of(path)].spec).__name__)
 
 
 def wait_row(wait: WaitView) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from rich.text import Text
 from treadle.cli import facts, live, screen, shape
 from treadle.cli.children import look, waits_for
 from treadle.cli.frame import Frame, command, find_run
+from treadle.cli.outline import course_of, outlined
 from treadle.compose import OpenProject
 from treadle.core.events import RunStarted
 from treadle.core.state import ENDED
 from treadle.core.values import Value
-from treadle.core.view import ActionView, RunView, StepView, WaitView
+from treadle.core.view import RunView
 from treadle.engine.receipts import Receipt, receipts
 from treadle.engine.timeline import Moment, Timeline
 from treadle.ports import RunQuery, RunRow
@@ -26,7 +27,12 @@ NARROW = 90
 
 @command(
     examples="treadle show last\ntreadle show run_7k2m --full\ntreadle show last --json",
-    keys=shape.RUN_KEYS + ",\nreceipts [{" + shape.RECEIPT_KEYS + "}]",
+    keys=shape.RUN_KEYS
+    + ",\ncourse (every visit of a step, in the order of their beginning) [{"
+    + shape.VISIT_KEYS
+    + "}],\nreceipts [{"
+    + shape.RECEIPT_KEYS
+    + "}]",
 )
 @click.argument("named", metavar="RUN")
 @click.option("--full", is_flag=True, help="Values whole, however long.")
@@ -51,6 +57,7 @@ async def shown(opened: OpenProject, row: RunRow) -> dict[str, Any]:
     # A run that has ended holds nothing open any more, its inputs neither.
     data["inputs"] = data["inputs"] or _inputs(moments)
     filled = opened.service.filled
+    data["course"] = [shape.visit_json(snapshot.definition, visit) for visit in course_of(moments).visits.values()]
     data["receipts"] = [shape.receipt_json(each, await filled(each.facts)) for each in receipts(row.id, moments)]
     data["budgets"] = [shape.budget_json(budget) for budget in timeline.budgets]
     data["forks"] = [each.id for each in await opened.engine.runs(RunQuery(forked_from=row.id))]
@@ -62,6 +69,7 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
     timeline = Timeline(opened.engine, row.id)
     moments = await timeline.more()
     status, proofs = opened.shown_status(row.id, view.status), receipts(row.id, moments)
+    snapshot = await opened.engine.snapshot(row.id)
     now_ms = opened.clock.now_ms()
     until_ms = row.updated_ms if view.status in ENDED else now_ms
     screen.say(Text.assemble(screen.mark(status), " ", (view.run_id, "bold"), "  ", view.workflow, "  ", screen.worded(status)))
@@ -80,10 +88,11 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
         screen.say(f"  it is ending: {live.ENDING[view.ending]}", style=screen.STYLES["cancelling"])
     for line in unread_and_undo(view):
         screen.say(f"  {line}", style="yellow")
+    if view.degraded and view.status not in ENDED:
+        screen.say("  a failure was tolerated on the way", style="yellow")
     _heading("steps")
-    actions = {action.id: action for action in view.actions}
-    for line in outline(view.steps, actions, {wait.path: wait for wait in view.waits}, now_ms):
-        screen.say(line)
+    for line in outlined(view, snapshot.definition, course_of(moments), now_ms, full=full):
+        screen.hang(line, 6)
     if view.status not in ENDED:
         wait = await waits_for(opened, view)
         screen.say(Text.assemble(("waits for  ", "bold"), wait.message))
@@ -105,27 +114,6 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
         screen.say(receipt_table(proofs))
 
 
-def outline(
-    steps: Sequence[StepView], actions: Mapping[str, ActionView], waits: Mapping[str, WaitView], now_ms: int, depth: int = 1
-) -> Iterator[Text]:  # fmt: skip
-    """Give the steps of a run, a line each, with marks; what is open in a block stands below it."""
-    for step in steps:
-        line = Text("  " * depth)
-        line.append_text(screen.mark(step.status))
-        line.append(f" {live.own_name(step.path)}")
-        line.append(f"  {shape.type_word(step.type)}" if step.type != "Round" else "", style="bright_black")
-        line.append(live.counted(step))
-        line.append(f"  {step.why}" if step.why else "", style="bright_black")
-        action, wait = live.open_at(step.path, actions), waits.get(step.path)
-        if action is not None:
-            line.append(f"  {live.doing(action)}", style=screen.STYLES["waiting"] if action.waits_for != "server" else "default")
-            line.append(f"  {screen.duration(now_ms - action.opened_at_ms)}", style="bright_black")
-        elif wait is not None:
-            line.append(f"  {live.awaited(wait, now_ms)}", style=screen.STYLES["waiting"] if wait.signal is not None else "default")
-        yield line
-        yield from outline(step.children, actions, waits, now_ms, depth + 1)
-
-
 def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:
     """Give who did each action, in how many attempts, and what is done or only claimed."""
     rows: list[list[Text]] = []
@@ -139,7 +127,7 @@ def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:
         ])  # fmt: skip
     columns = ["action", "effect", "standing", "by", "tries", "took"]
     if screen.console().width < NARROW:
-        columns, rows = [columns[0], *columns[2:4]], [[row[0], *row[2:4]] for row in rows]
+        columns, rows = [columns[0], *columns[2:5]], [[row[0], *row[2:5]] for row in rows]
         return screen.table(columns, rows, wide=(2, 0))
     return screen.table(columns, rows, wide=(3, 0))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from treadle.core.state import ENDED
+from treadle.core.verify import VERIFY
 from treadle.core.view import ActionView, RunView, WaitView
 
 WaitKind = Literal["ended", "parked", "outcome", "approval", "answer", "agent", "server", "stalled", "signal", "child", "time", "nothing"]
@@ -37,7 +38,10 @@ def why(run: RunView, *, served: bool, alive: Sequence[str] = ()) -> Wait:
         return Wait(kind="ended", message="it has ended")
     if run.parked is not None:
         return Wait(kind="parked", message=f"it is set aside: {run.parked}", command=f"treadle resume {run.run_id}")
-    waits = [_wait(run, action, served=served, alive=alive) for action in run.actions] + [_pause(run, each) for each in run.waits]
+    # A step whose answer is looked at waits for its checks; they are an action of their own.
+    checked = {action.id.removesuffix(VERIFY) for action in run.actions if action.kind == "verify"}
+    actions = [action for action in run.actions if action.id not in checked]
+    waits = [_wait(run, action, served=served, alive=alive) for action in actions] + [_pause(run, each) for each in run.waits]
     if not waits:
         message = "nothing is handed out; a process has to go on with it"
         return Wait(kind="stalled" if not served else "nothing", message=message, command=f"treadle resume {run.run_id}")
@@ -93,10 +97,13 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
             return Wait(kind="child", message=f"`{name}` waits for {action.child}", action=name, command=f"treadle why {action.child}",
                         due_ms=due, child=action.child)  # fmt: skip
         case "server":
+            checks, step = action.kind == "verify", name.removesuffix(VERIFY)
             if served or action.holder in alive:
-                return Wait(kind="server", message=f"Treadle performs `{name}`", action=name, due_ms=due)
-            message = f"`{name}` is performed by Treadle, and no process of this project is at work"
-            return Wait(kind="stalled", message=message, action=name, command=f"treadle resume {run.run_id}", due_ms=due)
+                message = f"Treadle looks whether `{step}` is done" if checks else f"Treadle performs `{name}`"
+                return Wait(kind="server", message=message, action=step, due_ms=due)
+            message = f"`{name}` is performed by Treadle" if not checks else f"`{step}` is claimed done, which Treadle has to look at"
+            message += "; no process of this project is at work"
+            return Wait(kind="stalled", message=message, action=step, command=f"treadle resume {run.run_id}", due_ms=due)
 
 
 def _agent(run: RunView, action: ActionView, alive: Sequence[str]) -> Wait:
