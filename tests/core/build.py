@@ -234,6 +234,10 @@ def run(step_id: str, child: str, inputs: Mapping[str, object] | None = None, *,
     return step(step_id, spec, **{"effect": "write", "repeatable": True, **fields})
 
 
+def merge(step_id: str, source: str, **fields) -> Step:
+    return step(step_id, Merge(source=source), **{"effect": "write", **fields})
+
+
 def ret(step_id: str, value: object = None, **fields) -> Step:
     return step(step_id, Return(value=x(value)), **fields)
 

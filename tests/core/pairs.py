@@ -79,7 +79,7 @@ def told(row: tuple[Definition, str]) -> str:
     """Carry a row out, and tell what followed."""
     play = Play(row[0])
     for deed in row[1].split():
-        _do(play, deed)
+        done(play, deed)
     if play.state.ended:
         play.ended_properly()
     else:
@@ -89,15 +89,26 @@ def told(row: tuple[Definition, str]) -> str:
     return ", ".join([*said, play.status + undo])
 
 
-def _do(play: Play, deed: str) -> None:
+def done(play: Play, deed: str) -> None:
+    """Do a deed. Besides those above: `a=y` and `a=n` decide a gate, `a?` loses the performer, `w` gives every worktree that is asked for."""
     if deed == "X":
         play.cancel()
+    elif deed == "w":
+        for name in [action.id for action in play.state.actions.values() if action.kind.startswith("worktree")]:
+            play.answer(name, {"path": "/tree", "commit": "c0ffee"})
+    elif deed[-2:] in {"=y", "=n"}:
+        play.decide(deed[:-2], deed.endswith("y"))
     elif deed[0] == "t" and deed[1:].isdigit():
         play.pass_ms(int(deed[1:]))
     else:
         # The name of a step is enough: only one of that name is open.
         name = next(action for action in play.open if action.rpartition("/")[2] == deed[:-1])
-        {"*": lambda: play.claim(name), "+": lambda: play.done(name, "x"), "!": lambda: play.answer(name, fails="failed")}[deed[-1]]()
+        {
+            "*": lambda: play.claim(name, by=play.holder(name)),
+            "+": lambda: play.done(name, "x"),
+            "!": lambda: play.answer(name, fails="failed"),
+            "?": lambda: play.lost(name),
+        }[deed[-1]]()
 
 
 FOLLOWS: dict[str, str] = {

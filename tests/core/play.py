@@ -241,6 +241,10 @@ class Play:
             return Evaluated(**where, failure=failure)
         return Evaluated(**where, value=value)
 
+    def holder(self, action: str) -> Caller:
+        """Give who would perform an open action."""
+        return self._holder(self.state.actions[action])
+
     def _holder(self, action: ActionState | None) -> Caller:
         if action is None:
             return ME

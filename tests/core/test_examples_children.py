@@ -24,6 +24,14 @@ def test_each_attempt_of_a_run_step_names_a_run_of_its_own_and_always_the_same()
     assert not is_child_run("run_23456789abcd")
 
 
+@clause("S104")
+def test_a_child_that_only_reads_is_cached_whatever_it_is_called():
+    again = foreach("f", [1, 2], do=[run("r", "child", {"n": 1}, effect="read", repeatable=False, cache=True)], sequential=True)
+    play = Play(workflow(again, ret("e", "{{ steps.f.status }}"))).answer("f[0]/r", 5, by=SERVER)
+    assert play.ended_properly().result == "completed"
+    assert [note.path for note in play.every_note if note.kind == "cache_hit"] == ["f[1]/r"]
+
+
 @clause("S120")
 def test_the_class_of_a_childs_failure_is_kept_also_one_of_its_own():
     play = Play(workflow(run("r", "child"))).claim("r", by=SERVER).answer("r", fails="out_of_stock", by=SERVER)

@@ -7,8 +7,10 @@ No row is undefined: a modifier that a type does not carry out is refused by nam
 import pytest
 
 from tests.authoring.support import load
+from tests.core import matrix
 from tests.core.pairs import FOLLOWS, PAIRS, SPEC, told
 from treadle.authoring.model import COMMON, TYPES
+from treadle.core.events import ActionAnswered
 
 ATTEMPTS = ("timeout", "retry", "effect", "repeatable", "idempotency_key", "read_back", "requires", "verify", "cache")
 MODIFIERS = {
@@ -56,6 +58,27 @@ def _is_refused(kind: str, name: str, value: str) -> bool:
     found = [problem for problem in load(text).problems if problem.code == "field_not_allowed"]
     assert all(f"`{name}`" in problem.message for problem in found), found
     return bool(found)
+
+
+ROWS = [(kind, modifier) for kind in STEPS for modifier in MODIFIERS if modifier not in REFUSED[kind]]
+
+
+def test_every_modifier_that_a_type_takes_has_a_row_with_what_follows():
+    assert set(matrix.KINDS) == set(STEPS)
+    assert set(matrix.EXPECTED) == set(MODIFIERS)
+    refused = sum(len(names) for names in REFUSED.values())
+    assert len(ROWS) + refused == len(STEPS) * len(MODIFIERS)
+
+
+@pytest.mark.parametrize("kind, modifier", ROWS)
+def test_what_follows_from_a_modifier_on_a_type(kind, modifier):
+    row = matrix.row(kind, modifier)
+    told, play = matrix.said(row)
+    assert told == row.told
+    if modifier == "output_to":
+        assert play.fields["x"] != 0
+    if modifier == "idempotency_key":
+        assert {event.attempt for event in play.log if isinstance(event, ActionAnswered) and event.action == "s"} == {2}
 
 
 def test_every_pair_has_its_row():

@@ -150,7 +150,8 @@ def _open_action(draft: Draft, node: StepNode, step: Step, render: Renderer) -> 
         where = directory(draft, node)
         params["files_before"] = render.call(FILES_DIGEST, OWN_VERSION, (paths, where) if where else (paths,))
     if step.cache is not None:
-        key = digest(canonical(draft.whole({"kind": kind, "params": params})))
+        same = {name: value for name, value in params.items() if name not in {"run_id", "depth"}}  # a child's name is no part of its work
+        key = digest(canonical(draft.whole({"kind": kind, "params": same})))
         found = render.call(CACHE_GET, OWN_VERSION, (key, step.cache.ttl_ms, step.cache.commit))
         if isinstance(found, dict) and "value" in found:
             draft.note("cache_hit", node.path, key=key)
