@@ -11,7 +11,7 @@ from treadle.authoring import kinds as k
 from treadle.authoring.json_schema import document_schema
 from treadle.core.values import Json
 
-KINDS: Final = ("prompt", "approve", "delegate", "mcp_call", "http", "shell", "function", "run", "verify")
+KINDS: Final = ("prompt", "approve", "delegate", "mcp_call", "http", "shell", "function", "run", "merge", "verify")
 STATUSES: Final = ("completed", "completed_degraded", "goal_not_met", "failed", "cancelled", "waiting", "parked")
 ACTION: Final = k.Text(what="an action's id, a pattern of ids, or a kind of action")
 _CLASS = k.Text(what="a class of failure", pattern=r"[a-z][a-z0-9_]*")

@@ -11,6 +11,7 @@ The engine's own performing loop (`engine/performing.py`) is left out: it would 
 to the core for a tool call (claim, answer, loss) is sent here, from the script.
 """
 
+import hashlib
 import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from treadle.core.opening import CACHE_GET, FILES_DIGEST
 from treadle.core.state import RunState
 from treadle.core.values import RESERVED, Json, Value, ValueProblem, normalise
 from treadle.core.view import ActionView, RunView, action_view, view
+from treadle.core.worktrees import KINDS as WORKTREES
 from treadle.engine.local import LocalEngine
 from treadle.engine.memory import MemoryStorage
 from treadle.ports import ActionCall, Functions, Reply, RunMeta
@@ -234,7 +236,7 @@ class _Player:
 
     async def _begin(self, action: ActionView) -> None:
         self.hands.add((action.id, action.attempt, action.status == "unknown"))
-        if action.status != "unknown" and (action.id, action.attempt) not in self.shown:
+        if action.status != "unknown" and action.kind not in WORKTREES and (action.id, action.attempt) not in self.shown:
             self.shown.add((action.id, action.attempt))
             params = cast("dict[str, Value]", _shown(named(fill(dict(action.params), self.storage.blob))))
             self.played.handed.append(
@@ -251,7 +253,10 @@ class _Player:
 
     async def _look(self, action: ActionView) -> None:
         """Ask the script about an action, and do what it says."""
-        entry = self.script.find(action) or await self._other(action)
+        entry = self.script.find(action)
+        if action.kind in WORKTREES and (entry is None or entry.match not in {action.id, action.kind}):
+            entry = _worktree(action)
+        entry = entry or await self._other(action)
         if entry is None:
             raise self._stuck("no_answer", f"`{action.id}` ({_about(action)}) has no answer", action)
         given = entry.answer()
@@ -388,6 +393,15 @@ class _Player:
             return self._person(self.user)
         kind = "headless" if action.performer == "headless" else "agent"
         return Caller(kind=kind, name=f"test/{action.channel}" if action.channel else "test/main")
+
+
+def _worktree(action: ActionView) -> Entry:
+    """Make a worktree up, and what was changed in it: nobody works with files here."""
+    scope = str(action.params["scope"])
+    given: dict[str, Json] = {"commit": hashlib.sha256(scope.encode()).hexdigest()[:40], "files": [], "file_count": 0}
+    if action.kind == "worktree":
+        given = {"path": f"/worktrees/{scope}", "base": "0" * 40, "ref": f"refs/treadle/{RUN_ID}/{scope}"}
+    return Entry(match=action.id, verb="answer", given=given, place=Place(file="", line=0))
 
 
 def _shown(value: Value) -> Value:

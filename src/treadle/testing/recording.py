@@ -21,6 +21,7 @@ from treadle.core.events import ActionAnswered, ApprovalDecided, CancelRequested
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
 from treadle.core.view import RunView, view
+from treadle.core.worktrees import KINDS as WORKTREES
 from treadle.engine.timeline import Moment
 from treadle.ports import Functions
 from treadle.testing.differences import differences
@@ -68,7 +69,7 @@ class _Recorder:
         for moment in moments:
             self._event(moment)
             for note in moment.notes:
-                if note.kind == "action_opened":
+                if note.kind == "action_opened" and note.data["action_kind"] not in WORKTREES:
                     self._opened(note.path, str(note.data["effect"]))
                 elif note.kind == "timer_fired" and note.data["timer"] == "timeout":
                     # An attempt that nobody ended: taken, and left until its time was up.
