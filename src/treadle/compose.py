@@ -305,19 +305,19 @@ def list_workflows(settings: Settings) -> "list[Listed]":
     return find.list_workflows(settings.project, paths=_paths(settings), user_home=Path.home(), people=settings.people)
 
 
-def trust_items(settings: Settings, servers: Catalog, paths: Iterable[Path] = ()) -> list[trust.TrustItem]:
-    """List what this project could execute: functions, servers, and the commands of its workflows, those of `paths` among them.
+def trust_items(settings: Settings, servers: Catalog, wanted: Iterable[Path | str] = ()) -> list[trust.TrustItem]:
+    """List what this project could execute: functions, servers, and the commands of its workflows, and of those that are `wanted` by name or path.
 
-    Raises RequestError for a file that cannot be shown, and for a path that is no workflow.
+    Raises RequestError for a file that cannot be shown, and for what names no workflow.
     """
     # As above.
     from treadle.authoring.commands_shown import commands_of
 
-    wanted = [row.path for row in list_workflows(settings) if row.origin == "project" and row.status == "ready"]
+    own = [row.path for row in list_workflows(settings) if row.origin == "project" and row.status == "ready"]
     found = trust.collect(settings.project, servers)
-    named = list(paths)
-    for loaded in load_workflows(settings, dict.fromkeys([*wanted, *named]), servers):
-        definition = loaded.require() if loaded.source_path in named else loaded.definition
+    named = list(wanted)
+    for number, loaded in enumerate(load_workflows(settings, [*own, *named], servers)):
+        definition = loaded.require() if number >= len(own) else loaded.definition
         if definition is not None and trust.has_commands(definition):
             found.append(trust.commands_item(definition, commands_of(loaded.parts)))
         for child, parts in _own_children(definition, loaded.children) if definition is not None else ():
@@ -336,22 +336,26 @@ def _own_children(definition: Definition, children: "Mapping[str, Child]") -> "I
 
 
 def check_commands(settings: Settings, store: trust.TrustStore, definition: Definition) -> None:
-    """Raise RequestError `not_trusted` if a workflow runs commands that nobody allowed (ruling 58); the library's and the user's own are."""
+    """Raise RequestError `not_trusted` if a workflow runs commands that nobody allowed (ruling 58); the user's own are.
+
+    The library's are not: they are the project's own (its tests, its build), and an agent may start a workflow with commands as inputs.
+    """
     if not trust.has_commands(definition):
         return
     digest = digest_of(definition)
-    if store.allows_digest(settings.project, "commands", definition.name, digest) or _is_from_elsewhere(settings, definition.name, digest):
+    if store.allows_digest(settings.project, "commands", definition.name, digest) or _is_users_own(settings, definition.name, digest):
         return
     raise RequestError(
         f"the workflow {definition.name!r} runs commands, which are not trusted, or have changed since; none of them was run",
-        code="not_trusted", hint="look at them and allow them with `treadle trust`, or `treadle trust FILE` for a file of another place",
+        code="not_trusted",
+        hint=f"look at them and allow them with `treadle trust {definition.name.partition('/')[0]}`, or `treadle trust FILE` for a file of another place",
     )  # fmt: skip
 
 
-def _is_from_elsewhere(settings: Settings, name: str, digest: str) -> bool:
-    """Tell whether a workflow is one of the library or of the user's home, or what such a one starts, as it stands there."""
+def _is_users_own(settings: Settings, name: str, digest: str) -> bool:
+    """Tell whether a workflow is one of the user's home, or what such a one starts, as it stands there."""
     names = {name, name.rpartition("/")[0]}
-    rows = [row for row in list_workflows(settings) if row.name in names and row.origin in {"user", "library"} and row.status == "ready"]
+    rows = [row for row in list_workflows(settings) if row.name in names and row.origin == "user" and row.status == "ready"]
     found = [loaded.definition for row in rows if (loaded := load_workflow(settings, row.path)).definition is not None]
     return any(digest_of(each) == digest for definition in found if definition is not None for each in _with_children(definition))
 

@@ -133,3 +133,9 @@ tasks:
   t: {inputs: {n: {type: integer}}, steps: [{approve: x, by: {user: zoe}}]}
 """
     assert told(text.lstrip()) == [("unknown_role", 6, 36), ("unknown_person", 8, 69)]
+
+
+def test_a_gate_that_not_every_run_comes_to_is_told_and_keeps_no_run_from_being_started() -> None:
+    text = 'name: g\ninputs: {two: {type: boolean}}\nsteps:\n  - if: "{{ inputs.two }}"\n    then:\n      - {id: gate, approve: x, by: {role: boss}}\n'
+    assert told(text) == [("unknown_role", 6, 43)]
+    assert load(text).require()

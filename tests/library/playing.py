@@ -17,7 +17,7 @@ import pytest
 
 from treadle.cli.frame import find_run
 from treadle.cli.receipt import receipt_of
-from treadle.compose import OpenProject, locate, open_project
+from treadle.compose import OpenProject, locate, open_project, trust_items
 from treadle.core.errors import Failure
 from treadle.core.events import Caller
 from treadle.core.state import ENDED
@@ -128,6 +128,7 @@ async def _play(
     async with asyncio.timeout(PATIENCE_S), open_project(locate(repository.folder, os.environ), serve=True, environ=os.environ) as opened:
         loaded = opened.load(workflow)
         definition = loaded.require()
+        opened.trust.accept(opened.settings.project, trust_items(opened.settings, opened.servers, [workflow]))
         opened.check_ready(definition)
         opened.check_gates(definition, by.name, inputs)
         meta = RunMeta(workflow=definition.name, directory=str(repository.folder), started_by=by.name)

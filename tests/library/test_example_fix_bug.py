@@ -1,10 +1,12 @@
 """`fix:bug` in a repository: the bug is shown by a failing test, the first fix does not hold, the second does."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.library.playing import PYTHON, Repository, play
+from treadle.cli import group
 
 SHOP = "def total(prices):\n    return sum(prices[:-1])\n"
 TESTS = "import unittest\n\nfrom shop import total\n\n\nclass Empty(unittest.TestCase):\n    def test_nothing(self):\n        self.assertEqual(total([]), 0)\n"
@@ -83,3 +85,32 @@ def test_a_test_command_that_cannot_run_is_no_failing_test(shop: Repository):
     told = play(shop, "fix:bug", {"bug": "CI is red.", "test_command": "no-such-command-here"}, {})
     assert (told.view.status, told.view.failure and told.view.failure.error_class) == ("failed", "tests_cannot_run")
     assert "no-such-command-here" in (told.view.failure.message if told.view.failure else "")
+
+
+def test_the_same_by_the_command_line(shop: Repository, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(shop.folder)
+
+    def treadle(*arguments: str) -> tuple[int, str]:
+        capfd.readouterr()
+        code = group.run(list(arguments))
+        told = capfd.readouterr()
+        return code, told.out + told.err
+
+    start = ["run", "fix:bug", "-i", "bug=The last price is not in the total.", "-i", f"test_command={COMMAND}"]
+    code, said = treadle(*start)
+    assert (code, "not_trusted" in said, "treadle trust fix:bug" in said) == (2, True, True)
+    code, said = treadle("trust", "fix:bug", "--yes")
+    assert (code, "baseline: sh -c '{{ state.test_command }}'" in said) == (0, True)
+    assert treadle(*start)[0] == 3
+    shop.write("test_last.py", SHOWN)
+    assert treadle("answer", "last", "reproduce", "--json-value", json.dumps(WRITTEN))[0] == 0
+    assert treadle("resume", "last")[0] == 3
+    assert treadle("answer", "last", "fix", "--json-value", json.dumps(DONE))[0] == 0
+    code, said = treadle("resume", "last")
+    assert (code, "not proven" in said and "FAILED" in said) == (3, True)
+    shop.write("shop.py", SHOP.replace("prices[:-1]", "prices"))
+    assert treadle("answer", "last", "fix", "--json-value", json.dumps(DONE))[0] == 0
+    code, said = treadle("resume", "last")
+    assert (code, "completed" in said, "1 insertion(+), 1 deletion(-)" in said) == (0, True, True)
+    code, said = treadle("receipt", "last")
+    assert "proven" in said

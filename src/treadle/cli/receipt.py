@@ -105,7 +105,7 @@ def _text(data: dict[str, Any], budgets: list[str]) -> Iterator[Text]:
     )
     yield Text.assemble("  outcome     ", screen.mark(data["status"]), " ", screen.worded(data["status"]), _clean(_failure(data)))
     for name, said in _head(data):
-        yield Text.assemble(f"  {name:<12}", _clean(said))
+        yield Text.assemble(f"  {name:<11} ", _clean(said))
     yield Text(f"  {_sum(data)}", style="yellow" if data["claimed"] else "default")
     for each in data["actions"]:
         yield Text.assemble("  ", screen.mark(_mark_of(each)), " ", (each["action"], "bold"), _clean(f"  {_about(each)}"))

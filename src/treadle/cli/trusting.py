@@ -15,17 +15,17 @@ from treadle.trust import TrustItem, TrustStore
 
 
 @command(
-    examples="treadle trust\ntreadle trust --list\ntreadle trust /tmp/try.yaml\ntreadle trust --yes\ntreadle trust --revoke",
+    examples="treadle trust\ntreadle trust --list\ntreadle trust fix:bug /tmp/try.yaml\ntreadle trust --yes\ntreadle trust --revoke",
     keys="items [{kind, name, digest, state (trusted, new, changed), text}], accepted [names], problems [text]",
 )
 @click.option("--yes", "-y", is_flag=True, help="Allow all that is shown without being asked.")
 @click.option("--list", "only_list", is_flag=True, help="Only list, with what is allowed.")
 @click.option("--revoke", is_flag=True, help="Forget all that was allowed in this project.")
-@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def trust(frame: Frame, files: tuple[Path, ...], *, yes: bool, only_list: bool, revoke: bool) -> int:
+@click.argument("workflows", nargs=-1, metavar="[WORKFLOW]...")
+def trust(frame: Frame, workflows: tuple[str, ...], *, yes: bool, only_list: bool, revoke: bool) -> int:
     """Show what this project would run (files of functions, MCP servers, commands of workflows), and allow it.
 
-    FILE is a workflow that does not stand where the project's workflows are.
+    WORKFLOW is the name of one of the library, or a file that does not stand where the project's workflows are.
 
     What you allow is bound to the content that is shown; a change asks again. It is kept outside of the project, for your account alone.
     """
@@ -33,7 +33,7 @@ def trust(frame: Frame, files: tuple[Path, ...], *, yes: bool, only_list: bool, 
     if revoke:
         return _revoke(frame, store)
     servers = settings.servers()
-    items = trust_items(settings, servers, files)
+    items = trust_items(settings, servers, [Path(each) if Path(each).is_file() else each for each in workflows])
     pending = store.pending(settings.project, items)
     wanted = [] if only_list else pending
     if not frame.json:
