@@ -102,6 +102,20 @@ async def test_how_long_a_service_asks_to_wait_is_told() -> None:
     async with serving({"/": answer(b"slow down", "429 Too Many", Retry_After="17")}) as server:
         outcome = await ask(server)
     assert outcome.message.endswith("was answered with status 429; it asks to wait: 17: slow down")
+    assert outcome.retry_after_ms == 17_000
+
+
+@pytest.mark.parametrize(
+    "asked, date, wait_ms",
+    [
+        ("Wed, 21 Oct 2026 07:28:30 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 30_000), ("Wed, 21 Oct 2026 07:27:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", "no date", None), ("soon", "Wed, 21 Oct 2026 07:28:00 GMT", None), ("-5", None, None), ("9" * 30, None, None),
+    ],
+)  # fmt: skip
+async def test_a_date_to_wait_for_is_set_against_the_services_own_clock(asked, date, wait_ms) -> None:
+    more = {"Date": date} if date is not None else {}
+    async with serving({"/": answer(b"", "503 Busy", Retry_After=asked, **more)}) as server:
+        assert (await ask(server)).retry_after_ms == wait_ms
 
 
 async def test_headers_query_and_body_are_sent_as_they_were_written() -> None:

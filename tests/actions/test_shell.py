@@ -168,6 +168,7 @@ async def test_a_time_out_is_kept_by_the_supervisor_itself(tmp_path):
     outcome = await done(tmp_path, "echo begun; trap '' TERM; sleep 60", call=a_call(timeout_ms=200), here=surroundings(tmp_path))
     assert outcome.error_class == "timeout"
     assert (outcome.value["stdout"], outcome.value["exit_code"]) == ("begun\n", 137)
+    assert outcome.message.endswith("its time being up: begun")
 
 
 async def test_a_grandchild_that_keeps_the_output_open_is_not_waited_for(tmp_path):

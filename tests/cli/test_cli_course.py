@@ -122,3 +122,21 @@ def test_what_is_claimed_and_what_is_proven_is_told_apart_also_while_treadle_loo
     assert (answered["action"], answered["others"], "claimed done" in answered["message"]) == ("look", 0, True)
     assert here.treadle("resume", run, "--json").json["status"] == "completed"
     assert "look  delegate  proven" in here.treadle("show", run).out
+
+
+SLOW = """\
+name: slow
+steps:
+  - id: slow
+    shell: "echo as far as this; sleep 30"
+    timeout: 2s
+    effect: read
+"""
+
+
+def test_what_a_command_wrote_before_its_time_was_up_is_kept(here: Here) -> None:
+    here.write("workflows/slow.yaml", SLOW)
+    assert here.treadle("trust", "--yes").code == 0
+    run = here.treadle("run", "slow", "--json")
+    assert (run.code, run.json["failure"]["class"]) == (1, "timeout")
+    assert run.json["failure"]["message"].endswith("its time being up: as far as this")

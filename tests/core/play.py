@@ -97,6 +97,7 @@ class Play:
     def answer(
         self, action: str, value: Value = None, *, by: Caller | None = None, attempt: int | None = None, fails: str | None = None,
         result=..., then: bool = False, channel: str | None = None, usage: Usage | None = None, degraded: bool = False,
+        retry_after_ms: int = 0,
     ) -> "Play":  # fmt: skip
         """Answer an open attempt, by default as its holder would."""
         open_action = self.state.actions.get(action)
@@ -105,7 +106,10 @@ class Play:
         failure = None
         if fails is not None:
             has = result is not ...
-            failure = Failure(error_class=fails, message=f"it is {fails}", step=action, result=result if has else None, has_result=has)
+            failure = Failure(
+                error_class=fails, message=f"it is {fails}", step=action, result=result if has else None, has_result=has,
+                retry_after_ms=retry_after_ms,
+            )  # fmt: skip
         claim = Claim(channel=channel or "", holder=by.name, by=by) if then else None
         return self.feed(
             ActionAnswered(

@@ -316,6 +316,15 @@ def test_attempts_are_counted_in_all_and_waits_grow_to_a_ceiling():
 
 
 @clause("S53")
+def test_the_wait_begins_after_the_time_that_a_failure_asks_for():
+    play = Play(workflow(delegate("d", retry=FLAKY)))
+    play.claim("d").answer("d", fails="transient", retry_after_ms=60_000)
+    assert 60_000 <= play.state.timers["backoff:d"] - play.now_ms <= 61_000
+    assert play.pass_ms(59_999).state.actions["d"].status == "backoff"
+    assert play.pass_ms(1_001).state.actions["d"].status == "open"
+
+
+@clause("S53")
 def test_only_the_named_classes_are_retried():
     play = Play(workflow(delegate("d", retry=FLAKY)))
     play.claim("d").answer("d", fails="denied")

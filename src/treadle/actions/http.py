@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -121,7 +122,19 @@ def _by_status(request: Request, response: Response, result: dict[str, Json]) ->
     if said:
         # The sign tells the redactor that a secret may have been cut in two here.
         message += f": {said}" if len(said) <= _SAID_CHARS else f": {said[:_SAID_CHARS]}…"
-    return CallOutcome(value=result, error_class=_class_of(status), message=message)
+    return CallOutcome(
+        value=result, error_class=_class_of(status), message=message, retry_after_ms=_wait_ms(wait, response.headers.get("date"))
+    )
+
+
+def _wait_ms(wait: str | None, now: str | None) -> int | None:
+    """Read `Retry-After`: seconds, or a date, which is set against the service's own `Date`: clocks differ."""
+    if wait is None or wait.strip().isdecimal():
+        return int(wait) * 1000 if wait is not None and len(wait) < 10 else None
+    try:
+        return max(0, round((parsedate_to_datetime(wait) - parsedate_to_datetime(now or "")).total_seconds() * 1000))
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
+        return None
 
 
 async def _without_answer(error: FetchError, oks: frozenset[int], *, is_once: bool) -> CallOutcome:

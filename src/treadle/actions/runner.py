@@ -7,7 +7,7 @@ last moment, and taken out of all that comes back before anybody else sees it.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Final, cast
 
 from treadle.actions.outcome import CallOutcome
 from treadle.actions.secrets import SecretSource, filled, names_in
@@ -15,6 +15,9 @@ from treadle.config.secret import Secret
 from treadle.core.errors import Failure, RequestError
 from treadle.core.values import Json
 from treadle.ports import ActionCall, Answer
+
+RETRY_AFTER_MS_MAX: Final = 24 * 3_600_000
+"""Nobody can make a run wait longer than a day before its next attempt."""
 
 Perform = Callable[[ActionCall, dict[str, Json]], Awaitable[CallOutcome]]
 """Performs one kind of action, given its fields with secrets filled in. A failure is data; cancelling asks it to stop."""
@@ -64,6 +67,7 @@ def answer_of(call: ActionCall, outcome: CallOutcome) -> Answer:
     if outcome.error_class is None:
         return Answer(value=outcome.value, usage=outcome.usage, degraded=outcome.degraded)
     failure = Failure(
-        error_class=outcome.error_class, message=outcome.message, step=call.action.id, result=outcome.value, has_result=outcome.has_value
+        error_class=outcome.error_class, message=outcome.message, step=call.action.id, result=outcome.value, has_result=outcome.has_value,
+        retry_after_ms=min(outcome.retry_after_ms or 0, RETRY_AFTER_MS_MAX),
     )  # fmt: skip
     return Answer(failure=failure, lost=outcome.lost, usage=outcome.usage)

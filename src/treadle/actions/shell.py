@@ -45,7 +45,7 @@ class Surroundings:
         words = tuple(map(as_text, command)) if isinstance(command, list) else (SHELL, "-c", as_text(command))
         if not words[0] or any("\0" in word for word in (*words, *variables.values())):
             raise ValueError("the command, or a variable of it, is empty or holds a NUL character")
-        return Order(argv=words, cwd=directory(self.root_of(call), working_dir), env=variables, timeout_ms=timeout_ms)
+        return Order(argv=words, cwd=directory(self.root_of(call), working_dir), env=variables, timeout_ms=_time_to_tell(timeout_ms))
 
 
 async def run_shell(here: Surroundings, call: ActionCall, params: dict[str, Json]) -> CallOutcome:
@@ -79,7 +79,7 @@ def outcome_of(ended: Ended, params: dict[str, Json]) -> CallOutcome:
     if parse in {"json", "lines"}:
         result["value"], problem = _parsed(ended, as_json=parse == "json")
     if ended.how == "timed_out":
-        return _failed_with(result, "timeout", f"`{name}` was stopped after {ended.duration_ms} ms: its time was up")
+        return _failed_with(result, "timeout", f"`{name}` was stopped after {ended.duration_ms} ms, its time being up{told(ended)}")
     if ended.how == "stopped":
         return _failed_with(result, "failed", f"`{name}` was stopped")
     if ended.exit_code not in (ok_exit if isinstance(ok_exit, list) else [0]):
@@ -87,6 +87,11 @@ def outcome_of(ended: Ended, params: dict[str, Json]) -> CallOutcome:
     if problem:
         return _failed_with(result, "bad_output", f"`{name}` {problem}")
     return CallOutcome(value=result)
+
+
+def _time_to_tell(timeout_ms: int | None) -> int | None:
+    """Stop a command a little before its attempt is over: what it wrote until then can only be kept if it is answered in time."""
+    return timeout_ms - min(timeout_ms // 4, 1_000) if timeout_ms is not None else None
 
 
 def shown(command: Json) -> str:

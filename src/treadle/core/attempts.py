@@ -81,7 +81,7 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     draft.drop_timers(action.id)
     draft.drop_action(f"{action.id}.verify")
     ceiling_ms = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
-    wait_ms = draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
+    wait_ms = failure.retry_after_ms + draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
     again = replace(action, status="backoff", failures=action.failures + 1, lapses=0, holder=None, answer=None, counted=False)
     draft.put_action(replace(again, problem=replace(failure, result=draft.keep(failure.result))))
     draft.arm("backoff", action.id, draft.now_ms + wait_ms)

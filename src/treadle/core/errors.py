@@ -18,7 +18,7 @@ RETRY_DEFAULT: Final = ("transient", "rate_limited", "timeout", "unavailable")
 class Failure(Record):
     """Why a step failed, as data of the run. `step` is the path of the step where it began.
 
-    `goal_not_met` ends the run with that status.
+    `goal_not_met` ends the run with that status. `retry_after_ms` is how long whoever refused asks to be left alone.
     """
 
     error_class: str
@@ -27,6 +27,7 @@ class Failure(Record):
     result: Value = None
     has_result: bool = False
     goal_not_met: bool = False
+    retry_after_ms: int = 0
 
     def shown(self) -> dict[str, Value]:
         """Give the shape that expressions read as `error` (language.md §9)."""
