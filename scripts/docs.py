@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts import docs_configuration, docs_expressions, docs_language, docs_limits, docs_states, docs_test_files, docs_troubleshooting
+from scripts import docs_configuration, docs_expressions, docs_language, docs_library, docs_limits, docs_states, docs_test_files, docs_troubleshooting
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(?P<open><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end generated -->)", re.DOTALL)
@@ -67,7 +67,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     **docs_configuration.GENERATORS,
 }
 GENERATORS |= docs_language.generators() | docs_limits.GENERATORS | docs_states.GENERATORS
-GENERATORS |= docs_test_files.GENERATORS | docs_troubleshooting.GENERATORS
+GENERATORS |= docs_library.GENERATORS | docs_test_files.GENERATORS | docs_troubleshooting.GENERATORS
 
 
 def pages() -> list[Path]:
