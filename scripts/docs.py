@@ -13,7 +13,16 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts import docs_configuration, docs_expressions, docs_language, docs_library, docs_limits, docs_states, docs_test_files, docs_troubleshooting
+from scripts import (
+    docs_configuration,
+    docs_expressions,
+    docs_language,
+    docs_library,
+    docs_limits,
+    docs_states,
+    docs_test_files,
+    docs_troubleshooting,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(?P<open><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end generated -->)", re.DOTALL)

@@ -50,12 +50,20 @@ def workflow(stem: str) -> str:
 
 def _inputs(definition: Definition) -> Iterator[str]:
     for name, schema in definition.main.inputs.items():
-        default = "must be there" if schema.get("required") else f"`{as_text(schema['default'])}`" if schema.get("default") not in (None, "") else ""
+        default = (
+            "must be there"
+            if schema.get("required")
+            else f"`{as_text(schema['default'])}`"
+            if schema.get("default") not in (None, "")
+            else ""
+        )
         yield f"| `{name}` | {_type(schema)} | {cell(default)} | {cell(str(schema.get('description', '')))} |\n"
 
 
 def _type(schema: dict[str, Json]) -> str:
-    return str(schema.get("type", "any value")) + (f" of {items['type']}" if isinstance(items := schema.get("items"), dict) and "type" in items else "")
+    return str(schema.get("type", "any value")) + (
+        f" of {items['type']}" if isinstance(items := schema.get("items"), dict) and "type" in items else ""
+    )
 
 
 def _asked(address: str, step: Step) -> Iterator[str]:
@@ -87,7 +95,13 @@ def _answer(schema: Json) -> str:
     items, properties = schema.get("items"), schema.get("properties")
     if isinstance(properties, dict):
         return "`{" + ", ".join(properties) + "}`"
-    return f"a list of {_answer(items)}" if items is not None else "text" if schema.get("type") == "string" else f"`{schema.get('type', 'data')}`"
+    return (
+        f"a list of {_answer(items)}"
+        if items is not None
+        else "text"
+        if schema.get("type") == "string"
+        else f"`{schema.get('type', 'data')}`"
+    )
 
 
 GENERATORS: Final[dict[str, Callable[[], str]]] = {
