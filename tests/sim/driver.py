@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from tests.sim.definitions import ROLES, SIGNALS, Drawn, draw
+from tests.sim.forks import fork_of
 from tests.sim.oracles import Violation, Watch, body_of, withers
 from tests.sim.store import LEASE_MS, ConflictError, Reply, Store
 from tests.sim.worker import CrashError, Worker, carry
@@ -44,6 +45,7 @@ SMALL = {
 }
 DEEDS_MAX = 4_000  # the largest definitions that are drawn need about 1,500
 FOLDING = 1 / 3  # share of the runs
+FORKING = 0.15
 IN_VAIN = 0.1
 T0 = 1_800_000_000_000
 ANNA = Caller(kind="human", name="anna", assurance="local", roles=ROLES)
@@ -168,18 +170,7 @@ class Sim:
     def _run(self) -> "Sim":
         try:
             self._start()
-            steps = 5 + self.rng.randrange(self.faults.steps) if self.faults.steps else 0
-            for _ in range(steps if self.activities else 0):
-                if self.state.ended:
-                    break
-                self._guarded(self.rng.choice(self.activities))
-            self.calm = True
-            self._calm_down()
-            if self.state.undo_status == "kept" and self.rng.random() < 0.7:
-                self.watch.ended(self.state)
-                self.workers[0].send(lambda at, _s, _l: UndoRequested(at_ms=at, by=ANNA))
-                self._calm_down()
-            self._finish()
+            self._to_the_end()
         except Violation:
             raise
         except TreadleError as error:
@@ -187,6 +178,23 @@ class Sim:
         except Exception as error:  # whatever it is, it is a finding
             raise Violation("exception", f"{type(error).__name__}: {error}") from error
         return self
+
+    def _to_the_end(self) -> None:
+        steps = 5 + self.rng.randrange(self.faults.steps) if self.faults.steps else 0
+        for _ in range(steps if self.activities else 0):
+            if self.state.ended:
+                break
+            self._guarded(self.rng.choice(self.activities))
+        self.calm = True
+        self._calm_down()
+        if self.state.undo_status == "kept" and self.rng.random() < 0.7:
+            self.watch.ended(self.state)
+            self.workers[0].send(lambda at, _s, _l: UndoRequested(at_ms=at, by=ANNA))
+            self._calm_down()
+        self._finish()
+        # Last of all, so that what came before is the same with and without it.
+        if self.rng.random() < FORKING and (fork := fork_of(self)) is not None:
+            fork._to_the_end()
 
     @property
     def state(self) -> RunState:

@@ -53,6 +53,7 @@ class Watch:
         self.went_on = False
         self.closed = 0
         self.shared = 0
+        self.sharing = False  # while it sees what another run did, whose effects it does not know
         self.foreign: set[str] = set()
         self.accounts = Accounts(self.definition, store.blobs, self.broken)
 
@@ -251,7 +252,7 @@ class Watch:
                 self._item_failed(note.path)
             elif note.kind == "action_opened":
                 self.gates.pop(note.path, None)
-            elif self.remembers and note.kind == "outcome_resolved" and note.data["by"] == "read_back":
+            elif self.remembers and not self.sharing and note.kind == "outcome_resolved" and note.data["by"] == "read_back":
                 if (note.data["outcome"] == "done") != bool(self.effects[note.path]):
                     self.broken("effects", f"{note.path} was read back as {note.data['outcome']}: it had {self.effects[note.path]} effects")
             elif note.kind in {"step_opened", "step_begun_anew"}:

@@ -167,7 +167,7 @@ def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
     One that completed in a worktree of its own waits until what was changed there is kept.
     """
     remember(draft, node, end)
-    if node.path not in draft.undo:
+    if node.path not in draft.undo and node.phase != "finally":  # that was kept, or belongs to the run that this one was forked from
         _keep_for_undo(draft, node, end)
     draft.drop_below(node.path)
     if end.status == "completed" and has_uncommitted(node):

@@ -1,0 +1,76 @@
+"""Forks of a simulated run: a second run that shares the log of the first up to some step, and is then attacked and ends by itself.
+
+A fork depends only on what stands before its point, so forking a run that has ended is forking it at any moment of its life.
+"""
+
+from typing import TYPE_CHECKING
+
+from tests.sim.oracles import Violation
+from tests.sim.worker import carry
+from treadle.core.events import Caller, Event, RunForked
+from treadle.core.state import RunState
+
+if TYPE_CHECKING:
+    from tests.sim.driver import Sim
+
+DORA = Caller(kind="human", name="dora", assurance="local")
+REFUSED = {"no_fork_point", "in_worktree"}
+
+
+def fork_of(sim: "Sim") -> "Sim | None":
+    """Fork a run at a random step; None where the core says why it cannot be forked there."""
+    points = _points(sim)
+    if not points:
+        return None
+    at, shared = sim.rng.choice(points)
+    log: list[Event] = sim.store.log
+    fork = type(sim)(sim.rng, sim.faults, drawn=sim.drawn, deep=sim.deep)
+    fork.now_ms = sim.now_ms + sim.rng.choice((0, 1, 60_000, 86_400_000))
+    fork.store.blobs = dict(sim.store.blobs)
+    fork.watch.sharing = True
+    state: RunState | None = None
+    for event in log[:shared]:
+        decision = carry(sim.drawn.definition, state, event, sim.store.blobs, {})
+        fork.watch.transition(state, event, decision)
+        state = decision.state
+    fork.store.log, fork.store.state = log[:shared], state
+    name = f"{sim.state.run_id}f"
+    event = RunForked(
+        at_ms=fork.now_ms, run_id=name, seed=f"seed of {name} {sim.rng.randrange(1 << 16)}", by=DORA, from_run=sim.state.run_id,
+        from_rev=shared, at=at, event=log[shared],
+    )  # fmt: skip
+    fork.watch.shared, fork.watch.foreign = shared + 1, _channels(sim)
+    worker = fork.workers[0]
+    worker.catch_up()
+    fork.calm = True  # making a fork is one commit; what may go wrong on its way is the store's affair
+    reply = worker.send(lambda _at, _s, _l: event)
+    fork.calm = fork.watch.sharing = False
+    if reply.refusal is not None:
+        if reply.refusal.code not in REFUSED:
+            raise Violation("fork", f"{at}: {reply.refusal.message}")
+        return None
+    for other in fork.workers:
+        other.catch_up()
+    return fork
+
+
+def _points(sim: "Sim") -> list[tuple[str, int]]:
+    """Steps that were opened, each with the number of events before the one that opened it."""
+    found: dict[str, int] = {}
+    state: RunState | None = None
+    for number, event in enumerate(sim.store.log):
+        decision = carry(sim.drawn.definition, state, event, sim.store.blobs, {})
+        state = decision.state
+        for note in decision.notes:
+            if note.kind == "step_opened":
+                found.setdefault(note.path, number)
+    return list(found.items())
+
+
+def _channels(sim: "Sim") -> set[str]:
+    found: set[str] = set()
+    state: RunState | None = None
+    for event in sim.store.log:
+        state = carry(sim.drawn.definition, state, event, sim.store.blobs, {}).state
+        found |= {frame.channel for frame in state.frames.values() if frame.channel}
+    return found
