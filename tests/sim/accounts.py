@@ -45,6 +45,7 @@ class Accounts:
         self.children: dict[tuple[str, int], int] = {}
         self.stands: dict[str, bool] = {}
         self.since_fork: set[str] | None = None
+        self.sharing = False
         self.failed_lists: set[str] = set()
         self.proven: set[str] = set()
         self.refuted: set[str] = set()
@@ -60,7 +61,9 @@ class Accounts:
         if isinstance(event, CancelRequested) and before is not None and (before.status != "running" or before.ending is not None):
             self.hastened = True
         self.undoing = self.undoing or isinstance(event, UndoRequested)
-        for note in decision.notes:
+        forked = max((number for number, note in enumerate(decision.notes) if note.kind == "run_forked"), default=-1)
+        for number, note in enumerate(decision.notes):
+            self.sharing = number < forked  # what it handed out is taken back by the fork
             known = getattr(self, "_" + note.kind, None)
             if known is not None:
                 known(note)
@@ -278,7 +281,7 @@ class Accounts:
         if note.data.get("action_kind") in {"approve", "verify", "worktree", "worktree_commit"}:
             return
         step = self.steps[address_of(note.path)]
-        if step.requires is None:
+        if step.requires is None or self.sharing:
             return
         wanted = [*step.requires.gates] if step.requires.by is None else [note.path + ".requires"]
         if self.since_fork is not None and not self.since_fork.issuperset(wanted):
