@@ -26,7 +26,7 @@ def fork_of(sim: "Sim") -> "Sim | None":
     log: list[Event] = sim.store.log
     fork = type(sim)(sim.rng, sim.faults, drawn=sim.drawn, deep=sim.deep)
     fork.now_ms = sim.now_ms + sim.rng.choice((0, 1, 60_000, 86_400_000))
-    fork.store.blobs = dict(sim.store.blobs)
+    fork.store.blobs.update(sim.store.blobs)
     fork.watch.sharing = True
     state: RunState | None = None
     for event in log[:shared]:
