@@ -18,6 +18,7 @@ from treadle.core import (
     endings,
     gates,
     limits,
+    opening,
     rounds,
     steps,
     timers,
@@ -40,11 +41,11 @@ def mutant(make: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
 @contextmanager
 def swapped(original: Callable[..., Any], wrong: Callable[..., Any]) -> Iterator[None]:
     """Put a function in another's place, wherever the core or the simulation has a name or a table cell for it."""
-    places: list[tuple[dict, str]] = []
+    places: list[tuple[dict, object]] = []
     for name, module in list(sys.modules.items()):
         if name.startswith(("treadle.core", "tests.sim")):
             places += [(vars(module), key) for key, value in vars(module).items() if value is original and key != "original"]
-    for row in transitions.ACTION_EVENTS.values():
+    for row in (opening.OPENERS, *transitions.ACTION_EVENTS.values()):
         places += [(row, state) for state, cell in row.items() if cell is original]
     if not places:
         raise LookupError(f"{original} is nowhere")

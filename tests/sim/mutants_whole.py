@@ -167,11 +167,11 @@ def goto_not_counted():
     """A goto may be taken for ever."""
     go_to = endings.go_to
 
-    def wrong(draft, node, target, visits_max):
+    def wrong(draft, node, spec, render):
         for path, other in list(draft.nodes.items()):
             if not isinstance(other, StepNode):
                 draft.nodes[path] = replace(other, taken={})
-        go_to(draft, node, target, visits_max)
+        go_to(draft, node, spec, render)
 
     with swapped(go_to, wrong):
         yield
@@ -183,10 +183,10 @@ def goto_counted_per_run():
     go_to = endings.go_to
     taken: dict[tuple[str, str], int] = {}
 
-    def wrong(draft, node, target, visits_max):
+    def wrong(draft, node, spec, render):
         key = (draft.base.seed, node.at)
         taken[key] = taken.get(key, 0) + 1
-        go_to(draft, node, target, visits_max if taken[key] <= visits_max else 0)
+        go_to(draft, node, spec if taken[key] <= spec.max_visits else replace(spec, max_visits=0), render)
 
     with swapped(go_to, wrong):
         yield

@@ -7,10 +7,10 @@ a `foreach` have a file of their own.
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Condition, Parallel, Repeat, Switch, While
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure, InvariantViolationError
+from treadle.core.errors import Failure, InvariantViolationError, StepFailedError, failed
 from treadle.core.ids import suffix_of
 from treadle.core.records import replace
-from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.render import Renderer
 from treadle.core.state import Frame, Join, ListNode, Loop, Outcome, StepNode
 from treadle.core.steps import fail_step, finish_step, open_list
 from treadle.core.values import Value, encode
@@ -53,7 +53,7 @@ def chosen_ended(draft: Draft, owner: StepNode, outcome: Outcome) -> None:
 # Parallel
 
 
-def parallel(draft: Draft, node: StepNode, spec: Parallel) -> None:
+def parallel(draft: Draft, node: StepNode, spec: Parallel, _render: Renderer) -> None:
     """Begin every branch."""
     node = replace(node, phase="block", results=(), join=Join())
     draft.put(node)
@@ -108,7 +108,7 @@ def _all_causes(owner: StepNode, join: Join) -> Failure:
 # while and repeat
 
 
-def loop(draft: Draft, node: StepNode) -> None:
+def loop(draft: Draft, node: StepNode, _spec: While | Repeat, _render: Renderer) -> None:
     """Begin a loop."""
     draft.put(replace(node, phase="block", results=(), loop=Loop()))
     draft.look_at(node.path)
@@ -145,7 +145,7 @@ def _reach_limit(draft: Draft, node: StepNode, spec: While | Repeat) -> None:
         end_loop(draft, node)
         return
     message = f"`{node.path}` made {spec.max_iterations} rounds, and its condition still asks for more"
-    raise RenderFailedError(Failure(error_class="max_iterations", message=message, step=node.path))
+    raise StepFailedError(failed(node.path, "max_iterations", message))
 
 
 def round_ended(draft: Draft, owner: StepNode, spec: While | Repeat, round_node: ListNode, outcome: Outcome) -> None:

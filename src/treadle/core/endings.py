@@ -11,9 +11,9 @@ from treadle.core import limits
 from treadle.core.blocks import branch_ended, chosen_ended, end_loop, joined, loop_around, round_ended
 from treadle.core.closing import begin_closing, below, cut_off, owes_finally
 from treadle.core.commands import CloseRun
-from treadle.core.definition import Foreach, Parallel, Repeat, While
+from treadle.core.definition import Break, Continue, Foreach, Goto, Parallel, Repeat, Return, While
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure, InvariantViolationError
+from treadle.core.errors import Failure, InvariantViolationError, failed
 from treadle.core.events import UndoRequested
 from treadle.core.expr import Expr
 from treadle.core.index import FINALLY
@@ -154,17 +154,18 @@ def _own_list_ended(draft: Draft, owner: StepNode, suffix: str, node: ListNode, 
 # Leaving lists from inside
 
 
-def leave_loop(draft: Draft, node: StepNode, *, for_good: bool) -> None:
+def leave_loop(draft: Draft, node: StepNode, spec: Break | Continue, _render: Renderer) -> None:
     """End the innermost loop, or its round alone."""
+    for_good = isinstance(spec, Break)
     around, owner = loop_around(draft, node)
     finish_step(draft, node)
     begin_closing(draft, draft.nodes[owner.path if for_good else around.path], Outcome(how="done" if for_good else "next"))
 
 
-def return_from(draft: Draft, node: StepNode, value: Value) -> None:
+def return_from(draft: Draft, node: StepNode, spec: Return, render: Renderer) -> None:
     """End the task or run that holds a step; what is open in it is cancelled first."""
+    kept = draft.keep(render.value(spec.value, "value"))
     holder = draft.list_node(draft.scope_of(node.frame).path)
-    kept = draft.keep(value)
     if holder.path == "":
         draft.reached = holder.cursor + 1
     finish_step(draft, node)
@@ -172,16 +173,15 @@ def return_from(draft: Draft, node: StepNode, value: Value) -> None:
     begin_closing(draft, holder, Outcome(how="return", value=kept))
 
 
-def go_to(draft: Draft, node: StepNode, target: str, visits_max: int) -> None:
+def go_to(draft: Draft, node: StepNode, spec: Goto, _render: Renderer) -> None:
     """Go on at another step of this list or an enclosing one; what lies in between is ended first."""
-    around, inside = draft.list_node(node.list_path), node
+    around, inside, target = draft.list_node(node.list_path), node, spec.target
     while target not in {step.id for step in draft.index.lists[around.at]}:
         inside = draft.step_node(around.owner or "")
         around = draft.list_node(inside.list_path)
     taken = around.taken.get(node.at, 0) + 1
-    if taken > visits_max:
-        message = f"`{node.path}` was taken {visits_max} times already"
-        fail_step(draft, node, Failure(error_class="max_visits", message=message, step=node.path))
+    if taken > spec.max_visits:
+        fail_step(draft, node, failed(node.path, "max_visits", f"`{node.path}` was taken {spec.max_visits} times already"))
         return
     draft.put(replace(around, taken={**around.taken, node.at: taken}))
     draft.note("goto_taken", node.path, target=target, times=taken)

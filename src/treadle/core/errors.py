@@ -43,6 +43,20 @@ class Refusal(Record):
     details: dict[str, Json] | None = None
 
 
+def failed(step: str, error_class: str, message: str) -> Failure:
+    """Give the failure of the step, scope or run at a path."""
+    return Failure(error_class=error_class, message=message, step=step)
+
+
+class StepFailedError(Exception):
+    """Ends the visit of a step or scope, which has failed; `failure` says why, as data of the run."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Keep the failure."""
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 class TreadleError(Exception):
     """Base of what Treadle raises on purpose: a stable `code`, a message, and a `hint` that says what to do next."""
 

@@ -7,7 +7,7 @@ then, and where it is not what was approved, it is shown again.
 
 from treadle.core.definition import Approve, Assurance, By, Requires, Step
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure
+from treadle.core.errors import StepFailedError, failed
 from treadle.core.events import ApprovalDecided
 from treadle.core.index import walk
 from treadle.core.records import replace
@@ -70,9 +70,7 @@ def unmet(draft: Draft, node: StepNode, step: Step, params: dict[str, Value], re
         approval = approval_of(draft, node, gate_id)
         if approval is None or not approval.approved:
             said = "was rejected" if approval is not None else "was not decided"
-            raise GateMissingError(
-                Failure(error_class="rejected", message=f"`{node.path}` requires `{gate_id}`, which {said}", step=node.path)
-            )
+            raise StepFailedError(failed(node.path, "rejected", f"`{node.path}` requires `{gate_id}`, which {said}"))
         gate = _gate_step(draft, gate_id)
         if gate is None or not isinstance(gate.spec, Approve):
             continue
@@ -85,15 +83,6 @@ def unmet(draft: Draft, node: StepNode, step: Step, params: dict[str, Value], re
             _ask(draft, node, replace(requires, assurance=gate.spec.assurance), show, gate.spec.by, params, gate=gate_id)
             return True
     return False
-
-
-class GateMissingError(Exception):
-    """A step requires a gate that did not approve."""
-
-    def __init__(self, failure: Failure) -> None:
-        """Keep the failure."""
-        super().__init__(failure.message)
-        self.failure = failure
 
 
 def _ask(draft: Draft, node: StepNode, requires: Requires, show: Value, by: By, params: dict[str, Value], *, gate: str = "") -> None:

@@ -4,6 +4,7 @@ A step's fields are rendered once (ruling 6). Until the results of registered fu
 that is performed by somebody becomes an action, perhaps after a look into the cache and the approval that it requires.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from treadle.core import blocks, endings, limits, rounds
@@ -14,12 +15,12 @@ from treadle.core.bind import bind_inputs, single_required
 from treadle.core.budget import own
 from treadle.core.definition import Step, Task
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure
+from treadle.core.errors import StepFailedError, failed
 from treadle.core.expr import Expr
 from treadle.core.gates import forget_decision, open_gate, unmet
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, child_run_id
 from treadle.core.records import replace
-from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.render import Renderer
 from treadle.core.signals import wait
 from treadle.core.state import ActionState, Frame, ListNode, StepNode
 from treadle.core.steps import fail_step, finish_step, schema_problem, write_fields
@@ -33,7 +34,7 @@ OWN_VERSION: Final = "1"
 
 
 def visit_step(draft: Draft, node: StepNode) -> None:
-    """Do what a step can do now. Raises what rendering raises, and GateMissingError."""
+    """Do what a step can do now. Raises what rendering raises."""
     spec = draft.step(node).spec
     if node.phase == "opening":
         _open(draft, node)
@@ -51,22 +52,16 @@ def visit_step(draft: Draft, node: StepNode) -> None:
         blocks.go_on_with_loop(draft, node, spec)
 
 
-def _failed(node: StepNode | ListNode, message: str, error_class: str = "expression") -> RenderFailedError:
-    return RenderFailedError(Failure(error_class=error_class, message=message, step=node.path))
-
-
 def _open(draft: Draft, node: StepNode) -> None:
     step = draft.step(node)
     if len(node.path) > ACTION_ID_CHARACTERS_MAX:
         message = f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters"
-        raise _failed(node, message, "failed")
+        raise StepFailedError(failed(node.path, "failed", message))
     render = Renderer(draft, node)
     if isinstance(step.spec, d.Approve):
         forget_decision(draft, node, step.id)
-    if node.tree is None and not _may_begin(draft, node, step, render):
-        return
-    if not _open_block(draft, node, step, render) and not _open_jump(draft, node, step, render):
-        _open_action(draft, node, step, render)
+    if node.tree is not None or _may_begin(draft, node, step, render):
+        OPENERS.get(type(step.spec), _open_action)(draft, node, step.spec, render)
 
 
 def _may_begin(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
@@ -82,49 +77,6 @@ def _may_begin(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bo
     return False
 
 
-def _open_block(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
-    match step.spec:
-        case d.Condition() as spec:
-            blocks.condition(draft, node, spec, render)
-        case d.Switch() as spec:
-            blocks.switch(draft, node, spec, render)
-        case d.Foreach() as spec:
-            rounds.foreach(draft, node, spec, render)
-        case d.Parallel() as spec:
-            blocks.parallel(draft, node, spec)
-        case d.While() | d.Repeat():
-            blocks.loop(draft, node)
-        case _:
-            return False
-    return True
-
-
-def _open_jump(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bool:
-    match step.spec:
-        case d.SetState() as spec:
-            _set_state(draft, node, spec, render)
-        case d.Wait() as spec:
-            wait(draft, node, spec, render)
-        case d.Return() as spec:
-            endings.return_from(draft, node, render.value(spec.value, "value"))
-        case d.Fail() as spec:
-            fail_step(draft, node, _failure_of(draft, node, spec, render))
-        case d.Break():
-            endings.leave_loop(draft, node, for_good=True)
-        case d.Continue():
-            endings.leave_loop(draft, node, for_good=False)
-        case d.Goto() as spec:
-            endings.go_to(draft, node, spec.target, spec.max_visits)
-        case _:
-            return False
-    return True
-
-
-def _failure_of(draft: Draft, node: StepNode, spec: d.Fail, render: Renderer) -> Failure:
-    message = str(draft.whole(render.value(spec.message, "message")))[: limits.MESSAGE_CHARACTERS_MAX]
-    return Failure(error_class=spec.error_class, message=message, step=node.path, goal_not_met=spec.status == "goal_not_met")
-
-
 def _fall_back(draft: Draft, node: StepNode) -> None:
     fallback = draft.step(node).on_error.fallback
     render = Renderer(draft, node)
@@ -135,14 +87,15 @@ def _fall_back(draft: Draft, node: StepNode) -> None:
 # Steps that are actions
 
 
-def _open_action(draft: Draft, node: StepNode, step: Step, render: Renderer) -> None:
-    """Render the fields and hand the action out; a gate of its own, or a result that is kept, comes first."""
-    if isinstance(step.spec, d.Approve):
-        show = render.value(step.spec.show, "show")
-        draft.put(replace(node, phase="action", results=()))
-        open_gate(draft, node, node.path, show, step.spec.by, step.spec.assurance)
-        return
-    kind, params = _params(draft, node, step, render)
+def _ask_for_approval(draft: Draft, node: StepNode, spec: d.Approve, render: Renderer) -> None:
+    show = render.value(spec.show, "show")
+    draft.put(replace(node, phase="action", results=()))
+    open_gate(draft, node, node.path, show, spec.by, spec.assurance)
+
+
+def _open_action(draft: Draft, node: StepNode, spec: d.Spec, render: Renderer) -> None:
+    """Render the fields and hand the action out; a result that is kept, or an approval that it requires, comes first."""
+    step, params = draft.step(node), _params(draft, node, spec, render)
     if step.key is not None:
         params["key"] = render.value(step.key, "idempotency_key")
     if any(file.changed for each in step.verify for file in each.files):
@@ -151,7 +104,7 @@ def _open_action(draft: Draft, node: StepNode, step: Step, render: Renderer) -> 
         params["files_before"] = render.call(FILES_DIGEST, OWN_VERSION, (paths, where) if where else (paths,))
     if step.cache is not None:
         same = {name: value for name, value in params.items() if name not in {"run_id", "depth"}}  # a child's name is no part of its work
-        key = digest(canonical(draft.whole({"kind": kind, "params": same})))
+        key = digest(canonical(draft.whole({"kind": _ACTIONS[type(spec)][0], "params": same})))
         found = render.call(CACHE_GET, OWN_VERSION, (key, step.cache.ttl_ms, step.cache.commit))
         if isinstance(found, dict) and "value" in found:
             draft.note("cache_hit", node.path, key=key)
@@ -159,7 +112,7 @@ def _open_action(draft: Draft, node: StepNode, step: Step, render: Renderer) -> 
             return
         params["cache_key"] = key
     if not unmet(draft, node, step, params, render):
-        _hand_out(draft, node, step, kind, params)
+        _hand_out(draft, node, step, params)
 
 
 def _pass_gate(draft: Draft, node: StepNode) -> None:
@@ -167,13 +120,12 @@ def _pass_gate(draft: Draft, node: StepNode) -> None:
     step, params = draft.step(node), node.params or {}
     if f"{node.path}.requires" in draft.actions:
         return
-    if step.requires is not None and step.requires.gates and unmet(draft, node, step, params, Renderer(draft, node)):
-        return
-    _hand_out(draft, replace(node, params=None), step, _KINDS[type(step.spec)], params)
+    if step.requires is None or not step.requires.gates or not unmet(draft, node, step, params, Renderer(draft, node)):
+        _hand_out(draft, replace(node, params=None), step, params)
 
 
-def _hand_out(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[str, Value]) -> None:
-    key = params.get("key")
+def _hand_out(draft: Draft, node: StepNode, step: Step, params: dict[str, Value]) -> None:
+    kind, key = _ACTIONS[type(step.spec)][0], params.get("key")
     action = ActionState(
         id=node.path, at=node.at, kind=kind, performer=step.performer, effect=step.effect, repeatable=step.repeatable,
         channel="" if kind == "prompt" else draft.frames[node.frame].channel, opened_at_ms=draft.now_ms,
@@ -186,63 +138,42 @@ def _hand_out(draft: Draft, node: StepNode, step: Step, kind: str, params: dict[
     offer(draft, action)
 
 
-def _params(draft: Draft, node: StepNode, step: Step, render: Renderer) -> tuple[str, dict[str, Value]]:
-    spec = step.spec
-    if isinstance(spec, d.Prompt):
-        return "prompt", _prompt_params(node, spec, render)
+def _params(draft: Draft, node: StepNode, spec: d.Spec, render: Renderer) -> dict[str, Value]:
     if isinstance(spec, d.Run):
-        return "run", _run_params(draft, node, spec, render)
+        inputs: Value = {name: render.value(expr, f"inputs.{name}") for name, expr in spec.inputs}
+        run_id = child_run_id(draft.base.run_id, node.path)
+        return {"workflow": spec.workflow, "run_id": run_id, "inputs": inputs, "detach": spec.detach, "depth": draft.base.depth + 1}
     if isinstance(spec, d.Merge):
         seen = render.names["steps"]
         record = seen.get(spec.source.replace("-", "_")) if isinstance(seen, dict) else None
         if not isinstance(record, dict):
-            raise _failed(node, f"`from` of step `{node.path}`: `{spec.source}` has not been done here", "failed")
-        return "merge", {"from": spec.source, "strategy": spec.strategy, "worktrees": record.get("worktree")}
-    kind, fields = _KINDS[type(spec)], _FIELDS[type(spec)]
+            message = f"`from` of step `{node.path}`: `{spec.source}` has not been done here"
+            raise StepFailedError(failed(node.path, "failed", message))
+        return {"from": spec.source, "strategy": spec.strategy, "worktrees": record.get("worktree")}
     params: dict[str, Value] = {}
-    for name in fields:
+    for name in _ACTIONS[type(spec)][1]:
         value: Expr | Json | tuple[int, ...] = getattr(spec, name)
         if isinstance(value, Expr):
             params[name] = render.value(value, name)
-        elif value is not None:
+        elif value is not None and value is not False:
             params[name] = list(value) if isinstance(value, tuple) else value
-    return kind, params
+        if name == "options" and name in params and (not isinstance(params[name], list) or size_of(params[name]) > limits.BLOB_BYTES_MIN):
+            message = f"`options` of step `{node.path}` is not a list of at most {limits.BLOB_BYTES_MIN} bytes"
+            raise StepFailedError(failed(node.path, "expression", message))
+    return params
 
 
-_KINDS: Final[dict[type, str]] = {
-    d.Prompt: "prompt", d.Delegate: "delegate", d.McpCall: "mcp_call", d.Http: "http", d.Shell: "shell", d.Function: "function", d.Run: "run",
-    d.Merge: "merge",
-}  # fmt: skip
-_FIELDS: Final[dict[type, tuple[str, ...]]] = {
-    d.Delegate: ("instructions", "agent", "output"),
-    d.McpCall: ("tool", "parameters"),
-    d.Http: ("method", "url", "headers", "query", "json", "body", "ok_status"),
-    d.Shell: ("command", "env", "working_dir", "ok_exit", "parse"),
-    d.Function: ("function", "version", "parameters"),
+# Steps that become actions: their kind, and the fields that are its parameters as they are, or rendered.
+_ACTIONS: Final[dict[type, tuple[str, tuple[str, ...]]]] = {
+    d.Prompt: ("prompt", ("message", "format", "options", "default", "pattern", "min_length", "max_length", "fields", "multiple")),
+    d.Delegate: ("delegate", ("instructions", "agent", "output")),
+    d.McpCall: ("mcp_call", ("tool", "parameters")),
+    d.Http: ("http", ("method", "url", "headers", "query", "json", "body", "ok_status")),
+    d.Shell: ("shell", ("command", "env", "working_dir", "ok_exit", "parse")),
+    d.Function: ("function", ("function", "version", "parameters")),
+    d.Run: ("run", ()),
+    d.Merge: ("merge", ()),
 }
-
-
-def _run_params(draft: Draft, node: StepNode, spec: d.Run, render: Renderer) -> dict[str, Value]:
-    inputs: Value = {name: render.value(expr, f"inputs.{name}") for name, expr in spec.inputs}
-    run_id = child_run_id(draft.base.run_id, node.path)
-    return {"workflow": spec.workflow, "run_id": run_id, "inputs": inputs, "detach": spec.detach, "depth": draft.base.depth + 1}
-
-
-def _prompt_params(node: StepNode, spec: d.Prompt, render: Renderer) -> dict[str, Value]:
-    params: dict[str, Value] = {"message": render.value(spec.message, "message"), "format": spec.format}
-    if spec.options is not None:
-        options = render.value(spec.options, "options")
-        if not isinstance(options, list) or size_of(options) > limits.BLOB_BYTES_MIN:
-            limit = limits.BLOB_BYTES_MIN
-            raise _failed(node, f"`options` of step `{node.path}` is not a list of at most {limit} bytes")
-        params["options"] = options
-    if spec.default is not None:
-        params["default"] = render.value(spec.default, "default")
-    rules: dict[str, Value] = {
-        "pattern": spec.pattern, "min_length": spec.min_length, "max_length": spec.max_length, "fields": spec.fields,
-        "multiple": spec.multiple or None,
-    }  # fmt: skip
-    return params | {name: rule for name, rule in rules.items() if rule is not None}
 
 
 # Steps that are done at once
@@ -258,9 +189,22 @@ def _set_state(draft: Draft, node: StepNode, spec: d.SetState, render: Renderer)
         render.names["state"] = {**before, **written}
     problem = write_fields(draft, node, written)
     if problem is not None:
-        raise RenderFailedError(problem)
+        raise StepFailedError(problem)
     draft.note("state_written", node.path, fields=list(written))
     finish_step(draft, node)
+
+
+def _fail(draft: Draft, node: StepNode, spec: d.Fail, render: Renderer) -> None:
+    message = str(draft.whole(render.value(spec.message, "message")))[: limits.MESSAGE_CHARACTERS_MAX]
+    fail_step(draft, node, replace(failed(node.path, spec.error_class, message), goal_not_met=spec.status == "goal_not_met"))
+
+
+# What opens a step of each type; those of other types are actions.
+OPENERS: Final[dict[type, Callable[..., None]]] = {
+    d.Condition: blocks.condition, d.Switch: blocks.switch, d.Foreach: rounds.foreach, d.Parallel: blocks.parallel, d.While: blocks.loop,
+    d.Repeat: blocks.loop, d.SetState: _set_state, d.Wait: wait, d.Return: endings.return_from, d.Fail: _fail, d.Goto: endings.go_to,
+    d.Break: endings.leave_loop, d.Continue: endings.leave_loop, d.Approve: _ask_for_approval,
+}  # fmt: skip
 
 
 # Scopes: the run itself, and rounds that do a task
@@ -276,7 +220,7 @@ def open_scope(draft: Draft, node: ListNode) -> None:
         given = _inputs_of_round(spec, task, render, frame) if isinstance(spec, d.Foreach) else {}
         bound, faults = bind_inputs(task, given, draft.whole)
         if faults:
-            raise _failed(node, faults[0].message, "failed")
+            raise StepFailedError(failed(node.path, "failed", faults[0].message))
     state: dict[str, Value] = {}
     render.names |= {"inputs": bound, "steps": {}, "state": state}
     for name, expr in task.initial_state:
@@ -284,7 +228,7 @@ def open_scope(draft: Draft, node: ListNode) -> None:
         render.names["state"] = state
     problem = schema_problem(draft, task, state, node.path)
     if problem is not None:
-        raise RenderFailedError(problem)
+        raise StepFailedError(problem)
     inputs = {name: draft.keep(value) for name, value in bound.items()}
     scope = replace(frame, outer=None, state={}, inputs=inputs, item=None)
     own(draft, node.path, node.at, task.budget)

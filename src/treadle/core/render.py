@@ -5,18 +5,21 @@ it; when the result has come, the node is rendered again from its first field. C
 and expressions are pure, so the second rendering passes the same calls with the same arguments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TypeVar
 
 from treadle.core.commands import Evaluate
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure
+from treadle.core.errors import StepFailedError, failed
 from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate, evaluate_call_args, evaluate_condition
 from treadle.core.records import replace
 from treadle.core.state import Frame, Node
 from treadle.core.values import Value
 from treadle.core.worktrees import around
+
+Result = TypeVar("Result")
 
 
 class NeedCallError(Exception):
@@ -26,15 +29,6 @@ class NeedCallError(Exception):
         """Keep what to ask for."""
         super().__init__(command.function)
         self.command = command
-
-
-class RenderFailedError(Exception):
-    """A field could not be evaluated; `failure` says why, as data of the run."""
-
-    def __init__(self, failure: Failure) -> None:
-        """Keep the failure."""
-        super().__init__(failure.message)
-        self.failure = failure
 
 
 @lru_cache(maxsize=64)
@@ -55,18 +49,36 @@ class Renderer:
             self.names["worktree"] = dict(tree)
 
     def value(self, expr: Expr, field: str) -> Value:
-        """Evaluate one field. Raises NeedCallError, RenderFailedError, NeedBlobs."""
-        try:
-            return evaluate(expr, self._env(field, self._results(expr, field)))
-        except ExprError as error:
-            raise self._failed(error, field) from error
+        """Evaluate one field. Raises NeedCallError, StepFailedError, NeedBlobs."""
+        return self._evaluate(evaluate, expr, field)
 
     def truth(self, expr: Expr, field: str) -> bool:
         """Evaluate a condition; a text is an error (language.md §4). Raises as `value`."""
+        return self._evaluate(evaluate_condition, expr, field)
+
+    def call(self, function: str, version: str, args: tuple[Value, ...], kwargs: dict[str, Value] | None = None) -> Value:
+        """Give the result of a registered function. Raises NeedCallError."""
+        ordinal, results = self.ordinal, self.node.results
+        if ordinal == len(results):
+            raise NeedCallError(
+                Evaluate(node=self.node.path, ordinal=ordinal, function=function, version=version, args=args, kwargs=kwargs or {})
+            )
+        self.ordinal += 1
+        return results[ordinal]
+
+    def _evaluate(self, how: Callable[[Expr, Env], Result], expr: Expr, field: str) -> Result:
+        results: list[Value] = []
         try:
-            return evaluate_condition(expr, self._env(field, self._results(expr, field)))
+            for index, call in enumerate(expr.calls):
+                known = self.ordinal < len(self.node.results)
+                args, kwargs = ((), {}) if known else evaluate_call_args(expr, index, self._env(field, results))
+                results.append(self.call(call.function, call.version, args, kwargs))
+            return how(expr, self._env(field, results))
         except ExprError as error:
-            raise self._failed(error, field) from error
+            place = f"step `{self.node.path}`" if self.node.path else "the workflow"
+            hint = f" ({error.suggestion})" if error.suggestion else ""
+            error_class = "budget" if error.code == "budget" else "expression"
+            raise StepFailedError(failed(self.node.path, error_class, f"`{field}` of {place}: {error.message}{hint}")) from error
 
     def _env(self, field: str, results: Sequence[Value]) -> Env:
         draft = self.draft
@@ -74,36 +86,6 @@ class Renderer:
             names=self.names, results=results, now_ms=draft.now_ms, env_vars=draft.base.env, blobs=draft.blobs,
             draw=drawing(draft.base.seed, self.node.path, field), moves_max=draft.definition.limits.expression_moves_max,
         )  # fmt: skip
-
-    def _results(self, expr: Expr, field: str) -> Sequence[Value]:
-        results: list[Value] = []
-        for index, call in enumerate(expr.calls):
-            if self.ordinal == len(self.node.results):
-                args, kwargs = evaluate_call_args(expr, index, self._env(field, results))
-                raise NeedCallError(
-                    Evaluate(
-                        node=self.node.path, ordinal=self.ordinal, function=call.function, version=call.version, args=args,
-                        kwargs=kwargs,
-                    )
-                )  # fmt: skip
-            results.append(self.node.results[self.ordinal])
-            self.ordinal += 1
-        return results
-
-    def call(self, function: str, version: str, args: tuple[Value, ...]) -> Value:
-        """Give the result of a function that a step itself needs. Raises NeedCallError."""
-        if self.ordinal == len(self.node.results):
-            command = Evaluate(node=self.node.path, ordinal=self.ordinal, function=function, version=version, args=args, kwargs={})
-            raise NeedCallError(command)
-        self.ordinal += 1
-        return self.node.results[self.ordinal - 1]
-
-    def _failed(self, error: ExprError, field: str) -> RenderFailedError:
-        place = f"step `{self.node.path}`" if self.node.path else "the workflow"
-        hint = f" ({error.suggestion})" if error.suggestion else ""
-        error_class = "budget" if error.code == "budget" else "expression"
-        message = f"`{field}` of {place}: {error.message}{hint}"
-        return RenderFailedError(Failure(error_class=error_class, message=message, step=self.node.path))
 
 
 def visible_names(draft: Draft, frame: Frame) -> dict[str, Value]:

@@ -5,11 +5,11 @@ from treadle.core.aside import Parts, in_pieces, size_of
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Foreach
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure, InvariantViolationError
+from treadle.core.errors import InvariantViolationError, StepFailedError, failed
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import branch_token
 from treadle.core.records import replace
-from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.render import Renderer
 from treadle.core.state import Fan, Frame, ListNode, Outcome, StepNode
 from treadle.core.steps import fail_step, finish_step, open_list
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value
@@ -21,10 +21,11 @@ def foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> No
     if isinstance(items, BlobRef) and items.kind == "list":
         items = draft.read_blob(items.digest)
     if not isinstance(items, list | Chunks):
-        raise _failed(node, "is not a list", "expression")
+        raise StepFailedError(failed(node.path, "expression", f"`items` of step `{node.path}` is not a list"))
     count = items.length if isinstance(items, Chunks) else len(items)
     if count > spec.items_max:
-        raise _failed(node, f"has {count} items; the limit is {spec.items_max}", "failed")
+        message = f"`items` of step `{node.path}` has {count} items; the limit is {spec.items_max}"
+        raise StepFailedError(failed(node.path, "failed", message))
     empty = tuple((None,) * min(CHUNK_ITEMS, count - first) for first in range(0, count, CHUNK_ITEMS))
     if isinstance(items, list):
         pieces = [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)]
@@ -35,11 +36,6 @@ def foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> No
     draft.put(node)
     draft.note("items_found", node.path, count=count)
     draft.look_at(node.path)
-
-
-def _failed(node: StepNode, what: str, error_class: str) -> RenderFailedError:
-    message = f"`items` of step `{node.path}` {what}"
-    return RenderFailedError(Failure(error_class=error_class, message=message, step=node.path))
 
 
 def go_on_with_rounds(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
@@ -92,14 +88,13 @@ def end_foreach(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
     """End with the list of results; too few successes are a failure that carries it."""
     draft.degraded = draft.degraded or bool(fan.errors or fan.error_parts)
     result = in_pieces(fan.parts, fan.count, draft.set_value_aside)
-    failed = len(fan.errors) + CHUNK_ITEMS * len(fan.error_parts)
     needed = max(spec.min_success, -(-spec.min_success_percent * fan.count // 100))
-    succeeded = fan.next_index - fan.open_count - failed
+    succeeded = fan.next_index - fan.open_count - len(fan.errors) - CHUNK_ITEMS * len(fan.error_parts)
     if succeeded >= needed:
         finish_step(draft, node, result)
         return
-    message = f"{succeeded} of {fan.count} items of `{node.path}` succeeded; {needed} must"
-    fail_step(draft, node, Failure(error_class="min_success", message=message, step=node.path, result=result, has_result=True))
+    failure = failed(node.path, "min_success", f"{succeeded} of {fan.count} items of `{node.path}` succeeded; {needed} must")
+    fail_step(draft, node, replace(failure, result=result, has_result=True))
 
 
 def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, outcome: Outcome) -> None:

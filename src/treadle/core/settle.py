@@ -10,11 +10,11 @@ What stands under a closing node does not move either, unless a `finally` shield
 from treadle.core import limits
 from treadle.core.draft import Draft
 from treadle.core.endings import close, go_on_to_end, list_done
-from treadle.core.gates import GateMissingError
+from treadle.core.errors import StepFailedError
 from treadle.core.ids import join
 from treadle.core.opening import open_scope, visit_step
 from treadle.core.records import replace
-from treadle.core.render import NeedCallError, RenderFailedError
+from treadle.core.render import NeedCallError
 from treadle.core.state import ListNode, StepNode
 from treadle.core.steps import fail_node
 
@@ -36,7 +36,7 @@ def settle(draft: Draft) -> None:
             _visit(draft, node)
         except NeedCallError as need:
             draft.commands.append(need.command)
-        except (RenderFailedError, GateMissingError) as error:
+        except StepFailedError as error:
             fail_node(draft, draft.nodes[node.path], error.failure)
 
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from treadle.core import limits
 from treadle.core.definition import Wait
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure
+from treadle.core.errors import StepFailedError, failed
 from treadle.core.events import SignalSent
 from treadle.core.records import replace
-from treadle.core.render import Renderer, RenderFailedError
+from treadle.core.render import Renderer
 from treadle.core.schema import check
 from treadle.core.state import Signal, StepNode, Waiting
 from treadle.core.steps import finish_step
@@ -50,8 +50,7 @@ def _instant_ms(node: StepNode, value: Value) -> int:
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        message = f"`until` of step `{node.path}` is no instant with a zone: {value!r}"
-        raise RenderFailedError(Failure(error_class="expression", message=message, step=node.path))
+        raise StepFailedError(failed(node.path, "expression", f"`until` of step `{node.path}` is no instant with a zone: {value!r}"))
     return int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
