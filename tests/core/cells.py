@@ -354,9 +354,34 @@ def _fork_cells() -> Iterator[Case]:
 CELLS: list[Case] = [*_action_cells(), *_run_cells(), *_fork_cells()]
 
 
+def _words(*words: str) -> dict[str, str]:
+    return dict(zip(ACTION_STATES, words, strict=True))
+
+
+# Events of the whole run: what becomes of an action in each state. `advance` does it.
+RUN_EVENTS: dict[str, dict[str, str]] = {
+    "RunStarted": dict.fromkeys(ACTION_STATES, "untouched; refused"),
+    "RunForked": dict.fromkeys(ACTION_STATES, "its step begins anew") | {"absent": "untouched", "stopping": "dropped"},
+    "Evaluated": dict.fromkeys(ACTION_STATES, "untouched"),
+    "Continued": dict.fromkeys(ACTION_STATES, "untouched"),
+    "Woken": _words(
+        "untouched", "within fires, and the timeout of what needs no claim", "within and timeout fire", "within fires",
+        "within and backoff fire", "grace fires", "within fires",
+    ),
+    "CancelRequested": _words(
+        "untouched", "dropped; what a server may have begun is stopped", "stopped", "dropped",
+        "dropped", "untouched; dropped by a second request", "dropped",
+    ),
+    "SignalSent": dict.fromkeys(ACTION_STATES, "untouched"),
+    "UndoRequested": dict.fromkeys(ACTION_STATES, "untouched; refused"),
+    "RunParked": dict.fromkeys(ACTION_STATES, "untouched; nothing is handed out"),
+    "RunResumed": dict.fromkeys(ACTION_STATES, "untouched") | {"open": "a server's is performed"},
+}  # fmt: skip
+
+
 def all_cells() -> list[tuple[str, str]]:
     """Every cell of the core's own tables."""
-    tables = {**transitions.ACTION_EVENTS, **transitions.RUN_EVENTS}
+    tables = {**transitions.ACTION_EVENTS, **RUN_EVENTS}
     return [(event, state) for event, row in tables.items() for state in row]
 
 
@@ -385,7 +410,7 @@ def recording() -> Iterator[Recorder]:
 
     def advance(play: Play, event):
         name = type(event).__name__
-        if name in transitions.RUN_EVENTS and not (play.state is None and isinstance(event, RunStarted)):
+        if name in RUN_EVENTS and not (play.state is None and isinstance(event, RunStarted)):
             statuses = [action.status for action in play.state.actions.values() if action.id.endswith("a")]
             for status in statuses or ["absent"]:
                 recorder.add(name, status)

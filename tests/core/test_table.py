@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.core.cells import CELLS, Case, all_cells, check, recording
+from tests.core.cells import CELLS, RUN_EVENTS, Case, all_cells, check, recording
 from treadle.core import events, transitions
 from treadle.core.state import ACTION_STATES
 
@@ -13,7 +13,7 @@ def test_cell(case: Case):
 
 
 def test_the_table_has_a_row_for_every_event_and_a_cell_for_every_state():
-    rows = {**transitions.ACTION_EVENTS, **transitions.RUN_EVENTS}
+    rows = {**transitions.ACTION_EVENTS, **RUN_EVENTS}
     assert set(rows) == {kind.__name__ for kind in events.EVENT_TYPES}
     assert all(tuple(row) == ACTION_STATES for row in rows.values())
 

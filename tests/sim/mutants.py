@@ -12,6 +12,7 @@ from typing import Any
 from tests.sim.store import Reply, Store
 from treadle.core import (
     answers,
+    aside,
     attempts,
     claims,
     closing,
@@ -19,7 +20,6 @@ from treadle.core import (
     gates,
     limits,
     opening,
-    rounds,
     steps,
     timers,
     transitions,
@@ -248,7 +248,7 @@ def retry_not_counted():
 @mutant
 def results_out_of_order():
     """Results stand in the order in which items ended."""
-    put = rounds._with_part
+    put = aside.with_item
 
     def wrong(parts, index, value):
         taken = sum(1 for part in parts for item in part if item is not None)

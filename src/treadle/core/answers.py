@@ -73,18 +73,6 @@ def _take(draft: Draft, action: ActionState, value: Value) -> None:
         complete(draft, action, taken)
 
 
-def answer_proving(draft: Draft, action: ActionState, _event: ActionAnswered) -> None:
-    """Refuse a second answer while the first is being proven."""
-    hint = "wait for what the checks find: ask for the next step"
-    draft.refuse("verifying", f"an answer to `{action.id}` is being verified", hint=hint, attempt=action.attempt)
-
-
-def answer_late(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
-    """Refuse an answer to an attempt that is being retried."""
-    message = f"attempt {event.attempt} of `{action.id}` has ended; the next one has not begun"
-    draft.refuse("late", message, hint="ask for the next step", attempt=action.attempt)
-
-
 def answer_stopping(draft: Draft, action: ActionState, event: ActionAnswered) -> None:
     """Record an answer that came within the grace of a cancellation; the step is over all the same (ruling 27)."""
     if not _fits_attempt(draft, action, event):

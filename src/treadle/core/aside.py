@@ -5,10 +5,12 @@ is never less than the encoded size. Only when it passes the limit is the state 
 values are set aside until a quarter is free again. Measuring costs as much as the state is large, once per quarter of a mebibyte written.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from treadle.core import limits
 from treadle.core.codec import dumps
+from treadle.core.errors import InvariantViolationError
+from treadle.core.expr import NeedBlobs
 from treadle.core.records import replace
 from treadle.core.state import Fan, Frame, RunState, StepNode
 from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Holed, SecretRef, Value, as_text, encode, spill
@@ -85,6 +87,36 @@ def named(value: Value) -> Value:
             return {key: named(item) for key, item in value.items()}
         case _:
             return value
+
+
+def pieces_of(values: Sequence[Value]) -> Parts:
+    """Divide a list into pieces of fixed size."""
+    return tuple(tuple(values[first : first + CHUNK_ITEMS]) for first in range(0, len(values), CHUNK_ITEMS))
+
+
+def with_item(parts: Parts, index: int, value: Value) -> Parts:
+    """Put a value in its place in the pieces of a list."""
+    number, place = divmod(index, CHUNK_ITEMS)
+    part = parts[number]
+    if value is None or isinstance(part, BlobRef):
+        return parts
+    return (*parts[:number], (*part[:place], value, *part[place + 1 :]), *parts[number + 1 :])
+
+
+def item_at(items: Value, index: int, blobs: Mapping[str, Value]) -> Value:
+    """Give one item of a list; of pieces only the one that holds it is read. Raises NeedBlobs."""
+    if isinstance(items, Chunks):
+        number, index = divmod(index, CHUNK_ITEMS)
+        part = items.parts[number]
+        if isinstance(part, BlobRef) and part.digest not in blobs:
+            # Small pieces are asked for ahead: each question costs the transition from its beginning.
+            ahead = [piece for piece in items.parts[number + 1 : number + limits.PIECES_AHEAD] if isinstance(piece, BlobRef)]
+            small = [piece.digest for piece in ahead if piece.size_bytes <= limits.STATE_BYTES_MAX]
+            raise NeedBlobs(tuple(name for name in (part.digest, *small) if name not in blobs))
+        items = blobs[part.digest] if isinstance(part, BlobRef) else list(part)
+    if not isinstance(items, list):
+        raise InvariantViolationError("the items of a foreach are no list any more")
+    return items[index]
 
 
 def in_pieces(parts: Sequence[tuple[Value, ...] | BlobRef], count: int, set_aside: Callable[[Value], BlobRef]) -> Value:

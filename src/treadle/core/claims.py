@@ -53,16 +53,6 @@ def claim_action(draft: Draft, action: ActionState, event: ActionClaimed) -> Non
         draft.refuse("held", f"`{action.id}` is held by another performer", hint=hint, attempt=action.attempt)
 
 
-def refuse_claim(draft: Draft, action: ActionState, _event: ActionClaimed) -> None:
-    """Refuse a claim on an action that nobody can hold now."""
-    why = {
-        "backoff": "waits for its next attempt", "stopping": "was asked to stop",
-        "unknown": "has an unknown outcome, which a person decides", "verifying": "has been answered, and the answer is being verified",
-    }  # fmt: skip
-    message = f"`{action.id}` {why[action.status]}"
-    draft.refuse("not_claimable", message, hint="ask for the next step", attempt=action.attempt)
-
-
 def lose_performer(draft: Draft, action: ActionState, event: PerformerLost) -> None:
     """Take an attempt from a performer that is gone: again, or unknown, or enough (ruling 19)."""
     unclaimed = action.status == "open" and (action.performer != "server" or needs_claim(action))

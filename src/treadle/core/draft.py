@@ -16,7 +16,7 @@ from treadle.core.errors import HistoryMismatchError, InvariantViolationError, R
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import is_under
 from treadle.core.records import replace
-from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, RunStatus, StepNode
+from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, RunStatus, StepNode, frames_from
 from treadle.core.values import BlobRef, Value, spill
 
 NODE_TIMERS: Final = ("within", "wait", "wall", "shield")
@@ -108,10 +108,8 @@ class Draft:
 
     def scope_of(self, frame_path: str) -> Frame:
         """Give the frame that owns the state seen from a frame."""
-        frame = self.frames[frame_path]
-        while frame.state is None and frame.outer is not None:
-            frame = self.frames[frame.outer]
-        return frame
+        *_, scope = frames_from(self.frames, self.frames[frame_path])
+        return scope
 
     def task_of(self, scope: Frame) -> Task:
         """Give the task whose steps run in a scope; an undo in it has outlived the list that opened it."""

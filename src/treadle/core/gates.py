@@ -12,7 +12,7 @@ from treadle.core.events import ApprovalDecided
 from treadle.core.index import walk
 from treadle.core.records import replace
 from treadle.core.render import Renderer, instant, visible_names
-from treadle.core.state import ActionState, Approval, Frame, StepNode
+from treadle.core.state import ActionState, Approval, Frame, StepNode, frames_from
 from treadle.core.values import Json, Value, canonical, digest
 from treadle.core.worktrees import COMMIT, WORKTREE
 
@@ -108,12 +108,7 @@ def approval_of(draft: Draft, node: StepNode, gate_id: str) -> Approval | None:
 
 
 def _frame_of(draft: Draft, node: StepNode, gate_id: str) -> Frame | None:
-    frame: Frame | None = draft.frames[node.frame]
-    while frame is not None:
-        if gate_id in frame.approvals:
-            return frame
-        frame = draft.frames[frame.outer] if frame.outer is not None and frame.state is None else None
-    return None
+    return next((frame for frame in frames_from(draft.frames, draft.frames[node.frame]) if gate_id in frame.approvals), None)
 
 
 def remember_decision(draft: Draft, node: StepNode, gate_id: str, approval: Approval) -> None:
@@ -134,10 +129,8 @@ def forget_decision(draft: Draft, node: StepNode, gate_id: str) -> None:
 
 def why_not(draft: Draft, action: ActionState, event: ApprovalDecided) -> tuple[str, str] | None:
     """Say with code and message why a decision is not taken, if it is not."""
-    rules: dict[str, list[object]] = {
-        name: list(value) for name in ("users", "roles", "never", "barred") if isinstance(value := action.params.get(name), list)
-    }
     name, needed = event.by.name, str(action.params.get("assurance"))
+    users, roles, never, barred = (_listed(action, rule) for rule in ("users", "roles", "never", "barred"))
     if action.kind != "approve":
         return "not_a_gate", f"`{action.id}` is no approval; answer it instead"
     if event.by.kind != "human":
@@ -146,23 +139,21 @@ def why_not(draft: Draft, action: ActionState, event: ApprovalDecided) -> tuple[
         return "assurance_too_low", f"`{action.id}` needs a decision of level `{needed}`"
     if event.digest != action.digest:
         return "digest_mismatch", f"what was shown for `{action.id}` is not what stands there now"
-    if not _is_admitted(rules.get("users"), rules.get("roles"), event):
-        who = [*(rules.get("users") or ()), *(f"whoever is {role}" for role in rules.get("roles") or ())]
-        return "not_an_approver", f"{name} may not decide `{action.id}`; {', '.join(map(str, who))} may"
-    never = rules.get("never") or []
+    if (users or roles) and name not in users and not any(role in roles for role in event.by.roles):
+        who = ", ".join([*users, *(f"whoever is {role}" for role in roles)])
+        return "not_an_approver", f"{name} may not decide `{action.id}`; {who} may"
     if name in never or ("starter" in never and name == draft.base.started_by):
         return "not_an_approver", f"{name} may never decide `{action.id}`: duties are separated here"
-    if name in (rules.get("barred") or []):
+    if name in barred:
         return "not_an_approver", f"{name} has decided a gate that `{action.id}` must be distinct from"
     if name in action.votes and event.approved:
         return "decided_already", f"{name} has approved `{action.id}` already; another person is needed"
     return None
 
 
-def _is_admitted(users: list[object] | None, roles: list[object] | None, event: ApprovalDecided) -> bool:
-    if users is None and roles is None:
-        return True
-    return event.by.name in (users or ()) or any(role in (roles or ()) for role in event.by.roles)
+def _listed(action: ActionState, rule: str) -> list[str]:
+    names = action.params.get(rule)
+    return list(map(str, names)) if isinstance(names, list) else []
 
 
 def result_of(draft: Draft, action: ActionState, event: ApprovalDecided) -> dict[str, Json]:

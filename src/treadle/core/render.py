@@ -15,7 +15,7 @@ from treadle.core.draft import Draft
 from treadle.core.errors import StepFailedError, failed
 from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate, evaluate_call_args, evaluate_condition
 from treadle.core.records import replace
-from treadle.core.state import Frame, Node
+from treadle.core.state import Frame, Node, frames_from
 from treadle.core.values import Value
 from treadle.core.worktrees import around
 
@@ -92,30 +92,24 @@ def visible_names(draft: Draft, frame: Frame) -> dict[str, Value]:
     """Give the names that expressions see in a frame: the innermost round wins, nothing crosses a scope (language.md §3, §5)."""
     names: dict[str, Value] = {}
     steps: dict[str, Value] = {}
-    inner: Frame | None = frame
-    while inner is not None:
+    for inner in frames_from(draft.frames, frame):
         steps = {**inner.steps, **steps} if steps and inner.steps else steps or inner.steps
         if inner.error is not None:
             names.setdefault("error", inner.error.shown())
         if inner.state is not None:
             names |= {"state": inner.state, "inputs": inner.inputs or {}}
-            break
-        if inner.index is not None and inner.count < 0:
-            names.setdefault("loop", {"index": inner.index + 1, "index0": inner.index, "first": inner.index == 0})
         elif inner.index is not None:
-            names.setdefault("item", inner.item)
-            names.setdefault("loop", _loop(inner.index, inner.count))
+            loop: dict[str, Value] = {"index": inner.index + 1, "index0": inner.index, "first": inner.index == 0}
+            if inner.count >= 0:
+                loop |= {"last": inner.index == inner.count - 1, "length": inner.count}
+                names.setdefault("item", inner.item)
+            names.setdefault("loop", loop)
             if inner.item_name is not None:
                 names.setdefault(inner.item_name, inner.item)
-        inner = draft.frames[inner.outer] if inner.outer is not None else None
     started = instant(draft.base.started_at_ms)
     names["run"] = {"id": draft.base.run_id, "started_at": started, "now": instant(draft.now_ms)}
     names["steps"] = steps
     return names
-
-
-def _loop(index: int, count: int) -> Value:
-    return {"index": index + 1, "index0": index, "first": index == 0, "last": index == count - 1, "length": count}
 
 
 def with_result(node: Node, value: Value) -> Node:

@@ -1,12 +1,11 @@
 """The rounds of a `foreach`: items in order, at most so many at once, results by index however the rounds end (rulings 10, 14)."""
 
 from treadle.core import limits
-from treadle.core.aside import Parts, in_pieces, size_of
+from treadle.core.aside import in_pieces, item_at, pieces_of, size_of, with_item
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Foreach
 from treadle.core.draft import Draft
 from treadle.core.errors import InvariantViolationError, StepFailedError, failed
-from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import branch_token
 from treadle.core.records import replace
 from treadle.core.render import Renderer
@@ -26,10 +25,9 @@ def foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> No
     if count > spec.items_max:
         message = f"`items` of step `{node.path}` has {count} items; the limit is {spec.items_max}"
         raise StepFailedError(failed(node.path, "failed", message))
-    empty = tuple((None,) * min(CHUNK_ITEMS, count - first) for first in range(0, count, CHUNK_ITEMS))
+    empty = pieces_of([None] * count)
     if isinstance(items, list):
-        pieces = [tuple(items[first : first + CHUNK_ITEMS]) for first in range(0, count, CHUNK_ITEMS)]
-        items = in_pieces(pieces, count, draft.set_value_aside)
+        items = in_pieces(pieces_of(items), count, draft.set_value_aside)
         draft.size_bytes += size_of(items)
     fan = Fan(items=items, count=count, parts=empty, trees=empty if draft.step(node).isolation else ())
     node = replace(node, phase="block", results=(), fan=fan)
@@ -55,33 +53,16 @@ def go_on_with_rounds(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> 
 
 def _begin_round(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
     index, path = fan.next_index, f"{node.path}[{fan.next_index}]"
+    items = draft.read_blob(fan.items.digest) if isinstance(fan.items, BlobRef) else fan.items
     channel = branch_token(draft.base.seed, path) if spec.agent is not None else draft.frames[node.frame].channel
     draft.put_frame(
         Frame(
-            path=path, outer=node.frame, item=draft.keep(_item(draft, fan.items, index)), index=index, count=fan.count,
+            path=path, outer=node.frame, item=draft.keep(item_at(items, index, draft.blobs)), index=index, count=fan.count,
             item_name=spec.item_name, channel=channel,
         )
     )  # fmt: skip
     draft.note("item_opened", path)
     open_list(draft, node, f"[{index}]", path, phase="opening" if spec.task is not None else "running", isolated=draft.step(node).isolation)
-
-
-def _item(draft: Draft, items: Value, index: int) -> Value:
-    """Give one item; of chunks only the piece that holds it is read."""
-    if isinstance(items, BlobRef):
-        items = draft.read_blob(items.digest)
-    if isinstance(items, Chunks):
-        number, index = divmod(index, CHUNK_ITEMS)
-        part = items.parts[number]
-        if isinstance(part, BlobRef) and part.digest not in draft.blobs:
-            # Small pieces are asked for ahead: each question costs the transition from its beginning.
-            ahead = [piece for piece in items.parts[number + 1 : number + limits.PIECES_AHEAD] if isinstance(piece, BlobRef)]
-            small = [piece.digest for piece in ahead if piece.size_bytes <= limits.STATE_BYTES_MAX]
-            raise NeedBlobsError(tuple(name for name in (part.digest, *small) if name not in draft.blobs))
-        items = draft.blobs[part.digest] if isinstance(part, BlobRef) else list(part)
-    if not isinstance(items, list):
-        raise InvariantViolationError("the items of a foreach are no list any more")
-    return items[index]
 
 
 def end_foreach(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
@@ -104,9 +85,9 @@ def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, out
         raise InvariantViolationError(f"the round {node.path!r} belongs to no foreach")
     draft.drop_list(node)
     draft.note("item_failed" if failure else "item_completed", node.path)
-    fan = replace(fan, open_count=fan.open_count - 1, parts=_with_part(fan.parts, index, draft.keep(outcome.value)))
+    fan = replace(fan, open_count=fan.open_count - 1, parts=with_item(fan.parts, index, draft.keep(outcome.value)))
     if node.tree is not None and failure is None:
-        fan = replace(fan, trees=_with_part(fan.trees, index, draft.keep(node.tree)))
+        fan = replace(fan, trees=with_item(fan.trees, index, draft.keep(node.tree)))
     collects = spec.on_item_error == "collect"
     if failure is not None and collects:
         fan = _with_error(draft, fan, {**failure.shown(), "index": index})
@@ -117,14 +98,6 @@ def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, out
         return
     message = f"item {index} of `{owner.path}` failed: {failure.message}"
     begin_closing(draft, owner, Outcome(how="fail", failure=replace(failure, message=message, result=None, has_result=False)))
-
-
-def _with_part(parts: Parts, index: int, value: Value) -> Parts:
-    number, place = divmod(index, CHUNK_ITEMS)
-    part = parts[number]
-    if value is None or isinstance(part, BlobRef):
-        return parts
-    return (*parts[:number], (*part[:place], value, *part[place + 1 :]), *parts[number + 1 :])
 
 
 def _with_error(draft: Draft, fan: Fan, error: Value) -> Fan:

@@ -5,6 +5,7 @@ and not yet closed, `timers` when what is due. A thing that ended leaves these m
 Values inside are shared and never changed in place.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Final, Literal
 
@@ -208,6 +209,14 @@ class Frame(Record):
     error: Failure | None = None
     channel: str = ""
     approvals: dict[str, Approval] = field(default_factory=dict[str, "Approval"])
+
+
+def frames_from(frames: Mapping[str, Frame], frame: Frame) -> Iterator[Frame]:
+    """Give a frame and those around it, out to its scope."""
+    while frame.state is None and frame.outer is not None:
+        yield frame
+        frame = frames[frame.outer]
+    yield frame
 
 
 class ActionState(Record):

@@ -16,7 +16,7 @@ from treadle.core.errors import Failure
 from treadle.core.records import replace
 from treadle.core.render import visible_names
 from treadle.core.schema import check
-from treadle.core.state import Fan, Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry
+from treadle.core.state import Fan, Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry, frames_from
 from treadle.core.values import CHUNK_ITEMS, Chunks, Value
 from treadle.core.worktrees import ask_for_commit, ask_for_worktree, has_uncommitted
 
@@ -214,7 +214,7 @@ def _keep_for_undo(draft: Draft, node: StepNode, end: StepEnd) -> None:
         return
     frame, scope = draft.frames[node.frame], draft.scope_of(node.frame)
     names = visible_names(draft, frame)
-    round_of = next((f for f in _frames_inside(draft, frame) if f.index is not None), None)
+    round_of = next((f for f in frames_from(draft.frames, frame) if f.index is not None), None)
     steps, own = names["steps"], scope.path != ""
     seen: dict[str, Value] = dict(steps) if isinstance(steps, dict) else {}
     draft.undo[node.path] = UndoEntry(
@@ -223,13 +223,6 @@ def _keep_for_undo(draft: Draft, node: StepNode, end: StepEnd) -> None:
         item_name=round_of.item_name if round_of else None, inputs=scope.inputs if own else None, state=scope.state if own else None,
     )  # fmt: skip
     draft.size_bytes += 2 * limits.ENTRY_BYTES
-
-
-def _frames_inside(draft: Draft, frame: Frame) -> list[Frame]:
-    found = [frame]
-    while found[-1].state is None and found[-1].outer is not None:
-        found.append(draft.frames[found[-1].outer])
-    return found
 
 
 # What is remembered
