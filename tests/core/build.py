@@ -117,6 +117,7 @@ def _check(given: dict) -> Check:
         schema=given.get("schema"),
         shell=x(given["shell"]) if "shell" in given else None,
         expression=x(given["expression"]) if "expression" in given else None,
+        message=x(given["message"]) if "message" in given else None,
     )
 
 
@@ -232,10 +233,6 @@ def function(step_id: str, name: str, parameters: object = None, **fields) -> St
 def run(step_id: str, child: str, inputs: Mapping[str, object] | None = None, *, close_policy="cancel", detach=False, **fields) -> Step:
     spec = Run(workflow=child, inputs=_named(inputs or {}), close_policy=close_policy, detach=detach)
     return step(step_id, spec, **{"effect": "write", "repeatable": True, **fields})
-
-
-def merge(step_id: str, source: str, **fields) -> Step:
-    return step(step_id, Merge(source=source), **{"effect": "write", **fields})
 
 
 def ret(step_id: str, value: object = None, **fields) -> Step:

@@ -114,7 +114,10 @@ def _failed(words: tuple[str, ...], said: str, directory: Path) -> GitFailedErro
 
 
 def _last(said: str) -> str:
-    return " ".join(" ".join(said.splitlines()[-3:]).split())[-400:]
+    """Give what git gives for the reason; behind it often comes advice for people."""
+    lines = said.splitlines()
+    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-3:]
+    return " ".join(" ".join(told[:3]).split())[:400]
 
 
 @cache
