@@ -13,6 +13,10 @@ from tests.authoring.support import load
         ("{files: ['{{ result.file }}']}", []),
         ("{files: [{path: '{{ result.file }}', changed: true}]}", ["unknown_name"]),
         ("{expression: '{{ resalt.ok }}'}", ["unknown_name"]),
+        ("{expression: '{{ result.ok }}', message: 'no {{ result.why }}'}", []),
+        ("{expression: '{{ result.ok }}', message: 'no {{ resalt.why }}'}", ["unknown_name"]),
+        ("{shell: make, message: it does not build}", ["bad_value"]),
+        ("{message: it does not build}", ["bad_value"]),
     ],
 )
 def test_a_check_sees_the_answer_and_a_path_is_known_before_there_is_one(check: str, codes: list[str]) -> None:

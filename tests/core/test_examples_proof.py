@@ -27,6 +27,19 @@ def test_an_expression_of_a_proof_may_call_functions_and_a_schema_is_checked_too
     assert play.answer("d", 2).ended_properly().result == 1
 
 
+@clause("S102")
+def test_an_expression_that_does_not_hold_may_say_what_is_missing():
+    rest = "{{ inputs.wanted | reject('in', result) }}"
+    check = {"expression": f"{rest[:-3]} | length == 0 }}}}", "message": f"there is no {rest[:-3]} | join(', ') }}}}"}
+    play = Play(workflow(delegate("d", verify=[check]), ret("r", 1), inputs={"wanted": {}}), wanted=["a", "b"]).claim("d")
+    assert play.answer("d", ["x"]).refused == "bad_output"
+    assert play.state.actions["d"].problem.message == "there is no a, b"
+    assert play.answer("d", ["a", "b"]).ended_properly().result == 1
+    broken = {"expression": "{{ false }}", "message": "{{ 1 / 0 }}"}
+    play = Play(workflow(delegate("d", verify=[broken]), ret("r", 1))).claim("d").answer("d", 1).ended_properly()
+    assert play.state.failure.error_class == "expression"
+
+
 PROOF = [{"shell": "make {{ result }}"}, {"files": [{"path": "out.txt", "changed": True}]}]
 
 

@@ -176,7 +176,7 @@ def _check(written: Fields) -> Check:
     shell = written.get("shell")
     return Check(
         shell=_as_list(shell) if isinstance(shell, list) else shell, files=files, schema=written.get("schema"),
-        expression=written.get("expression"),
+        expression=written.get("expression"), message=written.get("message"),
     )  # fmt: skip
 
 

@@ -245,6 +245,9 @@ def _compound(kind: k.Kind) -> dict[str, Json]:
         case k.MapOf(kind=inner, key=key, count_min=count_min):
             keys: dict[str, Json] = {"propertyNames": {"pattern": f"^(?:{key})$"}} if key else {}
             return {"type": "object", "additionalProperties": _kind(inner), "minProperties": count_min, **keys}
+        case k.Record(fields=fields, one_of=True, beside=beside) if beside:
+            chosen: list[Json] = [{"required": [name]} for name in fields if name not in beside]
+            return object_schema(fields) | {"oneOf": chosen, "dependentRequired": {name: [whose] for name, whose in beside.items()}}
         case k.Record(fields=fields, one_of=one_of):
             return object_schema(fields) | ({"minProperties": 1, "maxProperties": 1} if one_of else {})
         case k.Either(kinds=kinds):

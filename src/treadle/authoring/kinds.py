@@ -3,7 +3,7 @@
 `Template`, `Value`, `Items` and `Condition` are the only kinds in which `{{ … }}` may stand; in every other kind it is an error.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from treadle.core.values import Json
@@ -124,10 +124,11 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A map with known fields; `one_of` asks for exactly one of them."""
+    """A map with known fields; `one_of` asks for exactly one of them. `beside` names fields that do not count, each with the one it belongs to."""
 
     fields: dict[str, "Field"]
     one_of: bool = False
+    beside: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,8 @@ _CHECK = k.Record(fields={
     }))), alone=True),)), "files that must be there"),
     "schema": _field(k.Schema(), "JSON Schema that the answer must fit"),
     "expression": _field(k.Condition(), "condition that must hold"),
-}, one_of=True)
+    "message": _field(k.Template(), "with `expression`: what is wrong where it does not hold, for whoever mends it"),
+}, one_of=True, beside={"message": "expression"})
 
 COMMON: Final[dict[str, k.Field]] = {
     "id": _field(_STEP_ID, "name of the step, unique in the file; left out, it is `<type>_<n>` and cannot be referred to"),

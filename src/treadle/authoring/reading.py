@@ -391,8 +391,13 @@ class Reader:
             if spec.required and key not in node.entries:
                 self.error("missing_field", node, f"`{name}` needs `{key}`: {spec.doc}", f"add `{key}:`")
                 failed = True
-        if kind.one_of and len(node.entries) != 1 and not failed:
-            self.error("bad_value", node, f"`{name}` has exactly one of: {listed(kind.fields, most=60)}", "keep one of them")
+        chosen = [key for key in node.entries if key not in kind.beside]
+        if kind.one_of and len(chosen) != 1 and not failed:
+            names = [key for key in kind.fields if key not in kind.beside]
+            self.error("bad_value", node, f"`{name}` has exactly one of: {listed(names, most=60)}", "keep one of them")
+            failed = True
+        for key in [key for key in node.entries if kind.beside.get(key, key) not in node.entries and not failed]:
+            self.error("bad_value", node.keys[key], f"`{name}.{key}` belongs to `{kind.beside[key]}`", "delete it")
             failed = True
         if failed:
             raise Unread

@@ -275,12 +275,16 @@ class FileCheck(Record):
 
 
 class Check(Record):
-    """One thing that Treadle itself makes sure of when an answer says that it is done; exactly one field is set (ruling 25)."""
+    """One thing that Treadle itself makes sure of when an answer says that it is done; exactly one field is set (ruling 25).
+
+    `message` may stand beside `expression`, and says what is wrong where that does not hold.
+    """
 
     shell: Expr | None = None
     files: tuple[FileCheck, ...] = ()
     schema: Json = None
     expression: Expr | None = None
+    message: Expr | None = None
 
 
 class Requires(Record):

@@ -16,7 +16,7 @@ from treadle.core.render import Renderer
 from treadle.core.schema import check
 from treadle.core.state import ActionState, StepNode
 from treadle.core.steps import finish_step
-from treadle.core.values import Value
+from treadle.core.values import Value, as_text
 
 VERIFY = ".verify"
 
@@ -38,7 +38,9 @@ def prove(draft: Draft, node: StepNode, action: ActionState) -> None:
         if isinstance(each.schema, dict):
             faults += [f"{fault.path or 'the answer'}: {fault.message}" for fault in check(each.schema, draft.whole(action.answer))]
         elif each.expression is not None:
-            faults += [] if render.truth(each.expression, f"verify[{number}]") else [f"check {number}, an expression, does not hold"]
+            if not render.truth(each.expression, f"verify[{number}]"):
+                said = render.value(each.message, f"verify[{number}].message") if each.message is not None else None
+                faults.append(as_text(draft.whole(said)) if said else f"check {number}, an expression, does not hold")
         else:
             outside.append(_rendered(each, render, number))
     draft.put(replace(node, results=()))
