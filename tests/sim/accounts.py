@@ -246,7 +246,7 @@ class Accounts:
             return
         for owner, spent in state.spent.items():
             budget, node = budget_at(self.definition, spent.at), state.nodes.get(owner)
-            behind = isinstance(node, StepNode) and node.phase in {"finally", "handler"}
+            behind = isinstance(node, StepNode) and (node.phase in {"finally", "handler"} or node.end is not None)
             if not budget.calls or spent.over or behind:
                 continue
             most = budget.calls * (1 + spent.more)

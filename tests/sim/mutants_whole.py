@@ -8,6 +8,7 @@ from treadle.core import (
     budget,
     closing,
     endings,
+    fork,
     gates,
     readback,
     signals,
