@@ -4,6 +4,8 @@ Actions are drawn from the core's transition table and the cases that its tests 
 they are drawn from what is seen of them when every shape of the tests is carried through the orders in which its work can be settled.
 """
 
+import inspect
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from tests.core.build import By, call, condition, delegate, fail, prompt, wait, workflow
-from tests.core.cells import CELLS, Case
+from tests.core.cells import CELLS, RUN_EVENTS, Case
 from tests.core.play import Play
 from tests.core.shapes import SHAPES, explore
 from treadle.core import events, transitions
@@ -23,6 +25,7 @@ _ASKED: Final = frozenset({"CancelRequested", "UndoRequested"})
 # Enough for every edge to be met (1.2 s), far from every order.
 STATES_MAX: Final = 40
 NOWHERE: Final = ""
+_FIELD: Final = re.compile(r"`?\{[a-z_.]+\}`?")
 Edges = dict[tuple[str, str], set[str]]
 ACTION_WORDS: Final = {
     "absent": "not there: it never was, or it has ended",
@@ -124,7 +127,7 @@ def action_table() -> str:
     cases: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for case in CELLS:
         cases[case.event, case.state].append(case)
-    return "\n".join(_event(name, row, cases) for name, row in {**transitions.ACTION_EVENTS, **transitions.RUN_EVENTS}.items())
+    return "\n".join(_event(name, row, cases) for name, row in {**transitions.ACTION_EVENTS, **RUN_EVENTS}.items())
 
 
 def run_diagram() -> str:
@@ -162,13 +165,23 @@ def _event(name: str, row: Mapping[str, Callable[..., None] | str], cases: Mappi
     told: dict[tuple[str, str], list[str]] = defaultdict(list)
     for state in ACTION_STATES:
         cell = row[state]
-        what = cell if isinstance(cell, str) else _sentence(cell).rstrip(".")
+        what = cell if isinstance(cell, str) else _does(cell)
         told[what, "; ".join(_came(case) for case in cases[name, state])].append(state)
     lines += [
         f"| {'any' if len(states) == len(ACTION_STATES) else ', '.join(states)} | {what} | {came} |"
         for (what, came), states in told.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _does(cell: Callable[..., None]) -> str:
+    """Say what a cell does; one that only refuses says it in its message."""
+    if cell.__doc__:
+        return _sentence(cell).rstrip(".")
+    message = str(inspect.getclosurevars(cell).nonlocals["message"])
+    return "Refuse: " + _FIELD.sub(
+        "it", message.replace("`{action.id}` is {action.status}: ", "").replace("attempt {event.attempt} of", "that attempt of")
+    )
 
 
 def _came(case: Case) -> str:

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from scripts import docs, docs_states
-from treadle.core import events, transitions
+from treadle.core import events
 from treadle.core.state import ACTION_STATES, RunStatus, StepPhase
 
 PAGE = docs.ROOT / "docs" / "reference" / "states.md"
@@ -21,7 +21,7 @@ def test_the_page_is_fresh(page: str):
 
 
 def test_a_changed_cell_makes_it_stale(monkeypatch: pytest.MonkeyPatch, page: str):
-    monkeypatch.setitem(transitions.RUN_EVENTS["SignalSent"], "unknown", "done")
+    monkeypatch.setitem(docs_states.RUN_EVENTS["SignalSent"], "unknown", "done")
     table = docs_states.action_table()
     assert "| unknown | done | as it was |" in table
     assert table not in page
