@@ -22,6 +22,10 @@ MakeEvent = Callable[[int, RunState, Lapsed], Event]
 """Builds an event from (at_ms, the state it will meet, the lapsed leases). Pure: it is called again after a lost race."""
 
 
+MakeMigration = Callable[[int, Definition, RunState], Event]
+"""Builds `RunMigrated` from (at_ms, the definition that the run has, the state it will meet); called again after a lost race. It may raise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """The part of an action that is not history: who holds it until when. Renewed in place (ruling 1)."""
@@ -218,6 +222,14 @@ class Engine(Protocol):
 
     async def send(self, run_id: str, make: MakeEvent, request: Request | None = None) -> Reply:
         """Put one event through `advance` and store it. Raises RequestError `unknown_run`, `request_conflict`, `storage_unavailable`."""
+        ...
+
+    async def migrate(self, run_id: str, definition: Definition, make: MakeMigration) -> Reply:
+        """Move a run to another definition, whole or not at all. Raises what `send` and `make` raise, and RequestError `not_yet`."""
+        ...
+
+    async def definition(self, digest: str) -> Definition:
+        """Read a definition that some run has or had. Raises RequestError `definition_missing`."""
         ...
 
     async def renew(self, run_id: str, lease: Lease) -> bool:

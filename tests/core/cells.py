@@ -6,12 +6,12 @@ entered, so that a cell that no case reaches is found (tests/core/test_table.py)
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tests.core.build import approve, call, delegate, foreach, parallel, prompt, workflow
+from tests.core.build import approve, call, delegate, foreach, parallel, prompt, workflow, x
 from tests.core.play import ME, OTHER, SERVER, Play
 from treadle.core import transitions
-from treadle.core.definition import Retry
+from treadle.core.definition import Delegate, McpCall, Retry, Step
 from treadle.core.events import Continued, Evaluated, RunStarted
 from treadle.core.state import ACTION_STATES
 
@@ -237,6 +237,21 @@ def _outcomes() -> Iterator[Case]:
     yield _cases(event, "unknown")(lambda p: p.resolve("a", "done", attempt=2), "unknown", "late", label="other attempt")
 
 
+def _migrate(play: Play) -> Play:
+    """Move the run to a definition in which every text is another one."""
+    return play.migrate(replace(play.definition, main=replace(play.definition.main, steps=tuple(map(_otherwise, play.definition.main.steps)))))
+
+
+def _otherwise(step: Step) -> Step:
+    match step.spec:
+        case Delegate():
+            return replace(step, spec=replace(step.spec, instructions=x("Do it otherwise.")))
+        case McpCall():
+            return replace(step, spec=replace(step.spec, parameters=x({"other": True})))
+        case _:
+            return step
+
+
 def _action_cells() -> Iterator[Case]:
     for cells in (_claims, _answers, _decisions, _losses, _outcomes):
         yield from cells()
@@ -253,8 +268,12 @@ def _run_cells() -> Iterator[Case]:
         yield _cases("SignalSent", state)(lambda p: p.signal("hello"), after, None, "signal_kept", run=run)
         yield _cases("UndoRequested", state)(lambda p: p.undo(), after, "not_ended", run=run)
         yield _cases("RunParked", state)(lambda p: p.park(), after, None, "run_parked", run=run)
+        ending = {"stopping": "ending"}.get(state)
+        made = {"unknown": "unknown", "absent": None, "stopping": "stopping", "verifying": "verifying", "backoff": "backoff"}.get(state, "open")
+        yield _cases("RunMigrated", state)(_migrate, made, ending, *([] if ending else ["run_migrated"]), run=run)
         resumed = {"open": "open", "stopping": "stopping"}.get(state, after)
         yield _cases("RunResumed", state, lambda s=state: STATES[s]().park())(lambda p: p.unpark(), resumed, None, "run_resumed", run=run)
+    yield _cases("RunMigrated", "claimed", _claimed(call, SERVER))(_migrate, "claimed", None, "run_migrated", label="harmful")
     parked = lambda: _open(call, effect="read")().park()  # noqa: E731
     yield _cases("RunResumed", "open", parked)(lambda p: p.unpark(), "open", None, "run_resumed", label="server's")
 
@@ -375,6 +394,11 @@ RUN_EVENTS: dict[str, dict[str, str]] = {
     "SignalSent": dict.fromkeys(ACTION_STATES, "untouched"),
     "UndoRequested": dict.fromkeys(ACTION_STATES, "untouched; refused"),
     "RunParked": dict.fromkeys(ACTION_STATES, "untouched; nothing is handed out"),
+    "RunMigrated": dict.fromkeys(ACTION_STATES, "the next attempt is rendered anew")
+    | {
+        "absent": "untouched", "open": "handed out anew if it changed", "claimed": "let go if it changed and does no harm",
+        "verifying": "checked anew if its checks changed", "stopping": "untouched; refused",
+    },
     "RunResumed": dict.fromkeys(ACTION_STATES, "untouched") | {"open": "a server's is performed"},
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from treadle.core import codec
 from treadle.core.advance import advance, check_invariants, fold, resume
 from treadle.core.commands import CloseRun, Decision, Evaluate, KeepResult, NeedBlobs, Perform
 from treadle.core.definition import Definition
-from treadle.core.errors import Failure
+from treadle.core.errors import Failure, Refusal
 from treadle.core.events import (
     EVENT_TYPES,
     ActionAnswered,
@@ -26,6 +26,7 @@ from treadle.core.events import (
     OutcomeResolved,
     PerformerLost,
     RunForked,
+    RunMigrated,
     RunParked,
     RunResumed,
     RunStarted,
@@ -37,6 +38,7 @@ from treadle.core.events import (
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode, untagged
 from treadle.core.view import RunView, view
+from treadle.engine.migrating import plan_migration
 
 ME = Caller(kind="agent", name="me")
 OTHER = Caller(kind="agent", name="other")
@@ -71,7 +73,8 @@ class Play:
     """One run. `log` holds every event that changed something, `decision` the last decision, `notes` those of the last call."""
 
     def __init__(self, definition: Definition, *, started: bool = True, by: Caller = ANNA, env=None, **inputs) -> None:
-        self.definition = definition
+        self.definition = self.first = definition
+        self.later: dict[str, Definition] = {}
         self.state: RunState | None = None
         self.now_ms = T0
         self.log: list[Event] = []
@@ -192,6 +195,23 @@ class Play:
         self._advance(event)
         return self.notes
 
+    def migrate(self, definition: Definition, *, by: Caller = ANNA, **renamed: str) -> "Play":
+        """Move to another definition, by the plan that the shells make."""
+        plan = plan_migration(self.definition, definition, self.state, renamed, at_ms=self.now_ms, by=by)
+        self.feed_migration(definition, plan.event) if not plan.troubles else self._refuse(plan.troubles[0])
+        return self
+
+    def _refuse(self, why: str) -> None:
+        self.decision = replace(self.decision, refusal=Refusal(code="cannot_migrate", message=why))
+
+    def feed_migration(self, definition: Definition, event: RunMigrated) -> "Play":
+        before, self.definition = self.definition, definition
+        self.later[event.to] = definition
+        self.feed(event)
+        if self.refused is not None:
+            self.definition = before
+        return self
+
     def feed(self, event: Event) -> "Play":
         """Put one event through, and what it asks for: functions, blobs, `Continued`."""
         self.commands, self.notes, refusal, claimed = [], [], None, None
@@ -307,12 +327,12 @@ class Play:
 
     def check_log(self) -> None:
         body = codec.dumps(self.state)
-        assert codec.dumps(fold(self.definition, self.log, self.blobs)) == body
+        assert codec.dumps(fold(self.first, self.log, self.blobs, self.later)) == body
         assert codec.dumps(codec.loads(RunState, body)) == body
-        definition = codec.loads(Definition, codec.dumps(self.definition))
-        assert definition == self.definition
+        definition = codec.loads(Definition, codec.dumps(self.first))
+        assert definition == self.first
         events = [codec.read_union(EVENT_TYPES, json.loads(codec.dumps(e), object_hook=untagged)) for e in self.log]
-        assert codec.dumps(fold(definition, events, self.blobs)) == body
+        assert codec.dumps(fold(definition, events, self.blobs, self.later)) == body
         assert resume(self.definition, self.state) == resume(self.definition, self.state)
         assert codec.dumps(self.state) == body
         view(self.definition, self.state)

@@ -24,10 +24,11 @@ from treadle.core.definition import Definition
 from treadle.core.draft import Draft
 from treadle.core.endings import skip_finally, undo_on_request
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError
-from treadle.core.events import Evaluated, Event, RunForked, RunResumed, RunStarted
+from treadle.core.events import Evaluated, Event, RunForked, RunMigrated, RunResumed, RunStarted
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.fork import fork
 from treadle.core.gates import step_path
+from treadle.core.migrate import migrate
 from treadle.core.records import replace
 from treadle.core.render import with_result
 from treadle.core.semantics import SUPPORTED
@@ -40,12 +41,14 @@ from treadle.core.transitions import absorb_action_event
 from treadle.core.values import Value
 
 NO_BLOBS: Mapping[str, Value] = {}
+NO_OTHERS: Mapping[str, Definition] = {}
 
 
 def advance(definition: Definition, state: RunState | None, event: Event, blobs: Mapping[str, Value] = NO_BLOBS) -> Decision | NeedBlobs:
     """Carry a run over one event. Repeating a call gives the same answer, byte for byte.
 
-    `state` is None for `RunStarted` alone. `blobs` maps digests to values that an earlier call asked for.
+    `state` is None for `RunStarted` alone; `blobs` maps digests to values that an earlier call asked for. With `RunMigrated` the definition is the
+    new one, which the run has from there on.
     """
     first = event
     while isinstance(first, RunForked):
@@ -69,6 +72,9 @@ def _carry(draft: Draft, event: Event) -> None:
         if draft.changed:
             settle(draft)
         return
+    if isinstance(event, RunMigrated):  # nothing fires, and nothing is looked at, where the old names still stand
+        migrate(draft, event)
+        return
     then = event.then if isinstance(event, events.ActionAnswered | events.ApprovalDecided) else None
     fire_due(draft)
     settle(draft)
@@ -81,10 +87,13 @@ def _carry(draft: Draft, event: Event) -> None:
         settle(draft)
 
 
-def fold(definition: Definition, history: Iterable[Event], blobs: Mapping[str, Value] = NO_BLOBS) -> RunState:
-    """Compute a run's state from its history; `blobs` must hold all that the history looks into."""
+def fold(
+    definition: Definition, history: Iterable[Event], blobs: Mapping[str, Value] = NO_BLOBS, later: Mapping[str, Definition] = NO_OTHERS
+) -> RunState:  # fmt: skip
+    """Compute a run's state from its history; `blobs` must hold all that the history looks into, `later` the definitions it was moved to."""
     state: RunState | None = None
     for event in history:
+        definition = later[event.to] if isinstance(event, RunMigrated) else definition
         decision = advance(definition, state, event, blobs)
         if isinstance(decision, NeedBlobs):
             raise HistoryMismatchError(f"the history needs values that are not there: {', '.join(decision.digests)}")
@@ -164,7 +173,7 @@ def _absorb(draft: Draft, event: Event) -> None:
                 draft.refuse("already_parked", f"the run is set aside: {draft.parked.reason}", hint="resume it first")
         case RunResumed():
             _resume(draft, event)
-        case events.Woken() | events.Continued() | RunForked():
+        case events.Woken() | events.Continued() | RunForked() | RunMigrated():
             pass
 
 

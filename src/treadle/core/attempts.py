@@ -1,14 +1,14 @@
 """Attempts: how an action is offered, dispatched, failed and offered again (rulings 2, 19; language.md §2 on retry)."""
 
 from treadle.core.budget import reserve
-from treadle.core.closing import counts, needs_claim
+from treadle.core.closing import counts, cut_off, needs_claim
 from treadle.core.commands import Perform
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
 from treadle.core.expr import draw_bits
 from treadle.core.gates import step_path
 from treadle.core.records import replace
-from treadle.core.state import ActionState
+from treadle.core.state import ActionState, StepNode
 from treadle.core.steps import fail_step, lose_worktree
 from treadle.core.worktrees import KINDS
 
@@ -52,6 +52,9 @@ def start_attempt_clock(draft: Draft, action: ActionState) -> None:
 
 def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
     """Offer the next attempt of an action."""
+    if action.stale:
+        render_again(draft, draft.step_node(action.id), replace(action, redo=redo or action.redo, counted=action.counted and redo))
+        return
     again = replace(
         action, status="open", attempt=action.attempt + 1, holder=None, claimed_at_ms=None, redo=redo or action.redo, answer=None,
         counted=action.counted and redo,
@@ -60,6 +63,17 @@ def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
     draft.put_action(again)
     draft.note("action_offered", action.id, attempt=again.attempt, redo=again.redo)
     offer(draft, again)
+
+
+def render_again(draft: Draft, node: StepNode, action: ActionState | None) -> None:
+    """Have a step rendered and handed out once more, after a migration: what it was before counts no longer, and the next attempt follows on it."""
+    cut_off(draft, node.path)
+    draft.disarm("wait", node.path)
+    if action is not None:
+        kept = {name: value for name, value in action.params.items() if name == "files_before"}
+        action = replace(action, params=kept, redo=action.redo or action.status == "claimed") if action.kind != "approve" else None
+    draft.put(replace(node, phase="opening", results=(), params=None, again=action))
+    draft.look_at(node.path)
 
 
 def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:

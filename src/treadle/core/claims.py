@@ -58,7 +58,7 @@ def lose_performer(draft: Draft, action: ActionState, event: PerformerLost) -> N
     unclaimed = action.status == "open" and (action.performer != "server" or needs_claim(action))
     if event.attempt != action.attempt or unclaimed:
         draft.note("ignored", action.id, event="PerformerLost")
-    elif not _harmless(action):
+    elif not harmless(action):
         doubt(draft, action)
     elif (lost := _lapsed(draft, action)) is not None:
         offer_again(draft, lost, redo=True)
@@ -76,7 +76,7 @@ def _may_take(action: ActionState, claim: Claim) -> bool:
 
 
 def _take(draft: Draft, action: ActionState, claim: Claim) -> None:
-    if not _harmless(action):
+    if not harmless(action):
         doubt(draft, action)
         hint = f"a person decides with `treadle answer {draft.base.run_id}`"
         draft.refuse("outcome_unknown", f"nobody knows whether `{action.id}` was done", hint=hint)
@@ -99,6 +99,6 @@ def _lapsed(draft: Draft, action: ActionState) -> ActionState | None:
     return None
 
 
-def _harmless(action: ActionState) -> bool:
+def harmless(action: ActionState) -> bool:
     """Tell whether doing it again at worst wastes work (ruling 20)."""
     return action.repeatable or action.key is not None or not needs_claim(action)

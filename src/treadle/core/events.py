@@ -195,8 +195,26 @@ class RunResumed(Record):
     by: Caller
 
 
+class RunMigrated(Record):
+    """Somebody moved the run from the definition of digest `was` to that of `to`. The rest is what the plan found (engine/migrating.py), by new names.
+
+    `renamed` maps ids of steps, `cursors` is where open lists go on, `anew` are open actions to be handed out once more, `passed` steps that were
+    added before an open one, `dues` new ends of `within` (None: it has none any more).
+    """
+
+    at_ms: int
+    by: Caller
+    was: str
+    to: str
+    renamed: dict[str, str] = field(default_factory=dict[str, str])
+    cursors: dict[str, int] = field(default_factory=dict[str, int])
+    anew: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    dues: dict[str, int | None] = field(default_factory=dict[str, int | None])
+
+
 Event = (
     RunStarted | RunForked | ActionClaimed | ActionAnswered | ApprovalDecided | Evaluated | PerformerLost | OutcomeResolved
-    | Woken | Continued | SignalSent | UndoRequested | CancelRequested | RunParked | RunResumed
+    | Woken | Continued | SignalSent | UndoRequested | CancelRequested | RunParked | RunResumed | RunMigrated
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)

@@ -132,10 +132,30 @@ def _hand_out(draft: Draft, node: StepNode, step: Step, params: dict[str, Value]
         params={name: draft.keep(value) if name not in RULES else value for name, value in params.items() if name != "key"},
         key=str(draft.whole(key)) if key is not None else None, working_dir=directory(draft, node),
     )  # fmt: skip
-    draft.put(replace(node, phase="action", results=()))
+    if node.again is not None:
+        action = _following(action, node.again)
+    draft.put(replace(node, phase="action", results=(), again=None))
     draft.put_action(action)
     draft.note("action_opened", action.id, action_kind=kind, performer=action.performer, effect=action.effect)
+    if node.again is not None:
+        draft.note("action_offered", action.id, attempt=action.attempt, redo=action.redo)
     offer(draft, action)
+
+
+def _following(action: ActionState, before: ActionState) -> ActionState:
+    """Give a rendering the place of the one before it: its attempt comes next, and what has changed is counted from where that began."""
+    old, new = before.params.get("files_before"), action.params.get("files_before")
+    same = old is not None and _patterns(old) == _patterns(new)
+    return replace(
+        action, attempt=before.attempt + 1, failures=before.failures, lapses=before.lapses, redo=before.redo, counted=before.counted,
+        reserved=before.reserved,
+        opened_at_ms=before.opened_at_ms, params={**action.params, "files_before": old} if same else action.params,
+    )  # fmt: skip
+
+
+def _patterns(found: Value) -> list[str]:
+    files = found.get("files") if isinstance(found, dict) else None
+    return list(files) if isinstance(files, dict) else []
 
 
 def _params(draft: Draft, node: StepNode, spec: d.Spec, render: Renderer) -> dict[str, Value]:
@@ -221,20 +241,25 @@ def open_scope(draft: Draft, node: ListNode) -> None:
         bound, faults = bind_inputs(task, given, draft.whole)
         if faults:
             raise StepFailedError(failed(node.path, "failed", faults[0].message))
-    state: dict[str, Value] = {}
-    render.names |= {"inputs": bound, "steps": {}, "state": state}
-    for name, expr in task.initial_state:
-        state = {**state, name: render.value(expr, f"initial_state.{name}")}
-        render.names["state"] = state
-    problem = schema_problem(draft, task, state, node.path)
-    if problem is not None:
-        raise StepFailedError(problem)
+    state = first_state(render, task, bound, {})
     inputs = {name: draft.keep(value) for name, value in bound.items()}
     scope = replace(frame, outer=None, state={}, inputs=inputs, item=None)
     own(draft, node.path, node.at, task.budget)
     draft.write_state(scope, state)
     draft.put(replace(node, phase="running", results=()))
     draft.look_at(node.path)
+
+
+def first_state(render: Renderer, task: Task, inputs: dict[str, Value], state: dict[str, Value]) -> dict[str, Value]:
+    """Give a scope's state with the fields that it lacks. Raises what rendering raises."""
+    render.names |= {"inputs": inputs, "steps": {}, "state": state}
+    for name, expr in task.initial_state:
+        state = state if name in state else {**state, name: render.value(expr, f"initial_state.{name}")}
+        render.names["state"] = state
+    problem = schema_problem(render.draft, task, state, render.node.path)
+    if problem is not None:
+        raise StepFailedError(problem)
+    return state
 
 
 def _inputs_of_round(spec: d.Foreach, task: Task, render: Renderer, frame: Frame) -> dict[str, Value]:

@@ -24,13 +24,18 @@ def wait(draft: Draft, node: StepNode, spec: Wait, render: Renderer) -> None:
     if spec.signal is not None:
         _wait_for_signal(draft, node, spec)
         return
-    until_ms = draft.now_ms + (spec.duration_ms or 0) if spec.until is None else _instant_ms(node, render.value(spec.until, "until"))
+    until_ms = _since_ms(draft, node) + (spec.duration_ms or 0) if spec.until is None else _instant_ms(node, render.value(spec.until, "until"))
     if until_ms <= draft.now_ms:
-        finish_step(draft, node, {"waited_ms": 0})
+        finish_step(draft, node, {"waited_ms": draft.now_ms - _since_ms(draft, node)})
         return
-    draft.put(replace(node, phase="wait", results=(), wait=Waiting(since_ms=draft.now_ms, until_ms=until_ms)))
+    draft.put(replace(node, phase="wait", results=(), wait=Waiting(since_ms=_since_ms(draft, node), until_ms=until_ms)))
     draft.arm("wait", node.path, until_ms)
     draft.note("waiting", node.path, until_ms=until_ms)
+
+
+def _since_ms(draft: Draft, node: StepNode) -> int:
+    """Tell when a step began to wait: before now, if its text was changed while it waited."""
+    return node.wait.since_ms if node.wait is not None else draft.now_ms
 
 
 def _wait_for_signal(draft: Draft, node: StepNode, spec: Wait) -> None:

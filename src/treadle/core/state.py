@@ -73,8 +73,8 @@ StepPhase = Literal["opening", "worktree", "gate", "action", "block", "wait", "h
 class StepNode(Record):
     """A step in progress: `opening` while its fields are evaluated, then what its type is, then perhaps a handler and its `finally`.
 
-    `params` is the rendering of an action that waits for its gate; `tree` a worktree of its own; `fan`, `loop` and `join` are of blocks;
-    `wait` of a step that waits.
+    `params` is the rendering of an action that waits for its gate, `again` the one that the next follows on; `tree` a worktree of its own;
+    `fan`, `loop` and `join` are of blocks, `wait` of a step that waits.
     """
 
     path: str
@@ -87,6 +87,7 @@ class StepNode(Record):
     closing: Outcome | None = None
     tree: dict[str, Value] | None = None
     params: dict[str, Value] | None = None
+    again: "ActionState | None" = None
     fan: "Fan | None" = None
     loop: "Loop | None" = None
     join: "Join | None" = None
@@ -223,8 +224,8 @@ class ActionState(Record):
     """One durable intent that was handed out. `params` is the one rendering of the step (ruling 6); `failures` counts what retry counts.
 
     `key` is the author's idempotency key, `votes` who has approved so far, `answer` what is being verified;
-    `counted` says that the attempt is in the budgets above it, `reserved` with how many calls of a child run; `working_dir` is the worktree
-    in which it is done, empty for the checkout.
+    `counted` says that the attempt is in the budgets above it, `reserved` with how many calls of a child run, `stale` that the next one is
+    rendered anew; `working_dir` is the worktree in which it is done, empty for the checkout.
     """
 
     id: str
@@ -252,6 +253,7 @@ class ActionState(Record):
     counted: bool = False
     working_dir: str = ""
     reserved: int = 0
+    stale: bool = False
 
 
 class Parked(Record):

@@ -58,11 +58,14 @@ def prove(draft: Draft, node: StepNode, action: ActionState) -> None:
 
 
 def _look(draft: Draft, action: ActionState, checks: list[Value]) -> None:
+    node = draft.step_node(action.id)
     looking = ActionState(
         id=action.id + VERIFY, at=action.at, kind="verify", performer="server", channel="", effect="none", repeatable=True,
         params={"checks": draft.keep(checks), "before": action.params.get("files_before")}, opened_at_ms=draft.now_ms,
+        attempt=1 if node.again is None else node.again.attempt + 1,
         working_dir=action.working_dir,
     )  # fmt: skip
+    draft.put(replace(node, again=None))
     draft.put_action(looking)
     draft.note("verifying", action.id, checks=len(checks))
     offer(draft, looking)

@@ -25,7 +25,7 @@ RunWord = Literal[
 StepWord = Literal["pending", "running", "waiting", "completed", "skipped", "failed", "handling"]
 WaitsFor = Literal["person", "agent", "server", "time", "outcome"]
 TITLE_CHARACTERS: Final = 80
-_SKIPPED: Final = {"skipped": "its `when` did not hold", "jumped": "jumped over"}
+_SKIPPED: Final = {"skipped": "its `when` did not hold", "jumped": "jumped over", "passed": "added when the run was past it"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from treadle.core.index import FINALLY
 from treadle.core.nearest import nearest
 from treadle.engine.receipts import Receipt, receipts
 from treadle.engine.timeline import Moment, Timeline
+from treadle.engine.transact import begins_with, migration_in
 from treadle.ports import Engine, RunMeta
 
 _SHOWN_MAX = 12
@@ -51,7 +52,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forking:
-    """A run, looked at in order to fork it."""
+    """A run, looked at in order to fork it. `first` is the definition that it began with, `moved` those it was moved to, by revision."""
 
     run_id: str
     definition: Definition
@@ -59,6 +60,12 @@ class Forking:
     events: tuple[Event, ...]
     moments: tuple[Moment, ...]
     points: Mapping[str, Point]
+    first: Definition
+    moved: Mapping[int, Definition]
+
+    def definition_at(self, point: Point) -> Definition:
+        """Give the definition that the run had at a point; a fork begins with that."""
+        return next((self.moved[rev] for rev in sorted(self.moved, reverse=True) if rev <= point.rev), self.first)
 
     def point(self, named: str) -> Point:
         """Find a visit by its path, or by the id of a step: then its last visit. Raises RequestError `unknown_step`, `ambiguous_step`, `no_fork_point`."""
@@ -116,13 +123,19 @@ async def look(engine: Engine, run_id: str) -> Forking:
     snapshot, timeline = await engine.snapshot(run_id), Timeline(engine, run_id)
     moments = tuple(await timeline.more())
     events = tuple(stored.event for stored in await engine.events(run_id))[: timeline.rev]
-    points = _points(snapshot.definition, moments)
-    return Forking(run_id=run_id, definition=snapshot.definition, meta=snapshot.meta, events=events, moments=moments, points=points)
+    digest = begins_with(events, "")
+    first = await engine.definition(digest) if digest else snapshot.definition
+    moved = {rev: await engine.definition(each.to) for rev, event in enumerate(events, 1) if (each := migration_in(event)) is not None}
+    points = _points(first, moved, moments)
+    return Forking(
+        run_id=run_id, definition=snapshot.definition, meta=snapshot.meta, events=events, moments=moments, points=points, first=first, moved=moved
+    )  # fmt: skip
 
 
-def _points(definition: Definition, moments: Sequence[Moment]) -> dict[str, Point]:
+def _points(definition: Definition, moved: Mapping[int, Definition], moments: Sequence[Moment]) -> dict[str, Point]:
     found: dict[str, Point] = {}
     for moment in moments:
+        definition = moved.get(moment.rev, definition)
         for note in moment.notes:
             if note.kind == "step_opened" and note.path not in found and not _tidies_up(note.path):
                 step = definition.index.steps[address_of(note.path)]

@@ -33,7 +33,7 @@ from treadle.core.state import RunState
 from treadle.core.values import Json, Value
 from treadle.engine.performing import Performing
 from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
-from treadle.engine.transact import Transition, joined, replay, transact
+from treadle.engine.transact import Transition, begins_with, joined, migration_in, replay, transact
 from treadle.ports import (
     ActionRunner,
     Clock,
@@ -42,6 +42,7 @@ from treadle.ports import (
     Lapsed,
     Lease,
     MakeEvent,
+    MakeMigration,
     Outliving,
     Reply,
     Request,
@@ -102,7 +103,12 @@ class LocalEngine:
         before = await self.storage.repeated(request) if request is not None else None
         if before is not None:
             return await self._repeated(before)
-        before_it = replay(definition, None, shared, self.storage.blob) if shared else None
+        before_it: RunState | None = None
+        if shared:
+            moved = migration_in(event)
+            digest = begins_with(shared, moved.was if moved is not None else "")
+            first = self.storage.definition(digest) if digest else definition
+            before_it = replay(first, None, shared, self.storage.blob, self.storage.definition)
         transition = self._compute(definition, before_it, event)
         if not transition.events:
             return Reply(run_id=event.run_id, state=transition.state, definition=definition, refusal=transition.refusal)
@@ -129,6 +135,32 @@ class LocalEngine:
         if live.sending is None:
             live.sending = asyncio.create_task(self._work_off(live), name=f"{run_id}: requests")
         return await sent.reply
+
+    async def migrate(self, run_id: str, definition: Definition, make: MakeMigration) -> Reply:
+        """Move a run to another definition; see `ports.Engine.migrate`."""
+        live = await self._live(run_id)
+        async with live.lock:
+            live.record = await self.current(run_id)
+
+            def compute(record: Record) -> Transition:
+                event = make(self.clock.now_ms(), record.definition, record.state)
+                return self._compute(definition, record.state, event)
+
+            transition = compute(live.record)
+            if not transition.events:
+                return self._reply(live.record, transition)
+            batch = self._batch(run_id, live.record, transition, transition.events[0].at_ms, None, redo=compute, into=definition)
+            outcome = await self.storage.commit(batch)
+            if isinstance(outcome, Repeated):
+                raise InvariantViolationError("a migration has no request of its own")
+            live.record = outcome.record
+            if isinstance(outcome, Committed):
+                self._dispatch(live, outcome.transition.commands)
+            return await self._finish(live, outcome.transition)
+
+    async def definition(self, digest: str) -> Definition:
+        """Read a definition; see `ports.Engine.definition`."""
+        return self.storage.definition(digest)
 
     async def renew(self, run_id: str, lease: Lease) -> bool:
         """Lengthen a lease; see `ports.Engine.renew`."""
@@ -375,12 +407,13 @@ class LocalEngine:
 
     def _batch(
         self, run_id: str, before: Record | None, transition: Transition, at_ms: int, *requests: Request | None,
-        start: Start | None = None, redo: Callable[[Record], Transition] | None = None,
+        start: Start | None = None, redo: Callable[[Record], Transition] | None = None, into: Definition | None = None,
     ) -> Batch:  # fmt: skip
         serving = self._performing is not None and self._performing.serving
         return Batch(
             run_id=run_id, before=before, start=start, transition=transition, at_ms=at_ms, lease_until_ms=at_ms + self.lease_ms,
             served_until_ms=at_ms + self.served_lease_ms, holder=self.holder if serving else None, requests=requests, redo=redo,
+            into=into,
         )  # fmt: skip
 
     def _lapsed(self, run_id: str, at_ms: int, *, since: RunState | None = None, state: RunState | None = None) -> Lapsed:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from treadle.core.codec import dumps, read_union
+from treadle.core.definition import Definition
 from treadle.core.errors import RequestError
 from treadle.core.events import EVENT_TYPES, Event
 from treadle.core.state import ActionState, RunState
@@ -34,6 +35,7 @@ class MemoryStorage:
     def __init__(self) -> None:
         """Begin empty."""
         self._records: dict[str, Record] = {}
+        self._definitions: dict[str, Definition] = {}
         self._rows: dict[str, RunRow] = {}
         self._log: list[tuple[str, int, bytes]] = []
         self._requests: dict[str, tuple[str, StoredReply]] = {}
@@ -70,8 +72,10 @@ class MemoryStorage:
         source = current or batch.start
         if source is None:
             raise RequestError(f"there is no run {batch.run_id!r}", code="unknown_run")
+        definition, digest = batch.definition_of(source)
+        self._definitions[digest] = definition
         record = Record(
-            run_id=batch.run_id, definition=source.definition, digest=source.digest, state=transition.state, meta=source.meta,
+            run_id=batch.run_id, definition=definition, digest=digest, state=transition.state, meta=source.meta,
             fence=transition.state.revision,
         )  # fmt: skip
         first = transition.state.revision - len(transition.events) + 1
@@ -92,7 +96,9 @@ class MemoryStorage:
             id=batch.run_id, meta=record.meta, definition=record.digest, semantics=state.semantics, status=word,
             revision=state.revision, created_ms=batch.at_ms, updated_ms=batch.at_ms,
         )  # fmt: skip
-        self._rows[batch.run_id] = replace(row, status=word, revision=state.revision, updated_ms=batch.at_ms, next_due_ms=due_ms_of(state))
+        self._rows[batch.run_id] = replace(
+            row, definition=record.digest, status=word, revision=state.revision, updated_ms=batch.at_ms, next_due_ms=due_ms_of(state)
+        )  # fmt: skip
 
     def _hold(self, batch: Batch, before: RunState | None, after: RunState) -> None:
         leases = self._leases.setdefault(batch.run_id, {})
@@ -162,6 +168,12 @@ class MemoryStorage:
     def next_due_ms(self) -> int | None:
         """Give the next instant at which some run has a timer due."""
         return min((r.next_due_ms for r in self._rows.values() if r.next_due_ms is not None), default=None)
+
+    def definition(self, digest: str) -> Definition:
+        """Read a definition."""
+        if digest not in self._definitions:
+            raise RequestError(f"the definition {digest} is missing", code="definition_missing")
+        return self._definitions[digest]
 
     def blob(self, digest: str) -> Value:
         """Read a value that was set aside."""

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from treadle.core.advance import advance
 from treadle.core.aside import fill, named
 from treadle.core.codec import dumps
+from treadle.core.commands import NeedBlobs
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal, RequestError
 from treadle.core.events import (
@@ -39,11 +41,13 @@ from treadle.core.state import RunState
 from treadle.core.values import Json, Value, ValueProblem, digest, normalise
 from treadle.core.view import ActionView, BranchView, RunView, title_of, view
 from treadle.engine.forking import Forking, Point
+from treadle.engine.migrating import Plan, check_plan, plan_migration, refused
 from treadle.ports import Clock, Engine, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow
 
 OfferKind = Literal["action", "fan_out", "waiting", "ended", "branch_ended"]
 # Between two of its steps a sub-agent asks at least so often; one that did not is taken to be gone.
 ASKED_LATELY_MS = 60_000
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ class Service:
         meta = replace(origin.meta, forked_from=origin.run_id, started_by=by.name)
         body = digest(dumps([origin.run_id, point.path, put], canonical=True))
         request = Request(key=f"fork:{key}", digest=body) if key is not None else None
-        reply = await self.engine.start(origin.definition, event, meta, request, shared=origin.shared(point))
+        reply = await self.engine.start(origin.definition_at(point), event, meta, request, shared=origin.shared(point))
         return await self._offer(reply, "")
 
     async def next_step(
@@ -225,6 +229,35 @@ class Service:
     async def resume(self, run_id: str, by: Caller) -> Offer:
         """Take a parked run up again."""
         return await self._sent(run_id, lambda at, _s, _l: RunResumed(at_ms=at, by=by), "")
+
+    async def plan_migration(self, run_id: str, definition: Definition, by: Caller, renamed: Mapping[str, str] = NOTHING) -> Plan:
+        """Tell what `migrate` would do now; writes nothing. Raises RequestError `unknown_run`, `other_semantics`."""
+        seen = await self.engine.snapshot(run_id)
+        return await self._planned(seen.definition, definition, seen.state, renamed, self.clock.now_ms(), by)
+
+    async def migrate(
+        self, run_id: str, definition: Definition, by: Caller, renamed: Mapping[str, str] = NOTHING, *, planned: Plan | None = None
+    ) -> Offer:  # fmt: skip
+        """Move a run to a changed definition; a run that was set aside stays so. With `planned` it is done only if it is what was shown.
+
+        Raises RequestError `cannot_migrate`, `unchanged`, `plan_changed`, `other_semantics`, `not_yet`.
+        """
+
+        def make(at_ms: int, old: Definition, state: RunState) -> Event:
+            plan = plan_migration(old, definition, state, renamed, at_ms=at_ms, by=by)
+            check_plan(plan, planned)
+            return plan.event
+
+        _check_semantics(definition, (await self.engine.snapshot(run_id)).state)
+        return await self._offer(await self.engine.migrate(run_id, definition, make), "")
+
+    async def _planned(self, old: Definition, new: Definition, state: RunState, renamed: Mapping[str, str], at_ms: int, by: Caller) -> Plan:
+        _check_semantics(new, state)
+        plan = plan_migration(old, new, state, renamed, at_ms=at_ms, by=by)
+        blobs: dict[str, Value] = {}
+        while isinstance(decision := advance(new, state, plan.event, blobs), NeedBlobs):
+            blobs |= {name: await self.engine.blob(name) for name in decision.digests}
+        return plan if decision.refusal is None else refused(plan, decision.refusal)
 
     async def heartbeat(self, run_id: str, action: str, attempt: int, holder: str) -> int | None:
         """Lengthen a lease; gives the new end, or None if the action is no longer held so."""
@@ -339,6 +372,14 @@ class Service:
         idle = tuple(b for b in run.branches if b.token not in busy)
         in_work = tuple(b for b in run.branches if b.token in busy)
         return replace(base, kind="fan_out" if idle else "waiting", branches=idle, in_work=in_work)
+
+
+def _check_semantics(definition: Definition, state: RunState) -> None:
+    if definition.semantics != state.semantics:
+        raise RequestError(
+            f"the run has semantics number {state.semantics}, the new definition {definition.semantics}; it keeps its definition",
+            code="other_semantics", hint="use the Treadle that started it",
+        )  # fmt: skip
 
 
 def new_run_id() -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from treadle.core.closing import needs_claim
+from treadle.core.codec import digest_of
 from treadle.core.definition import Definition
 from treadle.core.errors import Refusal
 from treadle.core.events import Event
@@ -53,8 +54,9 @@ class Start:
 class Batch:
     """One transition to be committed. Who claimed an action holds it until `lease_until_ms`, a server until `served_until_ms`.
 
-    `requests` are those that it answers, one for each of its parts if it has any. `holder` takes what the transition opened for a server and needs no claim. `redo` computes the transition again from a newer record when
-    the fence was missed; it is pure, and may run on another thread.
+    `requests` are those that it answers, one for each of its parts if it has any. `holder` takes what the transition opened for a server and needs
+    no claim. `into` is the definition that the run has from here on, where that is another one. `redo` computes the transition again from a newer
+    record when the fence was missed; it is pure, and may run on another thread.
     """
 
     run_id: str
@@ -67,6 +69,11 @@ class Batch:
     holder: str | None = None
     requests: tuple[Request | None, ...] = ()
     redo: Callable[[Record], Transition] | None = None
+    into: Definition | None = None
+
+    def definition_of(self, source: "Record | Start") -> tuple[Definition, str]:
+        """Give the run's definition after the commit, with its digest."""
+        return (source.definition, source.digest) if self.into is None else (self.into, digest_of(self.into))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +149,10 @@ class Storage(Protocol):
 
     def next_due_ms(self) -> int | None:
         """Give the next instant at which some run has a timer due."""
+        ...
+
+    def definition(self, digest: str) -> Definition:
+        """Read a definition that some run has or had. Raises RequestError `definition_missing`."""
         ...
 
     def blob(self, digest: str) -> Value:

@@ -21,6 +21,7 @@ from treadle.core.events import (
     Event,
     OutcomeResolved,
     RunForked,
+    RunMigrated,
     RunParked,
     RunResumed,
     RunStarted,
@@ -30,6 +31,7 @@ from treadle.core.events import (
 from treadle.core.state import RunState, Spent
 from treadle.core.values import Value
 from treadle.core.view import BudgetView, budgets_of
+from treadle.engine.transact import begins_with, migration_in
 from treadle.ports import Engine, StoredEvent
 
 
@@ -70,11 +72,18 @@ class Timeline:
 
     async def more(self) -> list[Moment]:
         """Read what was stored since the last call. Raises RequestError `unknown_run`."""
+        now = (await self._engine.snapshot(self.run_id)).definition if self._definition is None else self._definition
+        rows = await self._engine.events(self.run_id, self.rev)
         if self._definition is None:
-            self._definition = (await self._engine.snapshot(self.run_id)).definition
-        return [moment for row in await self._engine.events(self.run_id, self.rev) for moment in await self._moments(self._definition, row)]
+            digest = begins_with((row.event for row in rows), "")
+            self._definition = await self._engine.definition(digest) if digest else now
+        return [moment for row in rows for moment in await self._moments(row)]
 
-    async def _moments(self, definition: Definition, row: StoredEvent) -> list[Moment]:
+    async def _moments(self, row: StoredEvent) -> list[Moment]:
+        if (moved := migration_in(row.event)) is not None:
+            self._definition = await self._engine.definition(moved.to)
+        if (definition := self._definition) is None:
+            raise RequestError(f"the definition of {self.run_id} is not at hand", code="definition_missing")
         while True:
             decision = advance(definition, self.state, row.event, self._blobs)
             if isinstance(decision, Decision):
@@ -108,7 +117,7 @@ def caller_of(event: Event) -> Caller | None:
     match event:
         case RunStarted(by=by) | RunForked(by=by) | ActionAnswered(by=by) | ApprovalDecided(by=by) | OutcomeResolved(by=by):
             return by
-        case CancelRequested(by=by) | RunParked(by=by) | RunResumed(by=by) | SignalSent(by=by) | UndoRequested(by=by):
+        case CancelRequested(by=by) | RunParked(by=by) | RunResumed(by=by) | RunMigrated(by=by) | SignalSent(by=by) | UndoRequested(by=by):
             return by
         case ActionClaimed(claim=Claim(by=by)):
             return by

@@ -18,7 +18,17 @@ from treadle.core.codec import plain
 from treadle.core.commands import Blob, Command, Decision, Evaluate, NeedBlobs, Note
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, HistoryMismatchError, InvariantViolationError, Refusal
-from treadle.core.events import ActionAnswered, ActionClaimed, ApprovalDecided, Evaluated, Event, OutcomeResolved, SignalSent
+from treadle.core.events import (
+    ActionAnswered,
+    ActionClaimed,
+    ApprovalDecided,
+    Evaluated,
+    Event,
+    OutcomeResolved,
+    RunForked,
+    RunMigrated,
+    SignalSent,
+)
 from treadle.core.limits import BLOB_BYTES_MIN
 from treadle.core.records import replace
 from treadle.core.state import RunState
@@ -27,6 +37,8 @@ from treadle.ports import FunctionFailedError, Functions
 
 T = TypeVar("T")
 ReadBlob = Callable[[str], Value]
+Definitions = Callable[[str], Definition]
+"""Gives a definition by its digest."""
 Called = Value | Failure
 """What a registered function gave: its value, or why it gave none."""
 
@@ -97,9 +109,18 @@ def transition(definition: Definition, state: RunState | None, event: Event) -> 
     return (yield from _Transaction(definition, state).run(event))
 
 
-def replay(definition: Definition, state: RunState | None, events: Iterable[Event], read_blob: ReadBlob) -> RunState:
-    """Fold stored events into a state (design §2: a snapshot is a cache). Raises HistoryMismatchError."""
+def replay(
+    definition: Definition, state: RunState | None, events: Iterable[Event], read_blob: ReadBlob, definitions: Definitions | None = None
+) -> RunState:  # fmt: skip
+    """Fold stored events into a state (design §2: a snapshot is a cache). Raises HistoryMismatchError.
+
+    `definition` is of the first event; `definitions` gives those that the run was moved to on the way.
+    """
     for event in events:
+        if (moved := migration_in(event)) is not None:
+            if definitions is None:
+                raise HistoryMismatchError(f"the history goes on with the definition {moved.to}, which is not at hand")
+            definition = definitions(moved.to)
         blobs: dict[str, Value] = {}
         while isinstance(decision := advance(definition, state, event, blobs), NeedBlobs):
             blobs |= {digest: read_blob(digest) for digest in _unknown(decision, blobs)}
@@ -107,6 +128,18 @@ def replay(definition: Definition, state: RunState | None, events: Iterable[Even
     if state is None:
         raise HistoryMismatchError("the history is empty")
     return state
+
+
+def begins_with(events: Iterable[Event], now: str) -> str:
+    """Give the digest of the definition that a part of a history begins with: `now`, if the run was not moved in it."""
+    return next((moved.was for event in events if (moved := migration_in(event)) is not None), now)
+
+
+def migration_in(event: Event) -> RunMigrated | None:
+    """Give the migration that an event is, or that a fork begins with."""
+    while isinstance(event, RunForked):
+        event = event.event
+    return event if isinstance(event, RunMigrated) else None
 
 
 class _Transaction:

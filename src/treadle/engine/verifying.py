@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from treadle.core.codec import digest_of, dumps
-from treadle.core.definition import Definition
 from treadle.core.errors import TreadleError
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
 from treadle.core.view import status_word
-from treadle.engine.transact import replay
+from treadle.engine.transact import begins_with, migration_in, replay
 from treadle.ports import Engine, RunRow, Snapshot, StoredEvent
 
 PLACES_SHOWN_MAX: Final = 20
@@ -49,7 +48,7 @@ async def verify_run(engine: Engine, row: RunRow) -> Verified:
     folded: RunState | None = None
     if not found:
         try:
-            folded = await _folded(engine, snapshot.definition, stored)
+            folded = await _folded(engine, row.definition, stored)
         except TreadleError as error:
             found.append(Difference(what="events", place="", message=f"they cannot be computed again: {error.message}"))
     if folded is not None:
@@ -80,9 +79,12 @@ def _definition(snapshot: Snapshot, row: RunRow) -> Iterator[Difference]:
         yield Difference(what="definition", place="", message=message, computed=digest, stored=row.definition)
 
 
-async def _folded(engine: Engine, definition: Definition, stored: list[StoredEvent]) -> RunState:
-    """Fold the events; what was set aside is fetched when it is asked for."""
+async def _folded(engine: Engine, now: str, stored: list[StoredEvent]) -> RunState:
+    """Fold the events, each with the definition that the run had; what was set aside is fetched when it is asked for."""
     blobs: dict[str, Value] = {}
+    history = [each.event for each in stored]
+    digests = [begins_with(history, now), *(moved.to for event in history if (moved := migration_in(event)) is not None)]
+    definitions = {name: await engine.definition(name) for name in digests}
     while True:
         missing: list[str] = []
 
@@ -93,7 +95,7 @@ async def _folded(engine: Engine, definition: Definition, stored: list[StoredEve
             return blobs[digest]
 
         try:
-            return replay(definition, None, [each.event for each in stored], give)
+            return replay(definitions[digests[0]], None, history, give, definitions.__getitem__)
         except KeyError:
             if not missing:
                 raise

@@ -21,7 +21,7 @@ from treadle.core.state import ENDED, ActionState
 from treadle.core.values import Json, Value
 from treadle.core.view import ActionView, RunView, view
 from treadle.engine.service import Offer, Service
-from treadle.engine.transact import replay
+from treadle.engine.transact import Definitions, migration_in, replay
 from treadle.ports import ActionCall, Answer, Clock, Engine, FunctionFailedError, RunMeta, StoredEvent
 
 AGENT: Final = Caller(kind="agent", name="agent-1")
@@ -249,11 +249,15 @@ class World:
             snapshot = await self.engine.snapshot(run_id)
             stored = await self.engine.events(run_id)
             check_numbers(stored)
-            blobs = await self._blobs(snapshot.definition, stored)
-            folded = replay(snapshot.definition, None, [each.event for each in stored], blobs.__getitem__)
+            history = [each.event for each in stored]
+            moves = [moved for event in history if (moved := migration_in(event)) is not None]
+            later = {moved.to: await self.engine.definition(moved.to) for moved in moves}
+            first = await self.engine.definition(moves[0].was) if moves else snapshot.definition
+            blobs = await self._blobs(first, history, later.__getitem__)
+            folded = replay(first, None, history, blobs.__getitem__, later.__getitem__)
             assert dumps(folded) == dumps(snapshot.state), f"{run_id}: the folded history is not the state"
 
-    async def _blobs(self, definition: Definition, stored: list[StoredEvent]) -> dict[str, Value]:
+    async def _blobs(self, definition: Definition, history: list[Event], later: Definitions) -> dict[str, Value]:
         """Fetch what a fold asks for: the engine is asked asynchronously, the fold is not."""
         blobs: dict[str, Value] = {}
         while True:
@@ -266,7 +270,7 @@ class World:
                 return blobs[digest]
 
             with contextlib.suppress(KeyError):
-                replay(definition, None, [each.event for each in stored], give)
+                replay(definition, None, history, give, later)
             if not missing:
                 return blobs
             for digest in missing:

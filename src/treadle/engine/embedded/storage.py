@@ -61,7 +61,7 @@ from treadle.engine.storage import (
     kept_replies,
     lease_end_ms,
 )  # fmt: skip
-from treadle.engine.transact import Transition, replay
+from treadle.engine.transact import Transition, begins_with, replay
 from treadle.ports import Lease, Request, RunMeta, RunQuery, RunRow, StoredEvent
 
 SNAPSHOT_BYTES_MIN: Final = 16 << 10
@@ -102,17 +102,19 @@ class EmbeddedStorage:
             if row.head == fence:
                 return known
             events = self.store.reader.events(known.run_id, after_rev=fence.revision)
-        return _record(row, known.definition, replay(known.definition, known.state, map(_event_of, events), self.blob))
+        state = replay(known.definition, known.state, map(_event_of, events), self.blob, self.definition)
+        return _record(row, known.definition, state)
 
     def _load(self, run_id: str) -> Record | None:
         loaded = self.store.reader.load(run_id)
         if loaded is None:
             return None
-        definition = self._definition(loaded.row.definition)
         state = codec.loads(RunState, loaded.snapshot[1]) if loaded.snapshot is not None else None
         if state is None or loaded.tail:
-            state = replay(definition, state, map(_event_of, loaded.tail), self.blob)
-        return _record(loaded.row, definition, state)
+            tail = [_event_of(row) for row in loaded.tail]
+            first = self.definition(begins_with(tail, loaded.row.definition))
+            state = replay(first, state, tail, self.blob, self.definition)
+        return _record(loaded.row, self.definition(loaded.row.definition), state)
 
     async def commit(self, batch: Batch) -> Committed | Unneeded | Repeated:
         """Write a batch."""
@@ -281,12 +283,16 @@ class EmbeddedStorage:
         definitions: tuple[DefinitionRow, ...] = ()
         if batch.start is not None:
             definitions = (DefinitionRow(digest=batch.start.digest, body=codec.dumps(batch.start.definition)),)
+        fields = _fields(before, state, batch.at_ms) if before is not None else None
+        if batch.into is not None and fields is not None and before is not None:
+            fields["definition"] = batch.definition_of(before)[1]
+            definitions = (DefinitionRow(digest=fields["definition"], body=codec.dumps(batch.into)),)
         return Write(
             run=batch.run_id,
             events=bodies,
             start=_new_run(batch.start, state, batch.at_ms) if batch.start is not None else None,
             expected=head,
-            fields=_fields(before, state, batch.at_ms) if before is not None else None,
+            fields=fields,
             opened=opened,
             changed=changed,
             closed=closed,
@@ -304,14 +310,15 @@ class EmbeddedStorage:
         before = batch.before
         if before is None:
             raise _run_exists(batch.run_id)
-        state = replay(before.definition, before.state, map(_event_of, stale.events), self.blob)
-        return _record(stale.row, before.definition, state)
+        state = replay(before.definition, before.state, map(_event_of, stale.events), self.blob, self.definition)
+        return _record(stale.row, self.definition(stale.row.definition), state)
 
-    def _definition(self, digest: str) -> Definition:
+    def definition(self, digest: str) -> Definition:
+        """Read a definition. Raises RequestError `definition_missing`, `other_semantics`."""
         known = self._definitions.get(digest)
         if known is not None:
             return known
-        body = self.store.reader.definition(digest)
+        body = self._reader_here().definition(digest)
         if body is None:
             raise RequestError(f"the definition {digest} is missing", code="definition_missing", hint="run `treadle doctor`")
         definition = codec.loads(Definition, body)
@@ -389,6 +396,8 @@ def _action_fields(batch: Batch, old: ActionState, action: ActionState, state: R
         fields["status"] = action.status
     if action.attempt != old.attempt:
         fields["attempt"] = action.attempt
+    if action.performer != old.performer:
+        fields["performer"] = action.performer
     if (action.holder, action.attempt, action.status) != (old.holder, old.attempt, old.status):
         holder = holder_of(batch, action)
         fields["holder"] = holder
@@ -434,8 +443,9 @@ def _after(batch: Batch, before: Record | None, transition: Transition, head: He
     source = before or batch.start
     if source is None:
         raise RequestError(f"there is no run {batch.run_id!r}", code="unknown_run")
+    definition, digest = batch.definition_of(source)
     return Record(
-        run_id=batch.run_id, definition=source.definition, digest=source.digest, state=transition.state, meta=source.meta,
+        run_id=batch.run_id, definition=definition, digest=digest, state=transition.state, meta=source.meta,
         fence=head,
     )  # fmt: skip
 

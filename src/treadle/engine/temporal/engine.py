@@ -48,6 +48,7 @@ from treadle.ports import (
     Functions,
     Lease,
     MakeEvent,
+    MakeMigration,
     Reply,
     Request,
     RunMeta,
@@ -158,6 +159,14 @@ class TemporalEngine:
         if len(self._seen) > SEEN_RUNS_MAX:
             self._seen.popitem(last=False)
         return seen
+
+    async def migrate(self, run_id: str, definition: Definition, make: MakeMigration) -> Reply:  # noqa: ARG002 (refused whatever is asked)
+        """Refused: the workflow of a run has its definition for life."""
+        raise _not_yet(f"{run_id} cannot be moved to another definition")
+
+    async def definition(self, digest: str) -> Definition:
+        """Refused: definitions are not kept apart from their runs."""
+        raise _not_yet(f"the definition {digest} cannot be read by itself")
 
     async def runs(self, query: RunQuery) -> list[RunRow]:  # noqa: ARG002 (refused whatever is asked)
         """Refused: listing needs search attributes."""
