@@ -1,4 +1,4 @@
-"""Clauses S150 to S158: a run is moved to a changed definition, whole or not at all."""
+"""Clauses S180 to S188: a run is moved to a changed definition, whole or not at all."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def params(play: Play, action: str) -> dict:
     return play.state.actions[action].params
 
 
-@clause("S150", "S152")
+@clause("S180", "S182")
 def test_a_changed_text_is_handed_out_as_the_next_attempt_and_nothing_before_is_lost():
     play = at_work().claim("work").migrate(two(text="Mend {{ state.said }}."))
     work = play.state.actions["work"]
@@ -40,20 +40,20 @@ def test_a_changed_text_is_handed_out_as_the_next_attempt_and_nothing_before_is_
     assert play.result == "mended"
 
 
-@clause("S152")
+@clause("S182")
 def test_what_is_not_changed_stays_with_whoever_holds_it():
     play = at_work().claim("work").migrate(two(after=(delegate("more"),)))
     assert play.state.actions["work"].holder == ME.name
     play.answer("work", "x").done("more", 1).ended_properly()
 
 
-@clause("S152")
+@clause("S182")
 def test_an_open_action_that_nobody_holds_is_not_marked_as_done_before():
     play = at_work().migrate(two(text="Other."))
     assert (play.state.actions["work"].attempt, play.state.actions["work"].redo) == (2, False)
 
 
-@clause("S150")
+@clause("S180")
 def test_a_run_that_was_set_aside_stays_so_and_goes_on_with_the_new_text_when_it_is_resumed():
     play = at_work().park().migrate(two(text="Other."))
     assert play.view.status == "parked"
@@ -63,7 +63,7 @@ def test_a_run_that_was_set_aside_stays_so_and_goes_on_with_the_new_text_when_it
     play.done("work", 1).ended_properly()
 
 
-@clause("S150")
+@clause("S180")
 @pytest.mark.parametrize(
     "changed, said",
     [
@@ -82,7 +82,7 @@ def test_an_open_place_that_is_not_there_or_of_another_type_refuses_the_whole(ch
     play.answer("work", "as before").ended_properly()
 
 
-@clause("S150")
+@clause("S180")
 def test_a_step_may_have_another_name_in_the_new_definition():
     renamed = workflow(TWO[0], delegate("labour", "Do {{ state.said }}.", output_to="done"), TWO[2], initial_state={"said": None, "done": None})
     play = at_work().claim("work")
@@ -93,7 +93,7 @@ def test_a_step_may_have_another_name_in_the_new_definition():
     play.done("labour", 1).ended_properly()
 
 
-@clause("S150")
+@clause("S180")
 def test_names_change_wherever_they_stand():
     def steps(item, *, loop="each", inner="look", gate="gate"):
         return workflow(
@@ -112,7 +112,7 @@ def test_names_change_wherever_they_stand():
     assert play.result is True
 
 
-@clause("S151")
+@clause("S181")
 def test_steps_added_behind_the_open_one_run_and_those_before_do_not():
     play = at_work().migrate(two(before=(prompt("early"),), after=(prompt("late"),)))
     play.done("work", 1).done("late", "x")
@@ -121,7 +121,7 @@ def test_steps_added_behind_the_open_one_run_and_those_before_do_not():
     play.check_log()
 
 
-@clause("S151")
+@clause("S181")
 def test_a_step_that_was_added_too_late_is_shown_as_skipped_and_never_as_done():
     play = at_work().migrate(two(before=(prompt("early"),)))
     shown = {step.path: (step.status, step.why) for step in play.view.steps}
@@ -129,14 +129,14 @@ def test_a_step_that_was_added_too_late_is_shown_as_skipped_and_never_as_done():
     assert shown["ask"][0] == "completed"
 
 
-@clause("S151")
+@clause("S181")
 def test_results_that_are_kept_are_read_by_the_new_text():
     first = workflow(delegate("a"), prompt("b", "{{ steps.a.result }}"), ret("r"))
     play = Play(first).done("a", 7).migrate(workflow(delegate("a"), prompt("b", "so {{ steps.a.result }}"), ret("r")))
     assert params(play, "b")["message"] == "so 7"
 
 
-@clause("S153")
+@clause("S183")
 def test_what_may_have_had_an_effect_keeps_what_it_was_given_and_its_next_attempt_is_the_new_one():
     retry = Retry(attempts=3, backoff_ms=1_000, on=("failed",))
     first, second = (workflow(call("c", parameters={"n": n}, retry=retry), ret("r", 1)) for n in (1, 2))
@@ -148,7 +148,7 @@ def test_what_may_have_had_an_effect_keeps_what_it_was_given_and_its_next_attemp
     play.done("c", 1).ended_properly()
 
 
-@clause("S153")
+@clause("S183")
 def test_a_retry_that_waits_is_rendered_anew_when_its_time_has_come():
     retry = Retry(attempts=3, backoff_ms=1_000, on=("failed",))
     play = Play(workflow(delegate("a", "one", retry=retry), ret("r"))).claim("a").answer("a", fails="failed")
@@ -158,13 +158,13 @@ def test_a_retry_that_waits_is_rendered_anew_when_its_time_has_come():
     assert (params(play, "a")["instructions"], play.state.actions["a"].attempt) == ("two", 2)
 
 
-@clause("S153")
+@clause("S183")
 def test_a_child_run_goes_on():
     play = Play(workflow(run("r", "child", {"n": 1}))).claim("r", by=SERVER).migrate(workflow(run("r", "child", {"n": 2})))
     assert (play.state.actions["r"].attempt, params(play, "r")["inputs"]) == (1, {"n": 1})
 
 
-@clause("S154")
+@clause("S184")
 def test_an_open_gate_whose_material_changed_is_asked_anew_and_votes_for_other_bytes_are_gone():
     first, second = (workflow(approve("g", show, by=By(count=2)), ret("r")) for show in ("one", "two"))
     play = Play(first).decide("g", approved=True)
@@ -176,7 +176,7 @@ def test_an_open_gate_whose_material_changed_is_asked_anew_and_votes_for_other_b
     play.decide("g", approved=True).decide("g", approved=True, by=BOB).ended_properly()
 
 
-@clause("S154")
+@clause("S184")
 def test_a_call_that_was_approved_and_is_not_begun_is_asked_about_again():
     first, second = (workflow(call("c", parameters={"n": n}, requires=By(users=("anna",)))) for n in (1, 2))
     play = Play(first)
@@ -189,7 +189,7 @@ def test_a_call_that_was_approved_and_is_not_begun_is_asked_about_again():
     play.decide("c.requires", approved=True).done("c", 1).ended_properly()
 
 
-@clause("S154")
+@clause("S184")
 def test_a_required_gate_that_shows_something_else_now_is_asked_again_before_the_step_is_begun():
     def definition(show):
         return workflow(approve("g", show), call("c", requires="g"))
@@ -202,7 +202,7 @@ def test_a_required_gate_that_shows_something_else_now_is_asked_again_before_the
     assert again.open == ["c"]
 
 
-@clause("S155")
+@clause("S185")
 def test_new_fields_and_inputs_get_their_defaults_and_what_is_not_declared_any_more_stays():
     play = at_work().migrate(
         two(initial_state={"done": None, "notes": ["{{ inputs.n }}"]}, inputs={"n": {"type": "integer", "default": 4}}, text="{{ state.notes }}")
@@ -212,7 +212,7 @@ def test_new_fields_and_inputs_get_their_defaults_and_what_is_not_declared_any_m
     play.check_log()
 
 
-@clause("S155")
+@clause("S185")
 @pytest.mark.parametrize(
     "scope, said",
     [
@@ -231,7 +231,7 @@ def test_a_value_that_does_not_fit_or_a_default_that_cannot_be_given_refuses_the
     assert play.state is before
 
 
-@clause("S155")
+@clause("S185")
 def test_tasks_of_a_foreach_get_theirs_too():
     def definition(text, **state):
         return workflow(foreach("f", [1, 2], task="t"), tasks={"t": task(delegate("a", text), initial_state=state)})
@@ -241,7 +241,7 @@ def test_tasks_of_a_foreach_get_theirs_too():
     play.done("f[1]/a").ended_properly()
 
 
-@clause("S156")
+@clause("S186")
 def test_an_answer_that_is_being_verified_is_verified_by_the_new_checks():
     def definition(command):
         return workflow(delegate("a", verify=[{"shell": command}]), ret("r", "{{ steps.a.result }}"))
@@ -256,7 +256,7 @@ def test_an_answer_that_is_being_verified_is_verified_by_the_new_checks():
     assert play.result == 5
 
 
-@clause("S156")
+@clause("S186")
 def test_a_check_that_was_wrong_is_mended_without_disturbing_whoever_works():
     def definition(test):
         return workflow(delegate("a", verify=[{"expression": test}]), ret("r"))
@@ -268,7 +268,7 @@ def test_a_check_that_was_wrong_is_mended_without_disturbing_whoever_works():
     play.answer("a", 2).ended_properly()
 
 
-@clause("S157")
+@clause("S187")
 def test_a_wait_is_counted_from_when_it_began():
     play = Play(workflow(wait("w", ms=10_000), ret("r", "{{ steps.w.result.waited_ms }}"))).pass_ms(4_000)
     play.migrate(workflow(wait("w", ms=6_000), ret("r", "{{ steps.w.result.waited_ms }}")))
@@ -276,7 +276,7 @@ def test_a_wait_is_counted_from_when_it_began():
     assert play.pass_ms(2_000).result == 6_000
 
 
-@clause("S157")
+@clause("S187")
 def test_the_time_of_an_open_step_moves_by_as_much_as_it_was_changed():
     play = Play(workflow(delegate("a", within_ms=10_000))).claim("a").pass_ms(4_000)
     play.migrate(workflow(delegate("a", within_ms=20_000)))
@@ -289,7 +289,7 @@ def test_the_time_of_an_open_step_moves_by_as_much_as_it_was_changed():
     assert play.pass_ms(1_000).status == "failed"
 
 
-@clause("S150")
+@clause("S180")
 def test_branches_of_an_open_parallel_must_be_the_same():
     def definition(*names):
         return workflow(parallel("p", {name: [delegate(name)] for name in names}))
@@ -301,7 +301,7 @@ def test_branches_of_an_open_parallel_must_be_the_same():
     assert play.done("p.b/b", 2).status == "completed"
 
 
-@clause("S150")
+@clause("S180")
 def test_what_can_be_taken_back_must_still_be_able_to():
     def definition(text, **undo):
         return workflow(delegate("a", **undo), delegate("b", text))
@@ -314,7 +314,7 @@ def test_what_can_be_taken_back_must_still_be_able_to():
     assert play.open == ["a.undo/forth"]
 
 
-@clause("S150")
+@clause("S180")
 def test_a_run_that_is_ending_or_has_ended_keeps_its_definition():
     play = at_work().claim("work").cancel()
     assert play.migrate(two(text="x")).refused == "ending"
@@ -322,7 +322,7 @@ def test_a_run_that_is_ending_or_has_ended_keeps_its_definition():
     assert ended.migrate(two(text="x")).refused == "run_ended"
 
 
-@clause("S150")
+@clause("S180")
 def test_what_only_the_event_claims_is_held_against_the_new_definition():
     """An event that no plan made: the core refuses what does not fit, and moves nothing."""
     play = at_work().claim("work")
@@ -333,7 +333,7 @@ def test_what_only_the_event_claims_is_held_against_the_new_definition():
     play.answer("work", 1).ended_properly()
 
 
-@clause("S158")
+@clause("S188")
 def test_a_run_moves_there_and_back():
     play = at_work()
     play.migrate(two(text="Other.", after=(prompt("more"),))).migrate(two())
