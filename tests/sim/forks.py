@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.sim.oracles import Violation
 from tests.sim.worker import carry
 from treadle.core.events import Caller, Event, RunForked
+from treadle.core.ids import address_of
 from treadle.core.state import RunState
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def fork_of(sim: "Sim") -> "Sim | None":
     points = _points(sim)
     if not points:
         return None
-    at, shared = sim.rng.choice(points)
+    steps = sim.drawn.definition.index.steps
+    gated = [point for point in points if steps[address_of(point[0])].requires is not None]
+    at, shared = sim.rng.choice(gated if gated and sim.rng.random() < 0.5 else points)
     log: list[Event] = sim.store.log
     fork = type(sim)(sim.rng, sim.faults, drawn=sim.drawn, deep=sim.deep)
     fork.now_ms = sim.now_ms + sim.rng.choice((0, 1, 60_000, 86_400_000))

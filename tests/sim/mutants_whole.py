@@ -276,3 +276,75 @@ def children_not_set_apart():
 
     with swapped(reserve, lambda draft, path, child=None: reserve(draft, path) if child is None else 0):
         yield
+
+
+@mutant
+def fork_keeps_approvals():
+    """What was approved before a fork is good for what the fork does."""
+    own_name = fork._own_name
+
+    def wrong(draft, event):
+        before = {path: frame.approvals for path, frame in draft.frames.items()}
+        own_name(draft, event)
+        draft.frames = {path: replace(frame, approvals=before[path]) for path, frame in draft.frames.items()}
+
+    with swapped(own_name, wrong):
+        yield
+
+
+@mutant
+def fork_keeps_tokens():
+    """Who was given a branch of the origin can work the fork's."""
+    own_name = fork._own_name
+
+    def wrong(draft, event):
+        before = {path: frame.channel for path, frame in draft.frames.items()}
+        own_name(draft, event)
+        draft.frames = {path: replace(frame, channel=before[path]) for path, frame in draft.frames.items()}
+
+    with swapped(own_name, wrong):
+        yield
+
+
+@mutant
+def fork_keeps_its_origins_name():
+    """The outside world knows what a fork does by the keys of its origin."""
+    own_name = fork._own_name
+
+    def wrong(draft, event):
+        known = draft.base.run_id
+        own_name(draft, event)
+        draft.base = replace(draft.base, run_id=known)
+
+    with swapped(own_name, wrong):
+        yield
+
+
+@mutant
+def fork_takes_back_what_its_origin_did():
+    """A fork that fails takes back what it shares."""
+    own_name = fork._own_name
+
+    def wrong(draft, event):
+        undo = draft.undo
+        own_name(draft, event)
+        draft.undo = undo
+
+    with swapped(own_name, wrong):
+        yield
+
+
+@mutant
+def fork_lets_nobody_go():
+    """Whoever held an action of the origin holds it in the fork."""
+    let_go = fork._let_go
+
+    def wrong(draft):
+        held = {name: action for name, action in draft.actions.items() if action.status == "claimed" and action.id in draft.nodes}
+        nodes = {name: draft.nodes[name] for name in held}
+        let_go(draft)
+        draft.actions |= held
+        draft.nodes |= nodes
+
+    with swapped(let_go, wrong):
+        yield
