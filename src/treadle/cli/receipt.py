@@ -25,8 +25,9 @@ from treadle.ports import RunRow
 INPUT_CHARS: Final = 120
 FACT_CHARS: Final = 160
 KEYS: Final = (
-    "run, workflow, version, definition, status, exit_code, complete (whether the run has ended), started_by, started_at, ended_at, "
-    "inputs, failure {class, message, step}, undo, parked, actions [{" + shape.RECEIPT_KEYS + ", who, took_ms}], "
+    "run, forked_from (RUN/STEP or null), workflow, version, definition, status, exit_code, complete (whether the run has ended), "
+    "started_by, started_at, ended_at, "
+    "inputs, failure {class, message, step}, undo, parked, actions [{" + shape.RECEIPT_KEYS + ", shared (done by the run it was forked from), who, took_ms}], "
     "proven, claimed (numbers), skipped [path], reused [path], signals [{name, by, taken_by}], unread_signals [name], "
     "undone [{step, done}], took_ms, budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}]"
 )
@@ -72,10 +73,11 @@ async def receipt_of(opened: OpenProject, row: RunRow) -> tuple[dict[str, Any], 
         "ended_at": shape.instant(row.updated_ms) if view.status in ENDED else None,
         "took_ms": (row.updated_ms if view.status in ENDED else opened.clock.now_ms()) - view.started_at_ms,
         "inputs": await filled(dict(first.inputs)) if isinstance(first, RunStarted) else {},
-        "failure": shape.failure_json(view.failure), "undo": view.undo or None, "parked": view.parked,
+        "failure": shape.failure_json(view.failure), "undo": view.undo or None, "parked": view.parked, "forked_from": view.forked_from,
     }  # fmt: skip
     actions = [
-        {**shape.receipt_json(each, await filled(each.facts)), "who": who(each), "took_ms": _took_ms(each)} for each in account.receipts
+        {**shape.receipt_json(each, await filled(each.facts)), "shared": each.run != row.id, "who": who(each), "took_ms": _took_ms(each)}
+        for each in account.receipts
     ]
     budgets = [shape.budget_json(budget) for budget in timeline.budgets]
     data = {**head, "actions": actions, **_beside(account), "unread_signals": list(view.signals), "budgets": budgets}
@@ -153,6 +155,8 @@ def _head(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
         else f"not over after {screen.duration(data['took_ms'])}"
     )
     yield "run", data["run"]
+    if data["forked_from"]:
+        yield "forked from", data["forked_from"].replace("/", " at ", 1)
     yield "definition", data["definition"]
     yield "started by", f"{facts.holder_name(data['started_by'])} at {data['started_at']}; {'ended at ' if data['ended_at'] else ''}{until}"
     for name, value in data["inputs"].items():
@@ -176,6 +180,7 @@ def _about(each: dict[str, Any]) -> str:
     took = f", {screen.duration(each['took_ms'])}" if each["took_ms"] is not None else ""
     effect = f" [{each['effect']}]" if each["effect"] != "none" else ""
     note = f" ({each['note']})" if each["note"] and not each["decisions"] else ""
+    note += f", in {each['run']}" if each["shared"] else ""
     by = f" by {_who(each)}" if _who(each) else ""
     return f"{each['kind']}{effect}: {each['standing']}{by}{tries}{refused}{took}{note}"
 
