@@ -223,14 +223,14 @@ def test_in_an_item_the_state_of_its_task_is_set():
     fork = play.fork("each[1]/e", n=7)
     assert fork.state.actions["each[1]/e"].params["instructions"] == 7
     assert fork.state.actions["each[0]/e"].params["instructions"] == 1
-    assert play.fork("each[1]/e", m=7).refused == "unknown_state"
+    assert play.fork("each[1]/e", m=7).refused == "no_such_state"
 
 
 @clause("S128")
 def test_a_state_that_is_not_there_or_does_not_fit_is_refused():
     play = Play(workflow(*STEPS, initial_state={"a": None, "b": ""}, state_schema={"b": {"type": "string"}})).done("one", "1").claim("two")
     refused = play.fork("two", c=1)
-    assert (refused.refused, refused.log[-1:]) == ("unknown_state", play.log[1:2])
+    assert (refused.refused, refused.log[-1:]) == ("no_such_state", play.log[1:2])
     refused = play.fork("two", b=1)
     assert (refused.refused, refused.log[-1:]) == ("invalid_state", play.log[1:2])
     assert play.fork("one", b=1).log == []

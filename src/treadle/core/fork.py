@@ -48,7 +48,7 @@ def _may_write(draft: Draft, scope: Frame, event: RunForked) -> bool:
         if name not in known:
             meant = nearest(name, known)
             hint = f"did you mean `{meant}`?" if meant else f"there are: {', '.join(dict.fromkeys(known)) or 'none'}"
-            draft.refuse("unknown_state", f"no step at `{event.at}` can see a state `{name}`", hint=hint)
+            draft.refuse("no_such_state", f"no step at `{event.at}` can see a state `{name}`", hint=hint)
             return False
     problem = schema_problem(draft, task, dict(event.set), event.at)
     if problem is not None:

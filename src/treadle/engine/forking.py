@@ -68,7 +68,7 @@ class Forking:
         return next((self.moved[rev] for rev in sorted(self.moved, reverse=True) if rev <= point.rev), self.first)
 
     def point(self, named: str) -> Point:
-        """Find a visit by its path, or by the id of a step: then its last visit. Raises RequestError `unknown_step`, `ambiguous_step`, `no_fork_point`."""
+        """Find a visit by its path, or by the id of a step: then its last visit. Raises RequestError `no_such_step`, `ambiguous_step`, `no_fork_point`."""
         self._refuse_place(named)
         if named in self.points:
             return self.points[named]
@@ -93,7 +93,7 @@ class Forking:
         listed = ", ".join(list(self.points)[:_SHOWN_MAX]) + (" …" if len(self.points) > _SHOWN_MAX else "")
         hint = f"did you mean `{meant}`?" if meant is not None and not is_step else f"it can be forked from: {listed or 'nothing yet'}"
         said = f"{self.run_id} has not reached `{named}`" if is_step else f"there is no step `{named}` in {self.run_id}"
-        return RequestError(said, code="unknown_step", hint=hint)
+        return RequestError(said, code="no_such_step", hint=hint)
 
     def shared(self, point: Point) -> tuple[Event, ...]:
         """Give the history before a point."""

@@ -54,7 +54,7 @@ async def what_is_set_is_there_and_what_does_not_fit_makes_no_run(world: World) 
     fork = await _fork(world, run_id, "two", a="set")
     assert fork.run.actions[0].params["message"] == "after set"
     refused = await _fork(world, run_id, "two", c=1)
-    refused_with(refused, "unknown_state")
+    refused_with(refused, "no_such_state")
     await raises("unknown_run", world.service.look(refused.run.run_id))
 
 
