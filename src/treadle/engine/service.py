@@ -193,7 +193,8 @@ class Service:
             return ApprovalDecided(at_ms=at_ms, action=action, digest=shown_digest, approved=approved, by=by, note=note)
 
         body = digest(dumps([shown_digest, approved], canonical=True))
-        return await self._sent(run_id, make, "", Request(key=f"{run_id}/{action}#decision:{shown_digest}", digest=body))
+        # Where several must decide, each says so in a request of one's own.
+        return await self._sent(run_id, make, "", Request(key=f"{run_id}/{action}#decision:{by.name}:{shown_digest}", digest=body))
 
     async def resolve(
         self, run_id: str, action: str, attempt: int, by: Caller, outcome: Literal["done", "not_done", "failed"], *,
