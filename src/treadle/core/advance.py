@@ -142,8 +142,7 @@ def _absorb(draft: Draft, event: Event) -> None:
         elif isinstance(event, events.UndoRequested):
             undo_on_request(draft, event)
         else:
-            message = f"the run has ended: {draft.status}"
-            draft.refuse("run_ended", message, hint="start another run", status=draft.status)
+            draft.refuse("run_ended", f"the run has ended: {draft.status}", hint="start another run", status=draft.status)
         return
     match event:
         case RunStarted():

@@ -156,8 +156,7 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
         draft.refuse("needs_person", f"only a person can say what became of `{action.id}`", hint="run `treadle answer`")
         return
     if event.attempt != action.attempt:
-        message = f"`{action.id}` is at attempt {action.attempt}"
-        draft.refuse("late", message, hint="look at it again", attempt=action.attempt)
+        draft.refuse("late", f"`{action.id}` is at attempt {action.attempt}", hint="look at it again", attempt=action.attempt)
         return
     if draft.step_node(action.id).phase == "read_back":
         draft.refuse("reading_back", f"what became of `{action.id}` is being read back", hint="look at it again when that has ended")
@@ -199,8 +198,7 @@ def _fits_attempt(draft: Draft, action: ActionState, event: ActionAnswered) -> b
         message = f"attempt {event.attempt} of `{action.id}` has ended; attempt {action.attempt} is open"
         draft.refuse("late", message, hint=hint, attempt=action.attempt)
     elif event.attempt > action.attempt:
-        message = f"`{action.id}` has no attempt {event.attempt}"
-        draft.refuse("unknown_attempt", message, hint=hint, attempt=action.attempt)
+        draft.refuse("unknown_attempt", f"`{action.id}` has no attempt {event.attempt}", hint=hint, attempt=action.attempt)
     elif (action.performer == "server") != (event.by.kind == "server"):
         draft.refuse("foreign", f"`{action.id}` is performed by: {action.performer}", hint=hint)
     elif action.holder not in {None, event.holder} and not (action.kind == "prompt" and event.by.kind == "human"):

@@ -37,8 +37,7 @@ def _choose(draft: Draft, node: StepNode, name: str, suffix: str, *, empty: bool
     if empty:
         finish_step(draft, node)
         return
-    node = replace(node, phase="block", results=())
-    draft.put(node)
+    node = draft.put(replace(node, phase="block", results=()))
     open_list(draft, node, suffix, node.frame)
 
 
@@ -55,8 +54,7 @@ def chosen_ended(draft: Draft, owner: StepNode, outcome: Outcome) -> None:
 
 def parallel(draft: Draft, node: StepNode, spec: Parallel, _render: Renderer) -> None:
     """Begin every branch."""
-    node = replace(node, phase="block", results=(), join=Join())
-    draft.put(node)
+    node = draft.put(replace(node, phase="block", results=(), join=Join()))
     for name in spec.branches:
         open_list(draft, node, "." + suffix_of(name), node.frame, isolated=draft.step(node).isolation)
 
@@ -72,8 +70,7 @@ def branch_ended(draft: Draft, owner: StepNode, spec: Parallel, branch: ListNode
         join = replace(join, results={**join.results, name: draft.keep(branch.last)})
         join = replace(join, trees={**join.trees, name: draft.keep(branch.tree)}) if branch.tree is not None else join
         draft.note("branch_completed", branch.path)
-    owner = replace(owner, join=join)
-    draft.put(owner)
+    owner = draft.put(replace(owner, join=join))
     need = spec.need or len(spec.branches)
     if len(join.failures) > len(spec.branches) - need:
         begin_closing(draft, owner, Outcome(how="fail", failure=_all_causes(owner, join)))
@@ -125,8 +122,7 @@ def go_on_with_loop(draft: Draft, node: StepNode, spec: While | Repeat) -> None:
     elif rounds >= spec.max_iterations:
         _reach_limit(draft, node, spec)
     else:
-        node = replace(node, results=(), loop=Loop(rounds=rounds + 1))
-        draft.put(node)
+        node = draft.put(replace(node, results=(), loop=Loop(rounds=rounds + 1)))
         channel = draft.frames[node.frame].channel
         draft.put_frame(Frame(path=path, outer=node.frame, index=rounds, count=-1, channel=channel))
         draft.note("round_opened", path)

@@ -6,7 +6,7 @@ tells whether there is anything to store. Nothing here decides: policy is in the
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from treadle.core import limits
 from treadle.core.aside import fill, make_room, size_of
@@ -19,6 +19,7 @@ from treadle.core.records import replace
 from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, RunStatus, StepNode, frames_from
 from treadle.core.values import BlobRef, Value, spill
 
+AnyNode = TypeVar("AnyNode", bound=ListNode | StepNode)
 NODE_TIMERS: Final = ("within", "wait", "wall", "shield")
 
 
@@ -147,14 +148,15 @@ class Draft:
         self.agenda.append(path)
         self.changed = True
 
-    def put(self, node: Node) -> None:
-        """Add or replace a node."""
+    def put(self, node: AnyNode) -> AnyNode:
+        """Add or replace a node, and give it back."""
         self._grow(node.path, self.nodes)
         self.nodes[node.path] = node
         if node.closing is not None and node.path not in self.closings:
             self.closings.append(node.path)
         elif node.closing is None and self.closings and node.path in self.closings:
             self.closings.remove(node.path)
+        return node
 
     def put_frame(self, frame: Frame) -> None:
         """Add or replace a frame."""

@@ -93,8 +93,7 @@ def list_done(draft: Draft, node: ListNode) -> None:
     output = _output_of(draft, node)
     value: Value = None
     if output is not None:
-        node = replace(node, phase="output")
-        draft.put(node)
+        node = draft.put(replace(node, phase="output"))
         value = Renderer(draft, node).value(output, "output")
     _list_ended(draft, node, Outcome(how="done", value=value))
 

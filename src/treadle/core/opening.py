@@ -167,8 +167,7 @@ def _params(draft: Draft, node: StepNode, spec: d.Spec, render: Renderer) -> dic
         seen = render.names["steps"]
         record = seen.get(spec.source.replace("-", "_")) if isinstance(seen, dict) else None
         if not isinstance(record, dict):
-            message = f"`from` of step `{node.path}`: `{spec.source}` has not been done here"
-            raise StepFailedError(failed(node.path, "failed", message))
+            raise StepFailedError(failed(node.path, "failed", f"`from` of step `{node.path}`: `{spec.source}` has not been done here"))
         return {"from": spec.source, "strategy": spec.strategy, "worktrees": record.get("worktree")}
     params: dict[str, Value] = {}
     for name in _ACTIONS[type(spec)][1]:

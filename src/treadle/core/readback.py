@@ -15,8 +15,7 @@ def doubt(draft: Draft, action: ActionState) -> None:
     draft.note("outcome_unknown", action.id, attempt=action.attempt)
     node = draft.step_node(action.id)
     if draft.step(node).read_back:
-        node = replace(node, phase="read_back")
-        draft.put(node)
+        node = draft.put(replace(node, phase="read_back"))
         draft.note("read_back_begun", action.id)
         open_list(draft, node, ".read_back", node.frame)
 
@@ -34,8 +33,7 @@ def end_doubt(draft: Draft, action: ActionState) -> None:
 def read_back_ended(draft: Draft, owner: StepNode, node: ListNode, outcome: Outcome) -> None:
     """Go on with what was found: null means that it was not done, anything else is the step's result."""
     action = draft.actions[owner.path]
-    owner = replace(owner, phase="action")
-    draft.put(owner)
+    owner = draft.put(replace(owner, phase="action"))
     if outcome.failure is not None:
         draft.note("read_back_failed", owner.path, message=outcome.failure.message)
     elif node.last is None:

@@ -30,8 +30,7 @@ def foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> No
         items = in_pieces(pieces_of(items), count, draft.set_value_aside)
         draft.size_bytes += size_of(items)
     fan = Fan(items=items, count=count, parts=empty, trees=empty if draft.step(node).isolation else ())
-    node = replace(node, phase="block", results=(), fan=fan)
-    draft.put(node)
+    node = draft.put(replace(node, phase="block", results=(), fan=fan))
     draft.note("items_found", node.path, count=count)
     draft.look_at(node.path)
 
@@ -91,8 +90,7 @@ def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, out
     collects = spec.on_item_error == "collect"
     if failure is not None and collects:
         fan = _with_error(draft, fan, {**failure.shown(), "index": index})
-    owner = replace(owner, fan=fan)
-    draft.put(owner)
+    owner = draft.put(replace(owner, fan=fan))
     if failure is None or collects:
         draft.look_at(owner.path)
         return

@@ -116,8 +116,7 @@ def schema_problem(draft: Draft, task: Task, updates: dict[str, Value], path: st
         schema = (task.state_schema or {}).get(name)
         faults = check(schema, draft.whole(value)) if isinstance(schema, dict) else ()
         if faults:
-            message = f"`{name}` does not fit the state's schema: {faults[0].message}"
-            return Failure(error_class="bad_output", message=message, step=path)
+            return Failure(error_class="bad_output", message=f"`{name}` does not fit the state's schema: {faults[0].message}", step=path)
     return None
 
 
