@@ -171,16 +171,23 @@ class OpenProject:
             before = rows[-1].id
         return ended
 
+    async def unmerged(self, run_id: str) -> list[dict[str, Json]]:
+        """Give what a run has changed in worktrees and not merged; git is not asked for a workflow without worktrees."""
+        snapshot = await self.engine.snapshot(run_id)
+        if not any(step.isolation for step in snapshot.definition.index.steps.values()):
+            return []
+        return await asyncio.to_thread(self.trees.unmerged, [Path(snapshot.meta.directory), self.settings.project.root], run_id)
+
+    async def is_over(self, run_id: str) -> bool:
+        """Tell whether a run has ended, or is not there any more."""
+        try:
+            return (await self.engine.current(run_id)).state.ended
+        except RequestError as error:
+            return error.code == "unknown_run"
+
     async def clear_worktrees(self) -> None:
         """Take away the worktrees of runs that are over; what was changed in them is kept under refs."""
-
-        async def is_over(run_id: str) -> bool:
-            try:
-                return (await self.engine.current(run_id)).state.ended
-            except RequestError as error:
-                return error.code == "unknown_run"
-
-        for trouble in await self.trees.sweep(self.settings.project.root, is_over):
+        for trouble in await self.trees.sweep(self.settings.project.root, self.is_over):
             logging.getLogger("treadle.worktrees").warning("worktrees were not taken away", extra={"reason": trouble})
 
     def _check_functions(self, definition: Definition) -> None:

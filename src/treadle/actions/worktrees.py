@@ -79,7 +79,7 @@ class Worktrees:
             directory = place / prefix if prefix else place
             directory.mkdir(parents=True, exist_ok=True)
             value: dict[str, Json] = {"path": str(directory), "base": base, "ref": f"{REFS}/{call.run_id}/{place.name}"}
-            if notes := [*_left_out(git.at(top)), *_submodules(inside)]:
+            if notes := [*_left_out(git.at(top), base), *_submodules(inside)]:
                 value["notes"] = cast(Json, notes)
             _write(place, {"scope": scope, "root": str(root), "value": value})
             return value
@@ -136,6 +136,22 @@ class Worktrees:
             if place.exists():
                 raise GitFailedError("git_failed", f"{place} cannot be removed", "see what holds it, and delete it")
 
+    def unmerged(self, places: list[Path], run_id: str) -> list[dict[str, Json]]:
+        """Give what a run has changed in worktrees and not merged, as git keeps it: `{ref, commit, what}`; nothing outside of git.
+
+        The first of `places` that is there is where git is asked.
+        """
+        root = next((place for place in places if place.is_dir()), None)
+        if root is None:
+            return []
+        try:
+            git = Git(root, self.environ)
+            rows = git.text("for-each-ref", "--format=%(refname)%09%(objectname)%09%(subject)", f"{REFS}/{run_id}/").splitlines()
+        except GitFailedError:
+            return []
+        found = [row.split("\t", 2) for row in rows]
+        return [{"ref": ref, "commit": commit, "what": what.removeprefix("treadle: ")} for ref, commit, what in found if not _is_own(ref)]
+
     # After the end
 
     def runs(self) -> list[str]:
@@ -169,7 +185,7 @@ class Worktrees:
         for place in [each for each in folder.iterdir() if each.is_dir()]:
             self._remove(git, place)
         names = git.text("for-each-ref", "--format=%(refname)", f"{REFS}/{run_id}/").split()
-        done = [name for name in names if name.rpartition("/")[2] == "merged" or name.rpartition("/")[2].startswith("merge.")]
+        done = [name for name in names if _is_own(name)]
         git.text("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in done))
         shutil.rmtree(folder)
 
@@ -177,6 +193,12 @@ class Worktrees:
 def safe_name(scope: str) -> str:
     """Name a scope by what can stand in the name of a folder and of a ref."""
     return f"{_PLAIN.sub('-', scope).strip('-')[:40]}-{hashlib.sha256(scope.encode()).hexdigest()[:10]}"
+
+
+def _is_own(ref: str) -> bool:
+    """Tell whether a ref is a merge's own, and not what was kept of a worktree."""
+    name = ref.rpartition("/")[2]
+    return name == "merged" or name.startswith("merge.")
 
 
 def top_of(git: Git) -> tuple[Path, str]:
@@ -216,9 +238,11 @@ def committed(git: Git, message: str) -> str:
     return commit
 
 
-def _left_out(git: Git) -> list[str]:
+def _left_out(git: Git, base: str) -> list[str]:
     """Say what of the checkout is not in a worktree."""
-    count = len(git.names("status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules=all"))
+    names = git.names("diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=all", base)
+    names += git.names("ls-files", "--others", "--exclude-standard", "-z")
+    count = sum(".treadle" not in Path(name).parts for name in names)
     return (
         [f"{count} file{'s' * (count != 1)} with uncommitted changes in the checkout {'are' if count != 1 else 'is'} not in it"]
         if count

@@ -293,6 +293,8 @@ def _show(action: ActionView, where: str) -> None:
     screen.heading(Text.assemble((f"{title}: ", "cyan"), (action.id, "bold cyan"), (where, "bright_black")))
     if action.description:
         screen.say(screen.clean(action.description), style="bright_black")
+    if action.working_dir and action.kind != "approve":
+        screen.say(f"in {screen.clean(action.working_dir, lines=False)}, a git worktree of its own", style="bright_black")
     screen.console().print(Padding(what_it_is_about(action), (0, 0, 0, 2)))
     if action.redo:
         screen.say("  somebody began this before and fell silent; look at what is there already", style="yellow")

@@ -1,7 +1,7 @@
 """`treadle doctor`: checks that really do what they claim: the file is read, locks are taken, a commit is made, servers are started and asked.
 
 A server that is not trusted is not started, and that is said. Nothing is repaired, but `--accept-loss` lets a file that lacks acknowledged
-commits be used again.
+commits be used again, and `--clear-worktrees` takes away what crashed runs left.
 """
 
 import asyncio
@@ -57,10 +57,11 @@ class Finding:
 )
 @click.option("--deep", is_flag=True, help="Read every value that was set aside, and check its digest.")
 @click.option("--accept-loss", is_flag=True, help="Go on with a file that lacks acknowledged commits (history_truncated).")
-async def doctor(frame: Frame, *, deep: bool, accept_loss: bool) -> int:
+@click.option("--clear-worktrees", is_flag=True, help="Take away git worktrees of runs that are over; what was changed there is kept.")
+async def doctor(frame: Frame, *, deep: bool, accept_loss: bool, clear_worktrees: bool) -> int:
     """Check this project for real: versions, file, locks, a write, histories, values, servers, clock, disk, trust, workflows, secrets."""
     findings: list[Finding] = []
-    async for finding in _examine(frame, deep=deep, accept_loss=accept_loss):
+    async for finding in _examine(frame, deep=deep, accept_loss=accept_loss, clear_worktrees=clear_worktrees):
         findings.append(finding)
         if not frame.json:
             _print(finding)
@@ -79,7 +80,7 @@ async def doctor(frame: Frame, *, deep: bool, accept_loss: bool) -> int:
     return int(failed)
 
 
-async def _examine(frame: Frame, *, deep: bool, accept_loss: bool) -> AsyncIterator[Finding]:
+async def _examine(frame: Frame, *, deep: bool, accept_loss: bool, clear_worktrees: bool) -> AsyncIterator[Finding]:
     settings = frame.settings
     path = settings.project.store_dir / FILE
     yield Finding(check="python", state="ok", message=f"Python {sys.version.split()[0]}")
@@ -93,6 +94,8 @@ async def _examine(frame: Frame, *, deep: bool, accept_loss: bool) -> AsyncItera
     try:
         async with frame.open(what="doctor") as opened:
             async for finding in _opened(opened, deep=deep):
+                yield finding
+            async for finding in _worktrees(opened, clear=clear_worktrees):
                 yield finding
     except TreadleError as error:
         yield Finding(check="open", state="failed", code=error.code, message=error.message, hint=error.hint)
@@ -264,6 +267,23 @@ def _workflows(settings: Settings) -> Iterator[Finding]:
             )
     ready = sum(row.status == "ready" for row in rows)
     yield Finding(check="workflows", state="ok", message=f"{ready} of {len(rows)} can be run")
+
+
+async def _worktrees(opened: OpenProject, *, clear: bool) -> AsyncIterator[Finding]:
+    """Find git worktrees that nobody works in any more; whatever performs steps takes them away, and a crash leaves them."""
+    over = [run_id for run_id in opened.trees.runs() if await opened.is_over(run_id)]
+    troubles = await opened.trees.sweep(opened.settings.project.root, opened.is_over) if clear and over else []
+    for trouble in troubles:
+        yield Finding(
+            check="worktrees", state="failed", code="worktree_left", message=trouble, hint="mend what git says, then clear them again"
+        )
+    if over and not clear:
+        message = f"worktrees of {len(over)} run{'s' * (len(over) != 1)} that are over: {', '.join(over[:5])}"
+        hint = "`treadle doctor --clear-worktrees` takes them away, and keeps what was changed there under refs/treadle/"
+        yield Finding(check="worktrees", state="warning", code="worktree_left", message=message, hint=hint)
+    elif not troubles:
+        in_use = len(opened.trees.runs())
+        yield Finding(check="worktrees", state="ok", message=f"none is left over ({in_use} run{'s' * (in_use != 1)} at work in theirs)")
 
 
 def _secrets(opened: OpenProject) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from treadle.cli import screen
 from treadle.core.commands import Note
 from treadle.core.events import Caller
 from treadle.core.values import Value
+from treadle.core.worktrees import KINDS as WORKTREES
 from treadle.engine.course import Course
 from treadle.engine.timeline import Moment
 
@@ -56,6 +57,8 @@ class Teller:
         match note.kind:
             case "action_opened":
                 kind = str(data["action_kind"])
+                if kind in WORKTREES:
+                    return "note", "", True  # what came of it is told
                 self._opened[note.path] = (kind, moment.at_ms)
                 self._began_ms[note.path] = moment.at_ms
                 served = data["performer"] == "server"
@@ -146,6 +149,8 @@ _WORDED: Final[dict[str, Callable[[Mapping[str, Value]], Said]]] = {
     "state_written": lambda d: ("note", f"wrote {_listed(d['fields'])}", True),
     "cache_hit": lambda _: ("completed", "the result of the same work was there already; nothing was done", False),
     "goto_taken": lambda d: ("note", f"goes on at `{d['target']}`" + _nth(d["times"]), False),
+    "worktree_opened": lambda d: ("note", "has a git worktree of its own" + _noted(d["worktree"]), not _noted(d["worktree"])),
+    "worktree_kept": lambda d: ("note", _kept(d["worktree"]), "nothing" in _kept(d["worktree"])),
     # Blocks
     "branch_chosen": lambda d: ("note", f"chose `{d['branch']}`", True),
     "branch_completed": lambda _: ("completed", "branch done", False),
@@ -196,6 +201,19 @@ _WORDED: Final[dict[str, Callable[[Mapping[str, Value]], Said]]] = {
     "undo_failed": lambda _: ("failed", "could not be taken back", False),
     "ignored": lambda d: ("note", f"{d['event']} changed nothing", True),
 }  # fmt: skip
+
+
+def _noted(tree: Value) -> str:
+    notes = tree.get("notes") if isinstance(tree, Mapping) else None
+    return "; " + "; ".join(map(str, notes)) if isinstance(notes, list) and notes else ""
+
+
+def _kept(tree: Value) -> str:
+    if not isinstance(tree, Mapping) or not tree.get("commit"):
+        return "changed nothing in its worktree"
+    return f"changed {_counted(tree['file_count'], 'file')} in its worktree, kept as {str(tree['commit'])[:12]}"
+
+
 _EXCEEDED = {"stop": "its owner is stopped", "degrade": "its owner ends with what it has", "ask": "a person is asked"}
 KINDS: Final = _RUN_NOTES | _OWN_WORDS | frozenset(_WORDED)
 """The kinds of notes that there are words for."""

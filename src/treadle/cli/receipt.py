@@ -29,7 +29,7 @@ KEYS: Final = (
     "started_by, started_at, ended_at, "
     "inputs, failure {class, message, step}, undo, parked, actions [{" + shape.RECEIPT_KEYS + ", shared (done by the run it was forked from), who, took_ms}], "
     "proven, claimed (numbers), skipped [path], reused [path], signals [{name, by, taken_by}], unread_signals [name], "
-    "undone [{step, done}], took_ms, budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}]"
+    "undone [{step, done}], not_merged (kept of worktrees) [{ref, commit, what}], took_ms, budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}]"
 )
 _MEANS: Final = {
     "proven": "Treadle's own checks held",
@@ -81,6 +81,7 @@ async def receipt_of(opened: OpenProject, row: RunRow) -> tuple[dict[str, Any], 
     ]
     budgets = [shape.budget_json(budget) for budget in timeline.budgets]
     data = {**head, "actions": actions, **_beside(account), "unread_signals": list(view.signals), "budgets": budgets}
+    data["not_merged"] = await opened.unmerged(row.id)
     used = [f"{budget.owner or 'the run'}: {live.used(budget)}" for budget in timeline.budgets]
     return cast(dict[str, Any], opened.secrets.redactor.value(data)), used
 
@@ -218,6 +219,7 @@ def _rest(data: dict[str, Any], budgets: list[str]) -> Iterator[tuple[str, str]]
     signals = [f"`{row['name']}` from {facts.holder_name(row['by'])} to `{row['taken_by']}`" for row in data["signals"]]
     rows = {
         "skipped": data["skipped"], "from cache": data["reused"], "signals": signals, "not read": data["unread_signals"], "taken back": undone,
+        "not merged": [f"{row['what']} (git show {row['ref']})" for row in data["not_merged"]],
         "budgets": budgets, "set aside": [data["parked"]] if data["parked"] else [],
     }  # fmt: skip
     yield from ((name, ", ".join(said)) for name, said in rows.items() if said)

@@ -25,7 +25,7 @@ RUN_KEYS = (
     "failure {class, message, step}, ending (finally, undo or null), undo (done, incomplete, kept or null), parent,\nforked_from (RUN/STEP, or null), "
     "steps [{path, type, status, description, why, done, total, failed, rounds, steps}],\n"
     "actions [{id, kind, status, waits_for, performer, effect, attempt, holder, opened_at, due_at, params, expected, digest, problem, votes,\n"
-    "child (the run that it waits for, or null)}],\n"
+    "child (the run that it waits for, or null), working_dir (the worktree it is done in, or null)}],\n"
     "waits [{path, since, until, signal, due_at}], signals (unread) [name],\n"
     "budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}] (no bound: null)"
 )
@@ -72,6 +72,7 @@ async def action_json(service: Service, action: ActionView) -> dict[str, Any]:
         "effect": action.effect, "attempt": action.attempt, "holder": action.holder, "opened_at": instant(action.opened_at_ms),
         "due_at": instant(action.due_ms), "params": await service.filled(dict(action.params)), "expected": action.expected,
         "digest": action.digest, "problem": failure_json(action.problem), "votes": list(action.votes), "child": action.child,
+        "working_dir": action.working_dir or None,
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ NARROW = 90
     + shape.VISIT_KEYS
     + "}],\nreceipts [{"
     + shape.RECEIPT_KEYS
-    + "}]",
+    + "}],\nnot_merged (kept of worktrees) [{ref, commit, what}]",
 )
 @click.argument("named", metavar="RUN")
 @click.option("--full", is_flag=True, help="Values whole, however long.")
@@ -60,6 +60,7 @@ async def shown(opened: OpenProject, row: RunRow) -> dict[str, Any]:
     data["course"] = [shape.visit_json(snapshot.definition, visit) for visit in course_of(moments).visits.values()]
     data["receipts"] = [shape.receipt_json(each, await filled(each.facts)) for each in receipts(row.id, moments)]
     data["budgets"] = [shape.budget_json(budget) for budget in timeline.budgets]
+    data["not_merged"] = await opened.unmerged(row.id)
     data["forks"] = [each.id for each in await opened.engine.runs(RunQuery(forked_from=row.id))]
     return data
 
@@ -112,6 +113,10 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
     if proofs:
         _heading("who did what")
         screen.say(receipt_table(proofs))
+    if rows := await opened.unmerged(row.id):
+        _heading("changed in worktrees and not merged")
+        for kept in rows:
+            screen.say(Text.assemble(f"  {screen.clean(str(kept['what']), lines=False)}: ", (f"git show {kept['ref']}", "bright_black")))
 
 
 def receipt_table(proofs: Sequence[Receipt]) -> screen.Table:

@@ -30,7 +30,8 @@ _SKIPPED: Final = {"skipped": "its `when` did not hold", "jumped": "jumped over"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionView:
-    """An open action. `waits_for` says who moves it on; `due_ms` is the nearest instant at which time does. `child` is the run that it waits for."""
+    """An open action. `waits_for` says who moves it on; `due_ms` is the nearest instant at which time does. `child` is the run that it waits for,
+    `working_dir` the worktree it is done in."""
 
     id: str
     kind: str
@@ -51,6 +52,7 @@ class ActionView:
     description: str = ""
     votes: tuple[str, ...] = ()
     child: str | None = None
+    working_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,7 @@ def action_view(definition: Definition, state: RunState, action: ActionState) ->
         expected=expected_answer(action.kind, action.params), opened_at_ms=action.opened_at_ms, holder=action.holder,
         redo=action.redo, due_ms=min(dues, default=None), digest=action.digest, problem=action.problem,
         description=definition.index.steps[action.at].description, votes=action.votes, child=_child_of(action),
+        working_dir=action.working_dir,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from treadle.core.events import ActionAnswered, ApprovalDecided, RunForked, RunS
 from treadle.core.gates import REQUIRES
 from treadle.core.ids import idempotency_key, is_under
 from treadle.core.values import Value
+from treadle.core.worktrees import KINDS as WORKTREES
 from treadle.engine.timeline import Moment
 
 Standing = Literal["done", "claimed", "proven", "answered", "approved", "rejected", "resolved", "failed", "stopped", "open", "unknown"]
@@ -84,6 +85,8 @@ def account_of(run_id: str, moments: Iterable[Moment]) -> Account:
         doer = moment.event.run_id if isinstance(moment.event, RunStarted | RunForked) else doer
         for note in moment.notes:
             _note_beside(account, note)
+            if note.kind == "action_opened" and note.data["action_kind"] in WORKTREES:
+                continue  # what was changed there is told as merged, or as not merged
             if note.kind == "action_opened":
                 kind, effect = str(note.data["action_kind"]), str(note.data["effect"])
                 key = idempotency_key(doer, note.path)

@@ -101,6 +101,8 @@ def _step(service: Service, offer: Offer, channel: Channel) -> Reply:
     }  # fmt: skip
     own, next_call = _own_words(action, channel)
     data |= own
+    if action.working_dir and action.kind != "prompt":
+        data["working_dir"] = action.working_dir
     if action.expected and action.expected != {"type": "string"}:
         data["expected"] = action.expected
     warnings = list(_warnings(action))
@@ -122,6 +124,8 @@ def _step_text(data: dict[str, Any], workflow: str) -> str:
         head += f" Due at {data['due_at']}."
     own = next(json_text(data[name]) for name in ("message", "instructions", "call") if name in data)
     parts = [head, own]
+    if "working_dir" in data:
+        parts.append(f"Work in {data['working_dir']} and nowhere else: a git worktree for this alone. Treadle keeps what you change there.")
     parts += [f"`{name}`: {json_text(data[name])}" for name in ("default", "effect", "expected") if name in data]
     parts += [data["note"]] if "note" in data else []
     return "\n\n".join([*parts, data["next"]])
