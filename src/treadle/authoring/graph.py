@@ -4,6 +4,7 @@ Every step type can be drawn, also those that nothing carries out yet. With `sta
 drawing shows a run.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
@@ -95,12 +96,14 @@ def cells(text: str) -> int:
 
 
 def fitted(text: str, width: int) -> str:
-    """Cut a text to so many columns."""
+    """Cut a text to so many columns, between words where that leaves most of it."""
     if cells(text) <= width:
         return text
     cut = text
     while cut and cells(cut) > width - 1:
         cut = cut[:-1]
+    whole = re.sub(r"\w+$", "", cut) if re.match(r"\w", text[len(cut) :]) else cut
+    cut = whole if cells(whole) > width // 2 else cut
     return cut.rstrip() + "…" if width > 0 else ""
 
 
