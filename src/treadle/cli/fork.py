@@ -65,7 +65,7 @@ async def fork(
         again = origin.again(point)
         if not dry:
             opened.check_ready(origin.definition)
-            opened.check_gates(origin.definition, person(opened.settings.people).name)
+            opened.check_gates(origin.definition, person(opened.settings.people).name, origin.inputs)
         if not await _agreed(frame, origin, point, again, state, dry=dry, yes=yes, quiet=quiet):
             return 0
         return await _make(frame, opened, origin, point, state, detach=detach, quiet=quiet)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from treadle.core.definition import EFFECTS, Definition
 from treadle.core.errors import RequestError
-from treadle.core.events import Event
+from treadle.core.events import Event, RunStarted
 from treadle.core.ids import address_of
 from treadle.core.index import FINALLY
 from treadle.core.nearest import nearest
+from treadle.core.values import Json
 from treadle.engine.receipts import Receipt, receipts
 from treadle.engine.timeline import Moment, Timeline
 from treadle.engine.transact import begins_with, migration_in
@@ -66,6 +67,12 @@ class Forking:
     def definition_at(self, point: Point) -> Definition:
         """Give the definition that the run had at a point; a fork begins with that."""
         return next((self.moved[rev] for rev in sorted(self.moved, reverse=True) if rev <= point.rev), self.first)
+
+    @property
+    def inputs(self) -> dict[str, Json]:
+        """Give the inputs that the first of the runs was started with."""
+        first = self.moments[0].event
+        return first.inputs if isinstance(first, RunStarted) else {}
 
     def point(self, named: str) -> Point:
         """Find a visit by its path, or by the id of a step: then its last visit. Raises RequestError `no_such_step`, `ambiguous_step`, `no_fork_point`."""
