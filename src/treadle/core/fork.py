@@ -43,11 +43,11 @@ def _may_write(draft: Draft, scope: Frame, event: RunForked) -> bool:
     """Check what is set like any write, in the scope of the step; a name that nothing declares would change nothing."""
     task = draft.task_of(scope)
     outputs = [step.output_to for step in walk(task.steps) if step.output_to is not None]
-    known = [*(scope.state or {}), *outputs, *(task.state_schema or {})]
+    known = dict.fromkeys([*(scope.state or {}), *outputs, *(task.state_schema or {})])
     for name in event.set:
         if name not in known:
             meant = nearest(name, known)
-            hint = f"did you mean `{meant}`?" if meant else f"there are: {', '.join(dict.fromkeys(known)) or 'none'}"
+            hint = f"did you mean `{meant}`?" if meant else f"there are: {', '.join(known) or 'none'}"
             draft.refuse("no_such_state", f"no step at `{event.at}` can see a state `{name}`", hint=hint)
             return False
     problem = schema_problem(draft, task, dict(event.set), event.at)
