@@ -126,8 +126,7 @@ def _unborn(definition: Definition, event: Event) -> RunState:
 
 
 def _check_fit(draft: Draft) -> None:
-    numbers = {draft.definition.semantics, draft.base.semantics}
-    if len(numbers) > 1 or not numbers <= SUPPORTED:
+    if draft.base.semantics != draft.definition.semantics or draft.base.semantics not in SUPPORTED:
         raise HistoryMismatchError(
             f"the run has semantics number {draft.base.semantics}, its definition {draft.definition.semantics}; "
             f"this version of Treadle knows {sorted(SUPPORTED)}",

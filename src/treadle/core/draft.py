@@ -85,9 +85,10 @@ class Draft:
 
     def step_at(self, at: str) -> Step:
         """Give the definition's step at an address. Raises HistoryMismatchError where the definition has none."""
-        if at not in self.index.steps:
+        step = self.index.steps.get(at)
+        if step is None:
             raise HistoryMismatchError(f"the run is at {at!r}; `{self.definition.name}` has no such step")
-        return self.index.steps[at]
+        return step
 
     def step(self, node: StepNode) -> Step:
         """Give the definition's step of a node."""
@@ -201,10 +202,9 @@ class Draft:
 
     def drop_below(self, path: str, *, keep: frozenset[str] = frozenset()) -> None:
         """Take everything strictly below a path away, actions and what is in `keep` excepted."""
-        for other in [p for p in self.nodes if p != path and is_under(p, path) and p not in keep]:
-            self.drop(other)
-        for other in [p for p in self.frames if p != path and is_under(p, path) and p not in keep]:
-            del self.frames[other]
+        for where, drop in ((self.nodes, self.drop), (self.frames, self.frames.pop)):
+            for other in [p for p in where if p.startswith(path) and p != path and is_under(p, path) and p not in keep]:
+                drop(other)
 
     def drop_list(self, node: ListNode) -> None:
         """Take a list away with all below it, and the frame it has of its own."""

@@ -38,18 +38,19 @@ def names_of(kind: type) -> tuple[str, ...]:
 
 
 @cache
-def _slots(kind: type) -> tuple[tuple[tuple[_Get, _Put], ...], dict[str, _Put]]:
+def _plan(kind: type, changed: tuple[str, ...]) -> tuple[tuple[tuple[_Get, _Put], ...], tuple[_Put, ...]]:
     slots = {name: getattr(kind, name) for name in names_of(kind)}
-    return tuple((slot.__get__, slot.__set__) for slot in slots.values()), {name: slot.__set__ for name, slot in slots.items()}
+    kept = tuple((slot.__get__, slot.__set__) for name, slot in slots.items() if name not in changed)
+    return kept, tuple(slots[name].__set__ for name in changed)
 
 
 def replace(record: Copied, **changes: object) -> Copied:
     """Copy a frozen slotted record, with some fields changed. Nothing is checked or derived anew."""
     kind = type(record)
-    slots, puts = _slots(kind)
+    kept, puts = _plan(kind, tuple(changes))
     copy = object.__new__(kind)
-    for get, put in slots:
+    for get, put in kept:
         put(copy, get(record))
-    for name, value in changes.items():
-        puts[name](copy, value)
+    for put, value in zip(puts, changes.values(), strict=True):
+        put(copy, value)
     return copy

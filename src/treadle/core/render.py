@@ -7,7 +7,7 @@ and expressions are pure, so the second rendering passes the same calls with the
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from treadle.core.commands import Evaluate
@@ -34,7 +34,7 @@ class NeedCallError(Exception):
 @lru_cache(maxsize=64)
 def instant(at_ms: int) -> str:
     """Write an instant as ISO-8601 UTC text with milliseconds (ruling 5)."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:19]}.{at_ms % 1000:03d}Z"
 
 
 class Renderer:
@@ -44,12 +44,17 @@ class Renderer:
         """Begin at the node's first field."""
         self.draft, self.node = draft, node
         self.ordinal = 0
-        self.names = visible_names(draft, draft.frames[node.frame])
-        if (tree := around(draft, node)) is not None:
-            self.names["worktree"] = dict(tree)
+
+    @cached_property
+    def names(self) -> dict[str, Value]:
+        """What the fields see; found out when the first of them asks."""
+        names, tree = visible_names(self.draft, self.draft.frames[self.node.frame]), around(self.draft, self.node)
+        return names if tree is None else {**names, "worktree": dict(tree)}
 
     def value(self, expr: Expr, field: str) -> Value:
         """Evaluate one field. Raises NeedCallError, StepFailedError, NeedBlobs."""
+        if expr.tree[0] == "const" and isinstance(text := expr.tree[1], str):
+            return text
         return self._evaluate(evaluate, expr, field)
 
     def truth(self, expr: Expr, field: str) -> bool:

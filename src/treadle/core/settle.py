@@ -60,7 +60,8 @@ def _go_on_with_list(draft: Draft, node: ListNode) -> None:
         return
     step = steps[node.cursor]
     times = node.visits.get(step.id)
-    if visit_path(node, step.id, times or 1) in draft.nodes or (path := next_visit(draft, node)) is None or path in draft.holds:
+    path = visit_path(node, step.id, (times or 0) + 1)
+    if path in draft.holds or (path if times is None else visit_path(node, step.id, times or 1)) in draft.nodes:
         return
     if times is not None:
         draft.put(replace(node, visits={**node.visits, step.id: times + 1}))

@@ -24,7 +24,9 @@ def wait(draft: Draft, node: StepNode, spec: Wait, render: Renderer) -> None:
     if spec.signal is not None:
         _wait_for_signal(draft, node, spec)
         return
-    until_ms = _since_ms(draft, node) + (spec.duration_ms or 0) if spec.until is None else _instant_ms(node, render.value(spec.until, "until"))
+    until_ms = (
+        _since_ms(draft, node) + (spec.duration_ms or 0) if spec.until is None else _instant_ms(node, render.value(spec.until, "until"))
+    )
     if until_ms <= draft.now_ms:
         finish_step(draft, node, {"waited_ms": draft.now_ms - _since_ms(draft, node)})
         return
