@@ -64,8 +64,9 @@ async def fork(
             return 0
         again = origin.again(point)
         if not dry:
-            opened.check_ready(origin.definition)
-            opened.check_gates(origin.definition, person(opened.settings.people).name, origin.inputs)
+            definition = origin.definition_at(point)
+            opened.check_ready(definition)
+            opened.check_gates(definition, person(opened.settings.people).name, origin.inputs)
         if not await _agreed(frame, origin, point, again, state, dry=dry, yes=yes, quiet=quiet):
             return 0
         return await _make(frame, opened, origin, point, state, detach=detach, quiet=quiet)

@@ -42,8 +42,8 @@ def fork(draft: Draft, event: RunForked) -> None:
 def _may_write(draft: Draft, scope: Frame, event: RunForked) -> bool:
     """Check what is set like any write, in the scope of the step; a name that nothing declares would change nothing."""
     task = draft.task_of(scope)
-    outputs = [step.output_to for step in walk(task.steps) if step.output_to is not None]
-    known = dict.fromkeys([*(scope.state or {}), *outputs, *(task.state_schema or {})])
+    outputs = {step.output_to: None for step in walk(task.steps) if step.output_to is not None}
+    known: dict[str, object] = {**(scope.state or {}), **outputs, **(task.state_schema or {})}
     for name in event.set:
         if name not in known:
             meant = nearest(name, known)

@@ -43,7 +43,7 @@ def migrate(draft: Draft, event: RunMigrated) -> None:
         hint = "mend the file, or say with --map OLD=NEW what a step is called now; the run is as it was"
         draft.refuse("cannot_migrate", f"the run cannot go on with it: {faults[0]}", hint=hint, faults=list(faults))
         return
-    vars(draft).update(vars(there), base=draft.base)
+    vars(draft).update(vars(there), base=draft.base, holds=draft.holds)
     draft.note("run_migrated", "", was=event.was, to=event.to, by=event.by.name)
     for action_id in event.anew:
         _let_go(draft, action_id)
