@@ -6,7 +6,7 @@ import pytest
 
 from treadle.cli.script import read_script
 from treadle.core.errors import RequestError
-from treadle.core.view import ActionView
+from treadle.view import ActionView
 
 
 def action(name: str, kind: str = "delegate", **values: Any) -> ActionView:

@@ -12,10 +12,10 @@ from tests.core.shapes import PEOPLE, SHAPES
 from treadle.core.definition import Definition
 from treadle.core.state import ENDED
 from treadle.core.values import Value
-from treadle.core.view import ActionView, RunView
 from treadle.ports import ActionCall, Answer
 from treadle.testing.differential import Script
 from treadle.testing.world import AGENT, World, failure
+from treadle.view import ActionView, RunView
 
 HASTY = frozenset({
     "a retry within a time", "a branch within a time", "a gate that runs out", "a wait for time", "a budget of time",

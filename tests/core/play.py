@@ -37,8 +37,8 @@ from treadle.core.events import (
 )
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode, untagged
-from treadle.core.view import RunView, view
 from treadle.engine.migrating import plan_migration
+from treadle.view import RunView, view
 
 ME = Caller(kind="agent", name="me")
 OTHER = Caller(kind="agent", name="other")

@@ -9,7 +9,7 @@ from treadle.core.commands import Perform
 from treadle.core.definition import By, Retry
 from treadle.core.events import Caller
 from treadle.core.ids import branch_token, child_run_id
-from treadle.core.view import view
+from treadle.view import view
 
 BOB = Caller(kind="human", name="bob", assurance="local")
 STEPS = [delegate("one", output_to="a"), delegate("two", "of {{ state.a }}", output_to="b"), ret("end", "{{ state.a }}{{ state.b }}")]

@@ -6,7 +6,7 @@ from tests.core.play import ANNA, ME, OTHER, SERVER, Play
 from treadle.core import codec
 from treadle.core.commands import CloseRun, Perform, StopAction
 from treadle.core.definition import Retry
-from treadle.core.view import view
+from treadle.view import view
 
 
 @clause("S63")

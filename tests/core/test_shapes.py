@@ -12,7 +12,7 @@ from treadle.core.advance import advance, fold, resume
 from treadle.core.commands import CloseRun, NeedBlobs
 from treadle.core.definition import Definition
 from treadle.core.state import RunState
-from treadle.core.view import view
+from treadle.view import view
 
 STATES_MAX = 250
 FINAL = ("running", "cancelling", "completed")

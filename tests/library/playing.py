@@ -21,11 +21,11 @@ from treadle.compose import OpenProject, locate, open_project, trust_items
 from treadle.core.errors import Failure
 from treadle.core.events import Caller
 from treadle.core.state import ENDED
-from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
 from treadle.engine.timeline import Timeline
 from treadle.ports import RunMeta
 from treadle.testing.script import matches
+from treadle.view import ActionView, RunView
 
 PERSON: Final = Caller(kind="human", name="ada", assurance="local")
 PATIENCE_S: Final = 60.0

@@ -34,7 +34,7 @@ from treadle.core.events import (
     Usage,
 )
 from treadle.core.state import ActionState, RunState, StepNode
-from treadle.core.view import view
+from treadle.view import view
 
 # In some runs the limits are so small that transitions yield and values are set aside all the time.
 SMALL = {

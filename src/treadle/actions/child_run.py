@@ -23,8 +23,8 @@ from treadle.core.ids import address_of, child_of_attempt, child_run_id, is_chil
 from treadle.core.limits import CANCEL_GRACE_MS, CHILD_DEPTH_MAX
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Json, Value
-from treadle.core.view import title_of
 from treadle.ports import STOP, ActionCall, Clock, Engine, Lapsed, RunMeta, RunQuery, Snapshot
+from treadle.view import title_of
 
 LOOK_AGAIN_MS: Final = 60_000
 TRY_AGAIN_S: Final = 1.0

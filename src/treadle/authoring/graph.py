@@ -1,6 +1,6 @@
 """A workflow as shapes to be drawn: boxes, lists of boxes, and the jumps between them; text, Mermaid and SVG are made from this alone.
 
-Every step type can be drawn, also those that nothing carries out yet. With `status` (a word per address, as `core.view` gives it) the same
+Every step type can be drawn, also those that nothing carries out yet. With `status` (a word per address, as `treadle.view` gives it) the same
 drawing shows a run.
 """
 

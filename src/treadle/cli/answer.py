@@ -18,8 +18,8 @@ from treadle.cli.values import NotFittingError
 from treadle.compose import OpenProject
 from treadle.core.errors import Failure, RequestError
 from treadle.core.values import Json, Value
-from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
+from treadle.view import ActionView, RunView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

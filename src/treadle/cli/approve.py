@@ -14,7 +14,7 @@ from treadle.cli.frame import Frame, command, decider, find_run, person, refused
 from treadle.cli.keyboard import Keyboard
 from treadle.compose import OpenProject
 from treadle.core.errors import RequestError
-from treadle.core.view import ActionView, RunView
+from treadle.view import ActionView, RunView
 
 
 @command(

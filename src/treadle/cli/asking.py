@@ -23,7 +23,7 @@ from treadle.cli.values import NotFittingError
 from treadle.core.errors import RequestError
 from treadle.core.schema_example import skeleton
 from treadle.core.values import Json, Value
-from treadle.core.view import ActionView
+from treadle.view import ActionView
 
 _COMMANDS: Final = """\
   /edit           write the answer in your editor

@@ -8,9 +8,9 @@ from treadle import presence
 from treadle.compose import OpenProject
 from treadle.core.errors import RequestError
 from treadle.core.state import ENDED
-from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Service
 from treadle.engine.why import Wait, led_on, why
+from treadle.view import ActionView, RunView
 
 
 async def look(opened: OpenProject, run_id: str) -> RunView:

@@ -14,8 +14,8 @@ from rich.text import Text
 from treadle.cli import facts, screen
 from treadle.cli.keyboard import Keyboard
 from treadle.core.gates import REQUIRES
-from treadle.core.view import ActionView, BudgetView, RunView, StepView, WaitView
 from treadle.engine.why import Wait
+from treadle.view import ActionView, BudgetView, RunView, StepView, WaitView
 
 REDRAWN_PER_S = 4
 LINES_BESIDE = 6

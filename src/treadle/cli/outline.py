@@ -10,9 +10,9 @@ from rich.text import Text
 
 from treadle.cli import live, screen, shape
 from treadle.core.definition import Definition
-from treadle.core.view import RunView, StepView
 from treadle.engine.course import Course, Visit, owner_of
 from treadle.engine.timeline import Moment
+from treadle.view import RunView, StepView
 
 FOLDED_ABOVE: Final = 8
 _OPEN: Final = frozenset({"running", "waiting", "handling"})

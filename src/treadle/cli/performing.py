@@ -27,11 +27,11 @@ from treadle.core.errors import Failure, Refusal, RequestError
 from treadle.core.events import Caller
 from treadle.core.state import ENDED
 from treadle.core.values import Value, canonical, digest
-from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
 from treadle.engine.timeline import Timeline
 from treadle.engine.why import Wait
 from treadle.ports import Lease
+from treadle.view import ActionView, RunView
 
 LOOK_AGAIN_MS = 3_000
 

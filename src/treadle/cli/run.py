@@ -36,8 +36,8 @@ from treadle.core.definition import Definition
 from treadle.core.errors import RequestError
 from treadle.core.state import ENDED
 from treadle.core.values import Json
-from treadle.core.view import RunView
 from treadle.ports import RunMeta, RunQuery, RunRow
+from treadle.view import RunView
 
 TITLE_CHARS = 80
 

@@ -21,9 +21,9 @@ from treadle.compose import OpenProject
 from treadle.core.errors import RequestError
 from treadle.core.events import Caller
 from treadle.core.values import Json
-from treadle.core.view import ActionView, RunView
 from treadle.engine.service import Offer
 from treadle.testing.script import Entry, failure_of, mends
+from treadle.view import ActionView, RunView
 
 FORM: Final = """\
 A script

@@ -12,13 +12,13 @@ from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal
 from treadle.core.ids import address_of
 from treadle.core.values import Value
-from treadle.core.view import ActionView, BudgetView, RunView, StepView, WaitView
 from treadle.engine.course import Visit
 from treadle.engine.receipts import Decision, Receipt
 from treadle.engine.service import Service
 from treadle.engine.timeline import Moment
 from treadle.engine.why import Wait
 from treadle.ports import RunRow
+from treadle.view import ActionView, BudgetView, RunView, StepView, WaitView
 
 RUN_KEYS = (
     "id, workflow, version, status, exit_code, revision, started_at, started_by, degraded, parked, next_due_at, inputs, state, result,\n"

@@ -16,10 +16,10 @@ from treadle.compose import OpenProject
 from treadle.core.events import RunStarted
 from treadle.core.state import ENDED
 from treadle.core.values import Value
-from treadle.core.view import RunView
 from treadle.engine.receipts import Receipt, receipts
 from treadle.engine.timeline import Moment, Timeline
 from treadle.ports import RunQuery, RunRow
+from treadle.view import RunView
 
 VALUE_LINES = 12
 NARROW = 90

@@ -11,7 +11,6 @@ from treadle.core.errors import RequestError
 from treadle.core.events import EVENT_TYPES, Event
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
-from treadle.core.view import status_word
 from treadle.engine.storage import (
     Batch,
     Committed,
@@ -27,6 +26,7 @@ from treadle.engine.storage import (
 )  # fmt: skip
 from treadle.engine.transact import Transition
 from treadle.ports import Lease, Request, RunQuery, RunRow, StoredEvent
+from treadle.view import status_word
 
 
 class MemoryStorage:

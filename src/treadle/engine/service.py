@@ -39,10 +39,10 @@ from treadle.core.ids import branch_token
 from treadle.core.records import replace
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value, ValueProblem, digest, normalise
-from treadle.core.view import ActionView, BranchView, RunView, title_of, view
 from treadle.engine.forking import Forking, Point
 from treadle.engine.migrating import Plan, check_plan, plan_migration, refused
 from treadle.ports import Clock, Engine, Lapsed, Lease, MakeEvent, Reply, Request, RunMeta, RunQuery, RunRow
+from treadle.view import ActionView, BranchView, RunView, title_of, view
 
 OfferKind = Literal["action", "fan_out", "waiting", "ended", "branch_ended"]
 # Between two of its steps a sub-agent asks at least so often; one that did not is taken to be gone.

@@ -30,9 +30,9 @@ from treadle.core.events import (
 )  # fmt: skip
 from treadle.core.state import RunState, Spent
 from treadle.core.values import Value
-from treadle.core.view import BudgetView, budgets_of
 from treadle.engine.transact import begins_with, migration_in
 from treadle.ports import Engine, StoredEvent
+from treadle.view import BudgetView, budgets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ from treadle.core.codec import digest_of, dumps
 from treadle.core.errors import TreadleError
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
-from treadle.core.view import status_word
 from treadle.engine.transact import begins_with, migration_in, replay
 from treadle.ports import Engine, RunRow, Snapshot, StoredEvent
+from treadle.view import status_word
 
 PLACES_SHOWN_MAX: Final = 20
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from treadle.core.state import ENDED
 from treadle.core.verify import VERIFY
-from treadle.core.view import ActionView, RunView, WaitView
+from treadle.view import ActionView, RunView, WaitView
 
 WaitKind = Literal["ended", "parked", "outcome", "approval", "answer", "agent", "server", "stalled", "signal", "child", "time", "nothing"]
 _ORDER: Final = ("outcome", "approval", "answer", "agent", "stalled", "signal", "child", "server", "time")

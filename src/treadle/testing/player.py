@@ -41,12 +41,12 @@ from treadle.core.ids import idempotency_key
 from treadle.core.opening import CACHE_GET, FILES_DIGEST
 from treadle.core.state import RunState
 from treadle.core.values import RESERVED, Json, Value, ValueProblem, normalise
-from treadle.core.view import ActionView, RunView, action_view, view
 from treadle.core.worktrees import KINDS as WORKTREES
 from treadle.engine.local import LocalEngine
 from treadle.engine.memory import MemoryStorage
 from treadle.ports import ActionCall, Functions, Reply, RunMeta
 from treadle.testing.script import Entry, Place, Script, Signal, failure_of, matches, mends
+from treadle.view import ActionView, RunView, action_view, view
 
 RUN_ID: Final = "run_test"
 SEED: Final = "0" * 32

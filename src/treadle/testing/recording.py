@@ -20,7 +20,6 @@ from treadle.core.errors import RequestError
 from treadle.core.events import ActionAnswered, ApprovalDecided, CancelRequested, OutcomeResolved, PerformerLost, RunStarted, SignalSent
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
-from treadle.core.view import RunView, view
 from treadle.core.worktrees import KINDS as WORKTREES
 from treadle.engine.timeline import Moment
 from treadle.ports import Functions
@@ -29,6 +28,7 @@ from treadle.testing.judging import stands, tool_of
 from treadle.testing.player import Handed, Played, play
 from treadle.testing.script import Entry, Place, Script, Signal, entry_of
 from treadle.testing.snippet import INDENT, entry_lines, field_lines, scalar
+from treadle.view import RunView, view
 
 DEFAULT_USER: Final = "tester"
 _CLOSED: Final = frozenset({"action_completed", "action_dropped", "action_stopped", "step_completed", "step_failed"})

@@ -7,7 +7,7 @@ from typing import Final
 
 from treadle.core.schema_example import skeleton
 from treadle.core.values import Json, Value, as_text, encode
-from treadle.core.view import ActionView
+from treadle.view import ActionView
 
 INDENT: Final = "  "
 FLOW_CHARACTERS_MAX: Final = 100

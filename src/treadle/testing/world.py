@@ -19,10 +19,10 @@ from treadle.core.errors import Failure, RequestError
 from treadle.core.events import ActionAnswered, Caller, Event, RunStarted
 from treadle.core.state import ENDED, ActionState
 from treadle.core.values import Json, Value
-from treadle.core.view import ActionView, RunView, view
 from treadle.engine.service import Offer, Service
 from treadle.engine.transact import Definitions, migration_in, replay
 from treadle.ports import ActionCall, Answer, Clock, Engine, FunctionFailedError, RunMeta, StoredEvent
+from treadle.view import ActionView, RunView, view
 
 AGENT: Final = Caller(kind="agent", name="agent-1")
 OTHER: Final = Caller(kind="agent", name="agent-2")

@@ -23,7 +23,6 @@ from treadle.core.records import replace
 from treadle.core.semantics import SUPPORTED
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
-from treadle.core.view import status_word
 from treadle.engine.embedded.errors import StoreError
 from treadle.engine.embedded.reader import Reader, RunFilter
 from treadle.engine.embedded.records import (
@@ -63,6 +62,7 @@ from treadle.engine.storage import (
 )  # fmt: skip
 from treadle.engine.transact import Transition, begins_with, replay
 from treadle.ports import Lease, Request, RunMeta, RunQuery, RunRow, StoredEvent
+from treadle.view import status_word
 
 SNAPSHOT_BYTES_MIN: Final = 16 << 10
 SNAPSHOT_GROWTH: Final = 4

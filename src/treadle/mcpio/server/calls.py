@@ -16,7 +16,6 @@ from treadle.core.errors import Failure, RequestError
 from treadle.core.ids import address_of
 from treadle.core.render import instant
 from treadle.core.values import Json
-from treadle.core.view import RunWord
 from treadle.engine.service import Offer, Service, title_of
 from treadle.mcpio.server import arguments as given
 from treadle.mcpio.server import described, runs
@@ -24,6 +23,7 @@ from treadle.mcpio.server.offers import Channel, told
 from treadle.mcpio.server.replies import Reply, error, refused
 from treadle.mcpio.server.tools import Call
 from treadle.ports import RunMeta, RunQuery
+from treadle.view import RunWord
 
 if TYPE_CHECKING:
     from treadle.authoring.find import Listed, Loaded

@@ -13,11 +13,11 @@ from typing import Any, Final
 from treadle.core.ids import is_under
 from treadle.core.render import instant
 from treadle.core.values import BlobRef
-from treadle.core.view import ActionView, BranchView, RunView
 from treadle.engine.service import Offer, Service
 from treadle.engine.why import Wait, why
 from treadle.mcpio.server.replies import Reply, cut, error, json_text, refused
 from treadle.ports import Snapshot
+from treadle.view import ActionView, BranchView, RunView
 
 ITEM_CHARS_MAX: Final = 4_000
 BRANCHES_MAX: Final = 32

@@ -13,11 +13,11 @@ from treadle.core.index import walk
 from treadle.core.render import instant
 from treadle.core.state import Frame
 from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value
-from treadle.core.view import ActionView, RunView, StepView, WaitView, view
 from treadle.engine.why import Wait, why
 from treadle.mcpio.server.offers import Channel, left_over, voted, waiting_on
 from treadle.mcpio.server.replies import Reply, json_text, short
 from treadle.ports import RunRow, Snapshot
+from treadle.view import ActionView, RunView, StepView, WaitView, view
 
 DECIDED_FIRST, DECIDED_LAST = 2, 5
 DECIDED_CHARS: Final = 120

@@ -1,10 +1,10 @@
 """Cases: what fails, how often it is tried, and what then becomes of the run."""
 
 from treadle.core.definition import OnError, Retry, Step
-from treadle.core.view import RunView
 from treadle.testing.build import GO_ON, fallback, finish, handled, joined, prompt, read, text, tool, workflow
 from treadle.testing.conformance.case import case
 from treadle.testing.world import AGENT, World, failure
+from treadle.view import RunView
 
 SLOW = Retry(attempts=3, backoff_ms=400, max_backoff_ms=400)
 
