@@ -10,13 +10,14 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from treadle.clock import SystemClock
 from treadle.engine.temporal.convert import CONVERTER
 from treadle.engine.temporal.engine import TemporalEngine, connect
+from treadle.engine.temporal.lacks import LACKS
 from treadle.engine.temporal.workflow import RunShell
 
 
 class TemporalHarness:
     """Runs of a task queue of their own. Time is the server's: to let it pass is to wait."""
 
-    lacks = frozenset({"blobs", "changes", "children", "forks", "listing"})
+    lacks = frozenset(LACKS)
     lease_ms = 1_000
 
     def __init__(self, address: str):

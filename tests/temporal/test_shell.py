@@ -4,19 +4,27 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.actions.support import surroundings
 from tests.kill.child import lines
 from tests.temporal.harness import TemporalHarness, replay
+from treadle.actions.runner import answer_of
+from treadle.actions.shell import run_shell
+from treadle.actions.verify import run_verify
 from treadle.clock import SystemClock
+from treadle.core.codec import digest_of
+from treadle.core.definition import Check, Shell, Step
 from treadle.core.errors import RequestError
 from treadle.engine.service import Service
 from treadle.engine.temporal import workflow
 from treadle.engine.temporal.engine import TemporalEngine, connect
 from treadle.ports import RunMeta, RunQuery
-from treadle.testing.build import delegate, each, finish, joined, prompt, read, tool
+from treadle.testing.build import delegate, each, expr, finish, joined, prompt, read, tool
 from treadle.testing.build import workflow as frozen
 from treadle.testing.world import AGENT, PERSON, ScriptedFunctions, opened
 
@@ -45,6 +53,37 @@ async def test_a_request_that_changes_nothing_leaves_no_trace_in_the_history(tem
         await world.service.look(run_id)
         assert (refused.refusal is not None, again.duplicate, other.refusal.code) == (True, True, "conflict")
         assert await length_of(world, run_id) == before
+
+
+class Commander:
+    """The runner of a project for which one definition is trusted, in place of the script: commands are really run."""
+
+    def __init__(self, tmp_path, definition):
+        def check(call):
+            if call.definition is None or digest_of(call.definition) != digest_of(definition):
+                raise RequestError("not trusted", code="not_trusted")
+
+        here = replace(surroundings(tmp_path), check=check, root_of=lambda call: Path(call.directory))
+        self.kinds = {"shell": partial(run_shell, here), "verify": partial(run_verify, here)}
+
+    async def perform(self, call):
+        return answer_of(call, await self.kinds[call.action.kind](call, call.params))
+
+
+async def test_commands_and_proofs_run_where_the_run_was_started_and_only_those_that_are_trusted(temporal_server, tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    make = Step(
+        id="make", spec=Shell(command=expr("echo 12 > made; cat made")), effect="write", verify=(Check(shell=expr("test -s made")),)
+    )
+    definition = frozen(make, finish(read("steps.make.result.stdout")))
+    for trusted, status, said in ((definition, "completed", "12\n"), (TWO, "failed", "not trusted")):
+        async with opened(TemporalHarness(temporal_server)) as world:
+            world.engine._runner = Commander(tmp_path, trusted)
+            run_id = (await world.begin(definition, meta=RunMeta(workflow="case", directory=str(folder)))).run.run_id
+            run = await world.ended(run_id)
+            assert (run.status, said in str(run.result or run.failure)) == (status, True)
+            await replay(await handle_of(world, run_id).fetch_history())
 
 
 async def test_a_saved_history_replays(temporal_server):

@@ -45,8 +45,10 @@ def read(path: str) -> Expr:
 
 
 def text(*parts: str | Expr) -> Expr:
-    """Join texts and expressions."""
-    return Expr(("text", *(part if isinstance(part, str) else part.tree for part in parts)))
+    """Join texts and expressions; at most one of them may call functions."""
+    calls = [part.calls for part in parts if isinstance(part, Expr) and part.calls]
+    assert len(calls) <= 1, "calls are numbered within one expression"
+    return Expr(("text", *(part if isinstance(part, str) else part.tree for part in parts)), calls[0] if calls else ())
 
 
 def equal(left: Expr, right: Source) -> Expr:

@@ -38,7 +38,10 @@ class Activities:
     async def perform(self, order: Order) -> Answer:
         """Perform a server-performed action once."""
         action = order.action
-        asked = ActionCall(run_id=order.run_id, action=action, params=action.params, key=order.key, timeout_ms=order.timeout_ms)
+        asked = ActionCall(
+            run_id=order.run_id, action=action, params=action.params, key=order.key, timeout_ms=order.timeout_ms, definition=order.definition,
+            directory=order.directory,
+        )  # fmt: skip
         alive = asyncio.create_task(_stay_alive())
         try:
             return await self._runner.perform(asked)

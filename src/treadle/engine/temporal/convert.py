@@ -85,12 +85,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A server-performed action for an activity."""
+    """A server-performed action for an activity, with what its performer may need to know of the run: commands are trusted by definition."""
 
     run_id: str
     action: ActionState
     key: str
     timeout_ms: int | None = None
+    definition: Definition | None = None
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

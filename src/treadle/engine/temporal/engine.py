@@ -32,7 +32,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from treadle.core.advance import advance
 from treadle.core.codec import dumps, from_data
 from treadle.core.commands import Decision
-from treadle.core.definition import Definition
+from treadle.core.definition import Definition, Merge
 from treadle.core.errors import Refusal, RequestError
 from treadle.core.events import Event, RunForked, RunStarted, Woken
 from treadle.core.limits import LEASE_MS
@@ -89,6 +89,8 @@ class TemporalEngine:
             raise RequestError("a run begins with RunStarted")
         if definition.children:
             raise _not_yet("a workflow that runs another one cannot be started")
+        if any(step.isolation or isinstance(step.spec, Merge) for step in definition.index.steps.values()):
+            raise _not_yet("a workflow that works in git worktrees cannot be started")
         first = advance(definition, None, event)
         if isinstance(first, Decision) and first.refusal is not None and not first.changed:
             return Reply(run_id=event.run_id, state=first.state, definition=definition, refusal=first.refusal)
@@ -252,11 +254,14 @@ def _reply(run_id: str, seen: Snapshot, told: Told) -> Reply:
 
 
 def _refused_by_the_end(definition: Definition, state: RunState, event: Event) -> Refusal | None:
+    """Say what the core says to an event that comes after the end; what it would take up again has no workflow that could go on."""
     try:
         next(transition(definition, state, event))
     except StopIteration as done:
-        return cast(Transition, done.value).refusal
-    return None
+        found = cast(Transition, done.value)
+        if not found.events:
+            return found.refusal
+    raise _not_yet("what an ended run did cannot be taken back, for its workflow is over,")
 
 
 def _workflow_id(run_id: str) -> str:

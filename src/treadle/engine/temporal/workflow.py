@@ -366,7 +366,8 @@ class RunShell:
         event: Event = PerformerLost(at_ms=0, action=action.id, attempt=action.attempt)
         if not answer.lost:
             event = ActionAnswered(
-                at_ms=0, action=action.id, attempt=action.attempt, holder=SERVER.name, by=SERVER, value=answer.value, failure=answer.failure
+                at_ms=0, action=action.id, attempt=action.attempt, holder=SERVER.name, by=SERVER, value=answer.value, failure=answer.failure,
+                usage=answer.usage, degraded=answer.degraded,
             )  # fmt: skip
         await self._fed(Letter(event=event))
 
@@ -374,7 +375,8 @@ class RunShell:
         """Hand an action to an activity. Temporal's timeouts only notice a dead worker: the core's are the run's own (ruling 2)."""
         timeout_ms = self._definition.index.steps[action.at].timeout_ms
         order = Order(
-            run_id=self._begin.event.run_id, action=action, timeout_ms=timeout_ms, key=idempotency_key(self._begin.event.run_id, action.id)
+            run_id=self._begin.event.run_id, action=action, timeout_ms=timeout_ms, key=idempotency_key(self._begin.event.run_id, action.id),
+            definition=self._definition, directory=self._begin.meta.directory,
         )  # fmt: skip
         activity_id = f"{action.id}#{action.attempt}"
         try:

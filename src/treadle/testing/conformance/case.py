@@ -7,13 +7,14 @@ from typing import Final, Literal
 from treadle.core.values import Value
 from treadle.testing.world import Harness, World, opened
 
-Need = Literal["blobs", "changes", "children", "forks", "listing", "yielding"]
+Need = Literal["blobs", "changes", "children", "forks", "listing", "undo", "yielding"]
 NEEDS: Final[dict[Need, str]] = {
     "blobs": "values above 64 KiB",
     "changes": "a feed of what is stored",
     "children": "child runs",
     "forks": "runs made of the history of others",
     "listing": "runs that can be listed and found",
+    "undo": "taking back, when asked, what an ended run has kept for that",
     "yielding": "transitions of more than 2,000 moves",
 }
 
