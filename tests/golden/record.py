@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     there = set(map(name_of, recorded()))
     if given.list:
         print("\n".join(f"{'recorded' if name in there else 'missing '}  {name}" for name in known))
+        print("\n".join(f"kept      {name}" for name in sorted(there - set(known))))
         return 0
     made = list(_recorded(known, there, given.again))
     print(f"record: {len(made)} recorded, {len(there) - len(given.again)} left as they are")

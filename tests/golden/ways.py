@@ -24,8 +24,27 @@ from treadle.testing.player import RUN_ID, play
 from treadle.testing.suite import Suite, tests_below
 
 LIBRARY_TESTS: Final = Path(__file__).parents[1] / "library"
-# Cases that are recorded, by workflow; of every other workflow the first.
+FIRST: Final = "first"
+# Cases that are recorded beside the first of each file, by workflow: ends that are not good, time, signals, jumps, undo, what was lost.
 CASES: Final[dict[str, dict[str, str]]] = {
+    "data:reconcile": {"left-open": "what nobody can explain stays open, and then there is nothing to approve"},
+    "fix:bug": {"goal-not-met": "tests that fail to the end are no success"},
+    "incident:respond": {
+        "nobody-came": "nobody comes within the time, and the next one is paged",
+        "looked-again": "what does not last is looked at again",
+    },
+    "migrate:files": {"in-conflict": "what fails and what stays in conflict is told, and what is merged is tested"},
+    "planning:research_task": {
+        "tried-again": "a search that fails for a moment is tried again",
+        "given-up": "a search that hangs is given up after its time, three times",
+    },
+    "release:gated": {
+        "taken-back": "publishing fails, and all is taken back",
+        "pushed-again": "a lost push that did not arrive is pushed again",
+        "nobody-decided": "nobody decides within two days",
+    },
+    "report:nightly": {"two-nights": "what gives no number is missing, and is named"},
+    "upgrade:dependency": {"given-up": "given up after the rounds, and taken back"},
     "planning:interactive": {
         "approved": "an approved plan is saved",
         "rejected": "a rejected plan is not saved",
@@ -34,7 +53,6 @@ CASES: Final[dict[str, dict[str, str]]] = {
         "unknown-outcome": "a save whose outcome nobody knows is not done twice",
     },
 }
-FIRST: Final = "first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +76,13 @@ def ways() -> Iterator[Way]:
         checked = suite.check(path)
         assert not checked.problems, checked.problems
         workflow = suite.workflow_name(checked.file.cases[0])
-        wanted = CASES.get(workflow, {FIRST: checked.file.cases[0].name})
+        cases = {case.name: case for case in checked.file.cases}
+        wanted = CASES.get(workflow, {})
+        # The first case of `planning:interactive` has a name of its own.
+        wanted = wanted if next(iter(cases)) in wanted.values() else {FIRST: next(iter(cases)), **wanted}
         for short, case_name in wanted.items():
-            case = next(case for case in checked.file.cases if case.name == case_name)
+            assert case_name in cases, f"{path.name} has no case {case_name!r} any more; change tests/golden/ways.py, keep what is recorded"
+            case = cases[case_name]
 
             def make(workflow: str = workflow, short: str = short, case=case, names=checked.names[case_name]) -> History:
                 return asyncio.run(_played(workflow, short, replace(case, script=case.script.fresh()), names.definition))
