@@ -51,6 +51,7 @@ def test_a_fix_counts_when_the_test_that_failed_before_and_all_others_pass(shop:
     assert [fact["ok"] for fact in told.proof("fix")["facts"]] == [True, True]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fixed_is_no_success_and_the_test_that_shows_it_may_not_be_weakened(shop: Repository):
     def reproduce(_action: object) -> dict[str, str]:
         shop.write("test_last.py", SHOWN)

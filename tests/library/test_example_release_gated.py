@@ -1,11 +1,17 @@
 """`release:gated` with a bare repository as remote: released as it was approved; taken back when publishing fails; a lost push is asked after."""
 
+import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.library.playing import PYTHON, Repository, Told, play
+from treadle.authoring import find
+from treadle.config.project import Project
+from treadle.core.definition import Shell
+from treadle.core.expr import Env, evaluate
 
 VERSIONS = '[project]\nname = "loom"\nversion = "0.9.0"\n'
 TESTS = "import unittest\n\n\nclass Loom(unittest.TestCase):\n    def test_it(self):\n        self.assertTrue(True)\n"
@@ -93,6 +99,35 @@ def test_a_push_whose_end_nobody_saw_is_asked_after_and_not_repeated(loom: Repos
     assert next(data for kind, path, data in told.notes if (kind, path) == ("outcome_resolved", "push-tag"))["by"] == "read_back"
     assert told.proof("push-tag")["begun"] == 1
     assert "refs/tags/v1.0.0" in loom.git("ls-remote", "--tags", "origin")
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        (
+            '[project]\nversion = "0.9.0"  # ours\n[tool.x]\nversion = "3"\n',
+            '[project]\nversion = "1.0.0"  # ours\n[tool.x]\nversion = "3"\n',
+        ),
+        (
+            '{\n  "name": "a",\n  "version": "0.9.0",\n  "b": {"version": "1"}\n}\n',
+            '{\n  "name": "a",\n  "version": "1.0.0",\n  "b": {"version": "1"}\n}\n',
+        ),
+        ("__version__ = '0.9.0'\n", "__version__ = '1.0.0'\n"),
+        ("version: 0.9.0\n", "version: 1.0.0\n"),
+        ("0.9.0\n", "1.0.0\n"),
+        ('[tool]\ntarget-version = "3"\n[tool.setuptools.dynamic]\nversion = {attr = "a.v"}\n', None),
+    ],
+)
+def test_the_version_is_written_where_it_stands_and_nothing_else_is_touched(tmp_path: Path, before: str, after: str | None):
+    loaded = find.load(Project(root=tmp_path, home=tmp_path), "release:gated")
+    bump = loaded.require().index.steps["bump"].spec
+    assert isinstance(bump, Shell)
+    (tmp_path / "file").write_text(before)
+    done = subprocess.run(
+        ["sh", "-c", str(evaluate(bump.command, Env()))], cwd=tmp_path, env={**os.environ, "FILE": "file", "VERSION": "1.0.0"}, check=False,
+        capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode == 0, (tmp_path / "file").read_text()) == (after is not None, after or before)
 
 
 def test_a_person_who_says_no_leaves_nothing_behind(loom: Repository):

@@ -38,8 +38,12 @@ def reviewed(change: Repository, decide: object, **inputs: object) -> Told:
             return {"verdict": "refuted", "reason": "It is the usual one."}
         return {"verdict": "confirmed", "reason": "mean([]) raises ZeroDivisionError." if "Divides" in text else "There is no test."}
 
+    def mended(action) -> list[dict[str, object]]:
+        assert action.problem.message == "not touched by the change: README.md"
+        return [NAME, DIVIDES]
+
     answers = {
-        "review[0]/look": [[WRONG, DIVIDES], [NAME, DIVIDES]], "review[1]/look": [[NO_TEST]], "doubt[*]/refute": doubt, "decide": decide,
+        "review[0]/look": [[WRONG, DIVIDES], mended], "review[1]/look": [[NO_TEST]], "doubt[*]/refute": doubt, "decide": decide,
     }  # fmt: skip
     return play(change, "review:changes", {"aspects": ASPECTS} | inputs, answers)
 

@@ -88,6 +88,9 @@ def _unseen(read: Read, use: Use, scope: Scope, site: Site, to: Reporter) -> Non
         to.read_error("unknown_name", read, use, "`worktree` is only there inside of one", hint)
     elif read.root == "error":
         to.read_error("unknown_name", read, use, "`error` is only there inside `on_error`", "read `steps.<id>.error`")
+    elif read.root == "result" and use.key == "verify":
+        message = "there is no `result` yet: the path of a file is read when the step opens"
+        to.read_error("unknown_name", read, use, message, "check the file by `shell`, where `result` can be read")
     elif read.root == "secrets":
         _secret(read, use, site, to)
     else:
