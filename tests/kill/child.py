@@ -17,7 +17,7 @@ from treadle.core.values import encode
 from treadle.engine.embedded.storage import EmbeddedStorage
 from treadle.engine.local import LocalEngine
 from treadle.engine.service import Service
-from treadle.ports import Answer, RunMeta
+from treadle.ports import Answer, RunMeta, RunQuery
 from treadle.testing.build import (
     approve,
     assign,
@@ -175,9 +175,27 @@ async def serve(folder, served_lease_ms=SERVED_LEASE_MS):
         await asyncio.Event().wait()
 
 
+def mended(say, *more):
+    """A definition of three steps, in the second of which its text can be mended, and to which more can be added."""
+    return workflow(prompt("ask", output_to="said"), prompt("work", say, output_to="done"), *more, finish(read("state.done")),
+                    state={"said": None, "done": None})  # fmt: skip
+
+
+MENDED = mended("mended", prompt("check"))
+
+
+async def move(folder):
+    """Move the one run there is to the mended definition."""
+    engine, service = opened(folder, performs=False)
+    (row,) = await service.runs(RunQuery())
+    moved = await service.migrate(row.id, MENDED, PERSON)
+    say(told="moved", run=row.id, rev=moved.run.revision)
+    await engine.close()
+
+
 def main():
     role, folder = sys.argv[1:]
-    roles = {"walk": walk, "serve": serve, "serve patiently": lambda folder: serve(folder, 15_000)}
+    roles = {"walk": walk, "move": move, "serve": serve, "serve patiently": lambda folder: serve(folder, 15_000)}
     asyncio.run(roles[role](Path(folder)))
 
 

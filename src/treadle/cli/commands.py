@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "cancel": Entry("moving:cancel", "End a run"),
     "undo": Entry("undo:undo", "Take back what an ended run did and kept for that"),
     "fork": Entry("fork:fork", "Make a run that shares what another did up to a step"),
+    "migrate": Entry("migrate:migrate", "Move a run to a changed workflow; what is done stays done"),
     "verify": Entry("verify:verify", "Compute runs again from their events and compare; changes nothing"),
     "receipt": Entry("receipt:receipt", "Say who did what in a run, what is claimed and what is proven"),
     "trust": Entry("trusting:trust", "Look at the code a project would run, and allow it"),

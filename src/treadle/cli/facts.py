@@ -120,12 +120,14 @@ class Teller:
                 return "parked", f"set aside by {data['by']}: {data['reason']}", False
             case "run_resumed":
                 return "running", f"taken up again by {who}", False
+            case "run_migrated":
+                return "running", f"moved by {who} to the definition {str(data['to'])[:19]}, from {str(data['was'])[:19]}", False
             case _:
                 reason = f": {data['reason']}" if data.get("reason") else ""
                 return "cancelling", f"{who} asked to end the run{reason}", False
 
 
-_RUN_NOTES = frozenset({"run_started", "run_forked", "run_ended", "run_parked", "run_resumed", "cancel_requested", "cancel_hastened"})
+_RUN_NOTES = frozenset({"run_started", "run_forked", "run_ended", "run_parked", "run_resumed", "run_migrated", "cancel_requested", "cancel_hastened"})
 _OWN_WORDS = frozenset({"action_opened", "action_claimed", "action_completed", "step_completed"})
 _HANDED_OUT = {
     "prompt": "asks a person",

@@ -25,7 +25,7 @@ from treadle.ports import RunRow
 INPUT_CHARS: Final = 120
 FACT_CHARS: Final = 160
 KEYS: Final = (
-    "run, forked_from (RUN/STEP or null), workflow, version, definition, status, exit_code, complete (whether the run has ended), "
+    "run, forked_from (RUN/STEP or null), workflow, version, definition, moved [{at, by, was, to (digests)}], status, exit_code, complete (whether the run has ended), "
     "started_by, started_at, ended_at, "
     "inputs, failure {class, message, step}, undo, parked, actions [{" + shape.RECEIPT_KEYS + ", shared (done by the run it was forked from), who, took_ms}], "
     "proven, claimed (numbers), skipped [path], reused [path], signals [{name, by, taken_by}], unread_signals [name], "
@@ -81,7 +81,7 @@ async def receipt_of(opened: OpenProject, row: RunRow) -> tuple[dict[str, Any], 
     ]
     budgets = [shape.budget_json(budget) for budget in timeline.budgets]
     data = {**head, "actions": actions, **_beside(account), "unread_signals": list(view.signals), "budgets": budgets}
-    data["not_merged"] = await opened.unmerged(row.id)
+    data["not_merged"], data["moved"] = await opened.unmerged(row.id), shape.moves_json(moments)
     used = [f"{budget.owner or 'the run'}: {live.used(budget)}" for budget in timeline.budgets]
     return cast(dict[str, Any], opened.secrets.redactor.value(data)), used
 
@@ -159,6 +159,8 @@ def _head(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if data["forked_from"]:
         yield "forked from", data["forked_from"].replace("/", " at ", 1)
     yield "definition", data["definition"]
+    for moved in data["moved"]:
+        yield "moved", f"at {moved['at']} by {facts.holder_name(moved['by'])}, from {moved['was'][:19]} to {moved['to'][:19]}"
     yield "started by", f"{facts.holder_name(data['started_by'])} at {data['started_at']}; {'ended at ' if data['ended_at'] else ''}{until}"
     for name, value in data["inputs"].items():
         yield f"input {name}", screen.short(value if isinstance(value, str) else orjson.dumps(value).decode(), INPUT_CHARS)

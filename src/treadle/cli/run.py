@@ -118,7 +118,7 @@ async def run(
     )  # fmt: skip
     async with frame.open(serve=not detach, what="run", create=True) as opened:
         loaded = opened.load(workflow)
-        definition = _required(loaded)
+        definition = required(loaded)
         given = values.read_inputs(inputs, file, definition.main.inputs)
         opened.check_ready(definition)
         found = None if new else await _unfinished(opened, definition, given)
@@ -147,7 +147,7 @@ def _check_dry(*, dry: bool, both: bool, beside: list[str]) -> None:
 
 async def _dry(frame: Frame, workflow: str, inputs: tuple[str, ...], file: str | None, stubs: str | None, init: Path | None) -> int:
     loaded = load_workflow(frame.settings, workflow)
-    definition = _required(loaded)
+    definition = required(loaded)
     if init is not None:
         return write_stubs(frame, definition, init)
     given = values.read_inputs(inputs, file, definition.main.inputs)
@@ -234,7 +234,8 @@ def _tell_file(how: How, loaded: Loaded, workflow: str) -> None:
         out.print(Text(f"{screen.clean(loaded.name)} is {screen.clean(loaded.shown)}", style="bright_black"), soft_wrap=not out.is_terminal)
 
 
-def _required(loaded: Loaded) -> Definition:
+def required(loaded: Loaded) -> Definition:
+    """Give the definition of a file. Raises RequestError that shows every fault of it."""
     try:
         return loaded.require()
     except DefinitionError as error:

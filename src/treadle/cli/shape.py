@@ -5,11 +5,13 @@ Branch tokens are not shown: who has one can work that branch.
 
 import datetime as dt
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from treadle.cli.exits import exit_code
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal
+from treadle.core.events import RunMigrated
 from treadle.core.ids import address_of
 from treadle.core.values import Value
 from treadle.engine.course import Visit
@@ -94,7 +96,8 @@ def visit_json(definition: Definition, visit: Visit) -> dict[str, Any]:
 
 def type_at(definition: Definition, path: str) -> str:
     """Give the language's word for the type of the step at a path."""
-    return type_word(type(definition.index.steps[address_of(path)].spec).__name__)
+    step = definition.index.steps.get(address_of(path))  # none of a run that was moved to another definition since
+    return type_word(type(step.spec).__name__) if step is not None else "gone"
 
 
 def wait_row(wait: WaitView) -> dict[str, Any]:
@@ -111,6 +114,12 @@ def budget_json(budget: BudgetView) -> dict[str, Any]:
         "owner": budget.owner, "calls": budget.calls, "calls_max": budget.calls_max or None, "tokens": budget.tokens,
         "tokens_max": budget.tokens_max or None, "usd": budget.usd, "usd_max": budget.usd_max or None,
     }  # fmt: skip
+
+
+def moves_json(moments: Iterable[Moment]) -> list[dict[str, Any]]:
+    """Give when a run was moved to another definition, by whom, and from which."""
+    moved = ((moment, moment.event) for moment in moments)
+    return [{"at": instant(m.at_ms), "by": e.by.name, "was": e.was, "to": e.to} for m, e in moved if isinstance(e, RunMigrated)]
 
 
 def type_word(name: str) -> str:

@@ -28,6 +28,7 @@ NARROW = 90
 @command(
     examples="treadle show last\ntreadle show run_7k2m --full\ntreadle show last --json",
     keys=shape.RUN_KEYS
+    + ",\ndefinition (digest), moved [{at, by, was, to}]"
     + ",\ncourse (every visit of a step, in the order of their beginning) [{"
     + shape.VISIT_KEYS
     + "}],\nreceipts [{"
@@ -61,6 +62,7 @@ async def shown(opened: OpenProject, row: RunRow) -> dict[str, Any]:
     data["receipts"] = [shape.receipt_json(each, await filled(each.facts)) for each in receipts(row.id, moments)]
     data["budgets"] = [shape.budget_json(budget) for budget in timeline.budgets]
     data["not_merged"] = await opened.unmerged(row.id)
+    data["definition"], data["moved"] = row.definition, shape.moves_json(moments)
     data["forks"] = [each.id for each in await opened.engine.runs(RunQuery(forked_from=row.id))]
     return data
 
@@ -83,6 +85,9 @@ async def _print(opened: OpenProject, row: RunRow, *, full: bool) -> None:
         screen.say(f"  started by the step {view.parent.replace('/', ' / ', 1)}", style="bright_black")
     for line in await forks(opened, view):
         screen.say(f"  {line}", style="bright_black")
+    for moved in shape.moves_json(moments)[-1:]:
+        since = f"since {moved['at']} by {screen.clean(moved['by'], lines=False)}; before: {moved['was'][:19]}"
+        screen.say(f"  definition {snapshot.definition.version} ({row.definition[:19]}) {since}", style="bright_black")
     if view.parked is not None:
         screen.say(f"  set aside: {screen.clean(view.parked)}", style=screen.STYLES["parked"])
     if view.ending is not None:

@@ -90,7 +90,8 @@ def account_of(run_id: str, moments: Iterable[Moment]) -> Account:
             if note.kind == "action_opened":
                 kind, effect = str(note.data["action_kind"]), str(note.data["effect"])
                 key = idempotency_key(doer, note.path)
-                found[note.path] = Receipt(action=note.path, kind=kind, effect=effect, key=key, run=doer, opened_at_ms=moment.at_ms)
+                opened = Receipt(action=note.path, kind=kind, effect=effect, key=key, run=doer, opened_at_ms=moment.at_ms)
+                found[note.path] = _following(opened, found.get(note.path))
             elif note.kind == "run_forked":
                 # What was open there is its origin's affair.
                 found = {path: receipt for path, receipt in found.items() if receipt.standing not in _OPEN}
@@ -100,6 +101,15 @@ def account_of(run_id: str, moments: Iterable[Moment]) -> Account:
                 found[note.path] = _noted(found[note.path], moment, note)
     account.receipts = list(found.values())
     return account
+
+
+def _following(opened: Receipt, before: Receipt | None) -> Receipt:
+    """Let an action that was let go, because its text was changed, go on under its name."""
+    if before is None or before.standing not in _OPEN or before.run != opened.run:
+        return opened
+    return replace(
+        opened, begun=before.begun, redone=before.redone, refused=before.refused, decisions=before.decisions, opened_at_ms=before.opened_at_ms
+    )  # fmt: skip
 
 
 def _note_beside(account: Account, note: Note) -> None:

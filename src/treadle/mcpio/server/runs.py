@@ -8,6 +8,7 @@ Nothing here writes (ruling 45), and no branch's token is ever shown.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from treadle.core.codec import digest_of
 from treadle.core.definition import Approve, Delegate, Foreach, Prompt, Step
 from treadle.core.index import walk
 from treadle.core.render import instant
@@ -31,7 +32,7 @@ def run_reply(snapshot: Snapshot, *, full: bool = False, others: Sequence[str] =
     waits = why(run, served=True)
     decided = _decided(snapshot, run)
     data: dict[str, Any] = {
-        "kind": "run", "run_id": run.run_id, "workflow": run.workflow, "title": snapshot.meta.title, "status": run.status,
+        "kind": "run", "run_id": run.run_id, "workflow": run.workflow, "version": snapshot.definition.version, "title": snapshot.meta.title, "status": run.status,
         "waiting_on": waiting_on(waits), "why": waits.message, "progress": _progress(run), "decided": decided,
     }  # fmt: skip
     data |= {"current": waits.action} if waits.action else {}
@@ -182,7 +183,7 @@ def _everything(snapshot: Snapshot, run: RunView) -> dict[str, Any]:
     meta, held = snapshot.meta, {lease.action: lease for lease in snapshot.leases}
     steps = [_step_row(step) for step in _flat(run.steps)]
     found: dict[str, Any] = {
-        "started_at": instant(run.started_at_ms), "started_by": run.started_by, "directory": meta.directory, "branch": meta.branch,
+        "definition": digest_of(snapshot.definition), "started_at": instant(run.started_at_ms), "started_by": run.started_by, "directory": meta.directory, "branch": meta.branch,
         "revision": run.revision, "inputs": {name: _field(value) for name, value in run.inputs.items()},
         "state": {name: _field(value) for name, value in run.state.items()},
         "actions": [_action_row(action, held[action.id].until_ms if action.id in held else None) for action in run.actions],
