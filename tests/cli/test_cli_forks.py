@@ -146,3 +146,16 @@ def test_a_terminal_lists_the_steps_asks_and_goes_on(tmp_path):
     terminal.until("Write it, friendly")
     terminal.type("/quit")
     assert terminal.end() == 3
+
+
+def test_a_process_that_is_killed_leaves_the_whole_fork_or_nothing(tmp_path):
+    project = Project(tmp_path, letter=LETTER)
+    project.treadle("run", "letter", "--detach")
+    project.treadle("answer", "last", "ask", "friendly")
+    fork = ("fork", "last", "--from", "ask", "--yes", "--detach")
+    assert project.treadle(*fork, TREADLE_FAULT="commit.event").code < 0
+    assert len(project.treadle("runs", "--json").json["runs"]) == 1
+    assert project.treadle(*fork, TREADLE_FAULT="commit.marked").code < 0
+    made, origin = project.treadle("runs", "--json").json["runs"]
+    assert (made["forked_from"], made["status"]) == (origin["id"], "waiting")
+    assert project.treadle("verify", "--all").code == 0

@@ -245,3 +245,46 @@ def test_what_tidies_up_is_no_place_to_begin(path):
     play.cancel().cancel() if path == "one.undo/u" else play.cancel().claim("finally/clean")
     fork = play.fork(path)
     assert (fork.refused, fork.decision.changed) == ("no_fork_point", False)
+
+
+def tree(play: Play, scope: str) -> Play:
+    return play.answer(f"{scope}.worktree", {"path": f"/w/{play.state.run_id}/{scope}", "base": "b0", "ref": f"refs/{scope}"})
+
+
+@clause("S125")
+def test_a_step_with_a_worktree_gets_one_of_the_forks_own():
+    play = tree(beside(delegate("d", isolation=True)), "p.x/d").done("p.y/first")
+    assert play.state.actions["p.x/d"].working_dir == "/w/run_1/p.x/d"
+    fork = play.fork("p.y/point")
+    assert fork.open == ["p.x/d.worktree", "p.y/point"]
+    assert tree(fork, "p.x/d").state.actions["p.x/d"].working_dir == "/w/run_2/p.x/d"
+    assert play.fork("p.x/d").open == ["p.y/first", "p.x/d.worktree"]
+
+
+@clause("S128")
+def test_inside_or_beside_a_worktree_of_the_original_is_no_place_to_begin():
+    play = Play(workflow(foreach("f", [0], do=[delegate("a"), delegate("b")], isolation=True)))
+    tree(play, "f[0]").done("f[0]/a").claim("f[0]/b")
+    fork = play.fork("f[0]/b")
+    assert (fork.refused, "`f[0]`" in fork.decision.refusal.message) == ("in_worktree", True)
+    assert play.fork("f").open == ["f[0].worktree"]
+
+
+@clause("S125")
+def test_what_was_being_stopped_is_gone_and_what_closes_has_closed():
+    play = Play(workflow(parallel("p", {"x": [foreach("f", [0, 1], do=[delegate("a")], on_error="continue"), delegate("after")],
+                                        "y": [delegate("first"), delegate("point")]})))  # fmt: skip
+    play.claim("p.x/f[0]/a").answer("p.x/f[1]/a", fails="denied").done("p.y/first")
+    assert play.state.actions["p.x/f[0]/a"].status == "stopping"
+    fork = play.fork("p.y/point")
+    assert sorted(fork.open) == ["p.x/after", "p.y/point"]
+    fork.done("p.x/after").done("p.y/point").ended_properly()
+
+
+@clause("S126")
+def test_a_step_whose_finally_runs_in_the_fork_is_not_the_forks_to_take_back():
+    steps = [delegate("d", undo=[delegate("u")], final=[delegate("clean"), delegate("point")])]
+    play = Play(workflow(*steps, delegate("last"))).done("d").done("d.finally/clean")
+    fork = play.fork("d.finally/point").done("d.finally/point").claim("last").answer("last", fails="denied")
+    assert (fork.status, fork.state.undo_status) == ("failed", "")
+    fork.ended_properly()

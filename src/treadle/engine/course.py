@@ -78,7 +78,7 @@ class Course:
 
     def _take(self, note: Note, at_ms: int) -> None:
         path = note.path
-        if note.kind == "step_opened":
+        if note.kind in {"step_opened", "step_begun_anew"}:
             self.visits[path] = self._open[path] = Visit(path=path, opened_at_ms=at_ms)
             self._branch(path, ended=None)
         elif note.kind in _ENDS:
