@@ -33,7 +33,7 @@ NARROW = 90
     + shape.VISIT_KEYS
     + "}],\nreceipts [{"
     + shape.RECEIPT_KEYS
-    + "}],\nnot_merged (kept of worktrees) [{ref, commit, what}]",
+    + "}],\nnot_merged (kept of worktrees) [{ref, commit, what}], forks [id]",
 )
 @click.argument("named", metavar="RUN")
 @click.option("--full", is_flag=True, help="Values whole, however long.")
