@@ -17,11 +17,7 @@ from treadle.engine.temporal.workflow import RunShell
 class TemporalHarness:
     """Runs of a task queue of their own. Time is the server's: to let it pass is to wait."""
 
-<<<<<<< HEAD
-    lacks = frozenset({"blobs", "changes", "children", "forks", "listing", "moving"})
-=======
     lacks = frozenset(LACKS)
->>>>>>> main
     lease_ms = 1_000
 
     def __init__(self, address: str):

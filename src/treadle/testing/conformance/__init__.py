@@ -9,17 +9,10 @@ A case that needs what a harness `lacks` must be refused as `not_yet`: what an e
 
 from typing import Final
 
-<<<<<<< HEAD
-from treadle.testing.conformance import children, ending, failing, flow, forks, gates, holding, moving, reading, serving
+from treadle.testing.conformance import children, ending, failing, flow, forks, gates, holding, moving, reading, serving, whole
 from treadle.testing.conformance.case import NEEDS, Case, Need, case
 
-_MODULES: Final = (flow, failing, gates, holding, ending, serving, children, forks, moving, reading)
-=======
-from treadle.testing.conformance import children, ending, failing, flow, forks, gates, holding, reading, serving, whole
-from treadle.testing.conformance.case import NEEDS, Case, Need, case
-
-_MODULES: Final = (flow, failing, gates, holding, ending, serving, children, forks, whole, reading)
->>>>>>> main
+_MODULES: Final = (flow, failing, gates, holding, ending, serving, children, forks, moving, whole, reading)
 CASES: Final = tuple(found for module in _MODULES for found in vars(module).values() if isinstance(found, Case))
 
 __all__ = ["CASES", "NEEDS", "Case", "Need", "case"]

@@ -7,22 +7,15 @@ from typing import Final, Literal
 from treadle.core.values import Value
 from treadle.testing.world import Harness, World, opened
 
-<<<<<<< HEAD
-Need = Literal["blobs", "changes", "children", "forks", "listing", "moving", "yielding"]
-=======
-Need = Literal["blobs", "changes", "children", "forks", "listing", "undo", "yielding"]
->>>>>>> main
+Need = Literal["blobs", "changes", "children", "forks", "listing", "moving", "undo", "yielding"]
 NEEDS: Final[dict[Need, str]] = {
     "blobs": "values above 64 KiB",
     "changes": "a feed of what is stored",
     "children": "child runs",
     "forks": "runs made of the history of others",
     "listing": "runs that can be listed and found",
-<<<<<<< HEAD
     "moving": "changed definitions of running runs",
-=======
     "undo": "taking back, when asked, what an ended run has kept for that",
->>>>>>> main
     "yielding": "transitions of more than 2,000 moves",
 }
 
