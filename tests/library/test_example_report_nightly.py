@@ -97,6 +97,6 @@ def test_a_night_with_too_few_figures_has_no_report_and_the_next_one_has(project
 
     told = play(project, "report:nightly", INPUTS, {"every-night[1]/write": GOOD}, beside=mended_by_day)
     assert told.view.status == "completed_degraded"
-    assert told.result["without_report"] == ["2026-03-29"]
+    assert [row["date"] for row in told.result["without_report"]] == ["2026-03-29"]
     assert [row["file"] for row in told.result["reports"]] == ["reports/2026-03-30.md"]
     assert not (project.folder / "reports/2026-03-29.md").exists()
