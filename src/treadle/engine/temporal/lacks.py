@@ -12,4 +12,5 @@ LACKS: Final[dict[str, str]] = {
     "forks": "A run is not forked: its history is Temporal's own.",
     "listing": "Runs are neither listed nor found; that takes search attributes.",
     "undo": "What an ended run has kept is not taken back when asked: its workflow is over. `undo` after a failure or a cancel works.",
+    "worktrees": "A workflow that works in git worktrees is not started: they would lie on the machine of one worker.",
 }

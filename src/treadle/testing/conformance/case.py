@@ -7,7 +7,7 @@ from typing import Final, Literal
 from treadle.core.values import Value
 from treadle.testing.world import Harness, World, opened
 
-Need = Literal["blobs", "changes", "children", "forks", "listing", "moving", "undo", "yielding"]
+Need = Literal["blobs", "changes", "children", "forks", "listing", "moving", "undo", "worktrees", "yielding"]
 NEEDS: Final[dict[Need, str]] = {
     "blobs": "values above 64 KiB",
     "changes": "a feed of what is stored",
@@ -16,6 +16,7 @@ NEEDS: Final[dict[Need, str]] = {
     "listing": "runs that can be listed and found",
     "moving": "changed definitions of running runs",
     "undo": "taking back, when asked, what an ended run has kept for that",
+    "worktrees": "git worktrees of steps, items and branches",
     "yielding": "transitions of more than 2,000 moves",
 }
 
