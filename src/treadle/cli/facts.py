@@ -127,7 +127,9 @@ class Teller:
                 return "cancelling", f"{who} asked to end the run{reason}", False
 
 
-_RUN_NOTES = frozenset({"run_started", "run_forked", "run_ended", "run_parked", "run_resumed", "run_migrated", "cancel_requested", "cancel_hastened"})
+_RUN_NOTES = frozenset(
+    {"run_started", "run_forked", "run_ended", "run_parked", "run_resumed", "run_migrated", "cancel_requested", "cancel_hastened"}
+)
 _OWN_WORDS = frozenset({"action_opened", "action_claimed", "action_completed", "step_completed"})
 _HANDED_OUT = {
     "prompt": "asks a person",

@@ -27,7 +27,9 @@ FACT_CHARS: Final = 160
 KEYS: Final = (
     "run, forked_from (RUN/STEP or null), workflow, version, definition, moved [{at, by, was, to (digests)}], status, exit_code, complete (whether the run has ended), "
     "started_by, started_at, ended_at, "
-    "inputs, failure {class, message, step}, undo, parked, actions [{" + shape.RECEIPT_KEYS + ", shared (done by the run it was forked from), who, took_ms}], "
+    "inputs, failure {class, message, step}, undo, parked, actions [{"
+    + shape.RECEIPT_KEYS
+    + ", shared (done by the run it was forked from), who, took_ms}], "
     "proven, claimed (numbers), skipped [path], reused [path], signals [{name, by, taken_by}], unread_signals [name], "
     "undone [{step, done}], not_merged (kept of worktrees) [{ref, commit, what}], took_ms, budgets [{owner, calls, calls_max, tokens, tokens_max, usd, usd_max}]"
 )
