@@ -33,6 +33,7 @@ TITLES: Final = {
     "secrets": "About secrets",
     "mending": "From `validate --fix`",
     "tests": "From tests",
+    "worktrees": "About git worktrees and merges",
 }
 # Faults of YAML, which the corpus of the tests does not hold as files.
 FILES: Final = {
