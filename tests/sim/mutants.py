@@ -275,7 +275,7 @@ def effect_without_a_claim():
 @mutant
 def unknown_outcome_offered_again():
     """What may have been done is done again."""
-    with swapped(claims._harmless, lambda action: True):
+    with swapped(claims.harmless, lambda action: True):
         yield
 
 
