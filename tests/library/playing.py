@@ -8,7 +8,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -111,8 +111,8 @@ class Told:
 
 
 def play(
-    repository: Repository, workflow: str, inputs: Mapping[str, object], answers: Answers, *, by: Caller = PERSON,
-    beside: Callable[[OpenProject, str], Awaitable[None]] | None = None,
+    repository: Repository, workflow: str, inputs: Mapping[str, Any], answers: Answers, *, by: Caller = PERSON,
+    beside: Callable[[OpenProject, str], Coroutine[Any, Any, None]] | None = None,
 ) -> Told:  # fmt: skip
     """Run a workflow to its end. `answers` gives by pattern a value, a list of values (one a time) or what makes one of the action.
 
@@ -122,8 +122,8 @@ def play(
 
 
 async def _play(
-    repository: Repository, workflow: str, inputs: Mapping[str, object], answers: Answers, by: Caller,
-    beside: Callable[[OpenProject, str], Awaitable[None]] | None,
+    repository: Repository, workflow: str, inputs: Mapping[str, Any], answers: Answers, by: Caller,
+    beside: Callable[[OpenProject, str], Coroutine[Any, Any, None]] | None,
 ) -> Told:  # fmt: skip
     async with asyncio.timeout(PATIENCE_S), open_project(locate(repository.folder, os.environ), serve=True, environ=os.environ) as opened:
         loaded = opened.load(workflow)
