@@ -3,10 +3,12 @@
 A fork depends only on what stands before its point, so forking a run that has ended is forking it at any moment of its life.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tests.sim.oracles import Violation
 from tests.sim.worker import carry
+from treadle.core.commands import Decision
 from treadle.core.events import Caller, Event, RunForked
 from treadle.core.ids import address_of
 from treadle.core.state import RunState
@@ -20,7 +22,8 @@ REFUSED = {"no_fork_point", "in_worktree"}
 
 def fork_of(sim: "Sim") -> "Sim | None":
     """Fork a run at a random step; None where the core says why it cannot be forked there."""
-    points = _points(sim)
+    history = list(_history(sim))
+    points = _points(history)
     if not points:
         return None
     steps = sim.drawn.definition.index.steps
@@ -32,9 +35,8 @@ def fork_of(sim: "Sim") -> "Sim | None":
     fork.store.blobs.update(sim.store.blobs)
     fork.watch.sharing = True
     state: RunState | None = None
-    for event in log[:shared]:
-        decision = carry(sim.drawn.definition, state, event, sim.store.blobs, {})
-        fork.watch.transition(state, event, decision)
+    for before, event, decision in history[:shared]:
+        fork.watch.transition(before, event, decision)
         state = decision.state
     fork.store.log, fork.store.state = log[:shared], state
     name = f"{sim.state.run_id}f"
@@ -42,7 +44,7 @@ def fork_of(sim: "Sim") -> "Sim | None":
         at_ms=fork.now_ms, run_id=name, seed=f"seed of {name} {sim.rng.randrange(1 << 16)}", by=DORA, from_run=sim.state.run_id,
         from_rev=shared, at=at, event=log[shared],
     )  # fmt: skip
-    fork.watch.shared, fork.watch.foreign = shared + 1, _channels(sim)
+    fork.watch.shared, fork.watch.foreign = shared + 1, _channels(history)
     worker = fork.workers[0]
     worker.catch_up()
     fork.calm = True  # making a fork is one commit; what may go wrong on its way is the store's affair
@@ -57,23 +59,23 @@ def fork_of(sim: "Sim") -> "Sim | None":
     return fork
 
 
-def _points(sim: "Sim") -> list[tuple[str, int]]:
+def _history(sim: "Sim") -> Iterator[tuple[RunState | None, Event, Decision]]:
+    state: RunState | None = None
+    for event in sim.store.log:
+        decision = carry(sim.drawn.definition, state, event, sim.store.blobs, {})
+        yield state, event, decision
+        state = decision.state
+
+
+def _points(history: list[tuple[RunState | None, Event, Decision]]) -> list[tuple[str, int]]:
     """Steps that were opened, each with the number of events before the one that opened it."""
     found: dict[str, int] = {}
-    state: RunState | None = None
-    for number, event in enumerate(sim.store.log):
-        decision = carry(sim.drawn.definition, state, event, sim.store.blobs, {})
-        state = decision.state
+    for number, (_, _, decision) in enumerate(history):
         for note in decision.notes:
             if note.kind == "step_opened":
                 found.setdefault(note.path, number)
     return list(found.items())
 
 
-def _channels(sim: "Sim") -> set[str]:
-    found: set[str] = set()
-    state: RunState | None = None
-    for event in sim.store.log:
-        state = carry(sim.drawn.definition, state, event, sim.store.blobs, {}).state
-        found |= {frame.channel for frame in state.frames.values() if frame.channel}
-    return found
+def _channels(history: list[tuple[RunState | None, Event, Decision]]) -> set[str]:
+    return {frame.channel for _, _, decision in history for frame in decision.state.frames.values() if frame.channel}
