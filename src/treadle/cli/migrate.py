@@ -62,7 +62,8 @@ async def migrate(frame: Frame, named: str, *, target: str | None, back: bool, p
         who = person(opened.settings.people)
         seen = await opened.engine.snapshot(row.id)
         old = seen.definition
-        new = await _definition(opened, row, target)
+        new, undone = await _definition(opened, row, target)
+        renamed = undone | renamed
         plan = await opened.service.plan_migration(row.id, new, who, renamed)
         blocked = _blocked(opened, new, seen)
         if dry or plan.is_empty or plan.troubles:
@@ -89,17 +90,19 @@ def _pair(text: str) -> tuple[str, str]:
     return old.strip(), new.strip()
 
 
-async def _definition(opened: OpenProject, row: RunRow, target: str | None) -> Definition:
-    """Find where to; an earlier definition of the run is still stored. Raises RequestError with every fault of a file."""
-    if target is None:
-        events = await opened.engine.events(row.id)
-        before = next((each.event.was for each in reversed(events) if isinstance(each.event, RunMigrated)), None)
-        if before is None:
-            raise RequestError(f"{row.id} was never moved", code="never_migrated", hint="it has the definition that it began with")
-        return await opened.engine.definition(before)
-    if target.startswith("sha256:"):
-        return await opened.engine.definition(target)
-    return required(opened.load(target_of(target)))
+async def _definition(opened: OpenProject, row: RunRow, target: str | None) -> tuple[Definition, dict[str, str]]:
+    """Find where to, and for the way back what steps were called; an earlier definition of the run is still stored.
+
+    Raises RequestError, with every fault of a file.
+    """
+    if target is not None and not target.startswith("sha256:"):
+        return required(opened.load(target_of(target))), {}
+    if target is not None:
+        return await opened.engine.definition(target), {}
+    moves = [each.event for each in await opened.engine.events(row.id) if isinstance(each.event, RunMigrated)]
+    if not moves:
+        raise RequestError(f"{row.id} was never moved", code="never_migrated", hint="it has the definition that it began with")
+    return await opened.engine.definition(moves[-1].was), {new: old for old, new in moves[-1].renamed.items()}
 
 
 def _blocked(opened: OpenProject, new: Definition, seen: Snapshot) -> RequestError | None:

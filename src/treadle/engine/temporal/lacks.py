@@ -11,6 +11,7 @@ LACKS: Final[dict[str, str]] = {
     "children": "A workflow with a `run` step is not started.",
     "forks": "A run is not forked: its history is Temporal's own.",
     "listing": "Runs are neither listed nor found; that takes search attributes.",
+    "moving": "A run is not moved to a changed definition: its workflow has the one it began with for life.",
     "undo": "What an ended run has kept is not taken back when asked: its workflow is over. `undo` after a failure or a cancel works.",
     "worktrees": "A workflow that works in git worktrees is not started: they would lie on the machine of one worker.",
 }
