@@ -129,7 +129,7 @@ async def _agreed(
         frame.print_json(_json(origin, point, again, state))
     elif not frame.json and not (quiet and yes):
         for line in _lines(origin, point, again, state):
-            screen.say(line)
+            screen.hang(line, 11)
     if dry or yes:
         return not dry
     if frame.json or not screen.is_terminal():
