@@ -13,6 +13,7 @@ from treadle.testing.made_up import FILLER, made_up
 from treadle.testing.snippet import entry_lines
 
 _SHAPES: Final[dict[str, Json]] = {
+    "merge": {"merged": [], "conflicts": []},
     "http": {"status": 200, "headers": {}, "json": None, "text": ""},
     "shell": {"stdout": "", "stderr": "", "exit_code": 0, "duration_ms": 0, "truncated": False},
 }
