@@ -133,6 +133,8 @@ def test_a_budget_may_ask_and_is_granted_again_by_resuming():
     play.answer("f[0]/c")
     assert (play.view.status, play.performs()) == ("parked", [])
     assert "budget of the run is spent: 1 calls" in play.view.parked
+    refused = play.unpark(by=ME)
+    assert (refused.refused, play.view.status) == ("needs_person", "parked")
     play.unpark()
     assert play.performs() == ["f[1]/c"]
     play.answer("f[1]/c").unpark().answer("f[2]/c")

@@ -99,3 +99,34 @@ async def test_an_agent_is_led_from_a_run_to_the_child_that_it_waits_for_and_bac
         assert ended["next"].endswith(f'get_next_step(run_id="{waiting["run_id"]}")')
         parent = await agent("get_next_step", run_id=waiting["run_id"], wait_seconds=5)
         assert (parent["kind"], parent["result"]) == ("ended", "seven")
+
+
+SPENT = """\
+name: spent
+budget: {calls: 1, on_exceed: ask}
+steps:
+  - {id: one, delegate: '1'}
+  - id: loop
+    while: "{{ true }}"
+    max_iterations: 3
+    do: [{id: two, delegate: "{{ 2 }}"}]
+"""
+
+
+async def test_a_spent_budget_is_a_persons_to_grant_and_steps_are_told_in_the_words_of_the_language(store: Shop) -> None:
+    store.write("spent", SPENT)
+    async with store.agent() as agent:
+        step = await agent("start_workflow", workflow="spent")
+        waiting = await agent.do(step["next"], result="done")
+        assert (waiting["kind"], waiting["status"], waiting["waiting_on"]) == ("waiting", "parked", "person")
+        assert "resume_run" in waiting["next"]
+        refused = await agent("resume_run", run_id=step["run_id"])
+        assert (refused["code"], f"treadle resume {step['run_id']}" in refused.text) == ("needs_person", True)
+        await store.service.resume(step["run_id"], PERSON)
+        step = await agent("get_next_step", run_id=step["run_id"])
+        assert step["instructions"] == "2", "what is an instruction is text"
+        run = await agent("get_run", run_id=step["run_id"], full=True)
+        assert run["progress"] == "1 of 2 steps, `loop` round 1"
+        assert [(row["path"], row["type"]) for row in run["steps"]] == [
+            ("one", "delegate"), ("loop", "while"), ("loop[0]", "round"), ("loop[0]/two", "delegate"),
+        ]  # fmt: skip

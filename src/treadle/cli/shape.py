@@ -4,7 +4,6 @@ Branch tokens are not shown: who has one can work that branch.
 """
 
 import datetime as dt
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +13,7 @@ from treadle.core.errors import Failure, Refusal
 from treadle.core.events import RunMigrated
 from treadle.core.ids import address_of
 from treadle.core.values import Value
-from treadle.engine.course import Visit
+from treadle.engine.course import Visit, type_word
 from treadle.engine.receipts import Decision, Receipt
 from treadle.engine.service import Service
 from treadle.engine.timeline import Moment
@@ -120,11 +119,6 @@ def moves_json(moments: Iterable[Moment]) -> list[dict[str, Any]]:
     """Give when a run was moved to another definition, by whom, and from which."""
     moved = ((moment, moment.event) for moment in moments)
     return [{"at": instant(m.at_ms), "by": e.by.name, "was": e.was, "to": e.to} for m, e in moved if isinstance(e, RunMigrated)]
-
-
-def type_word(name: str) -> str:
-    """Give the language's word for a type of step."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def failure_json(failure: Failure | None) -> dict[str, Any] | None:

@@ -242,6 +242,10 @@ def _resume(draft: Draft, event: RunResumed) -> None:
     if draft.parked is None:
         draft.refuse("not_parked", "the run is not set aside", hint="ask for the next step")
         return
+    if event.by.kind == "agent" and any(spent.asked for spent in draft.spent.values()):
+        hint = f"a person runs `treadle resume {draft.base.run_id}`"
+        draft.refuse("needs_person", "a budget is spent, and only a person grants as much again", hint=hint)
+        return
     draft.parked = None
     draft.moves = 0  # whoever resumes a run that moved too much gives it as much again
     draft.note("run_resumed", "", by=event.by.name)

@@ -5,6 +5,7 @@ which branch won, how often something was tried. Nothing here is stored. A `Cour
 can tell a step's course the instant it ends.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -127,6 +128,11 @@ class Course:
         owner = self.visits.get(above)
         if owner is not None and not owner.chosen and suffix not in _OWN_LISTS and (ended is not None or suffix not in owner.branches):
             owner.branches[suffix] = ended
+
+
+def type_word(name: str) -> str:
+    """Give the language's word for a type of step."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def owner_of(path: str) -> str:

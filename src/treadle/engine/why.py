@@ -91,7 +91,8 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
         case "agent":
             return _agent(run, action, alive)
         case "time":
-            word = "is being stopped" if action.status == "stopping" else "is tried again after a pause"
+            failed = f", as attempt {action.attempt} failed ({action.problem.error_class})" if action.problem is not None else ""
+            word = "is being stopped" if action.status == "stopping" else f"is tried again after a pause{failed}"
             return Wait(kind="time", message=f"`{name}` {word}", action=name, due_ms=due)
         case "server" if action.child is not None and action.status == "claimed":
             return Wait(kind="child", message=f"`{name}` waits for {action.child}", action=name, command=f"treadle why {action.child}",

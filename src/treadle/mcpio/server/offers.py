@@ -136,7 +136,7 @@ def _own_words(action: ActionView, channel: Channel) -> tuple[dict[str, Any], st
     params, shape = action.params, "<fits `expected`>" if action.expected.get("type") != "string" else "<text>"
     match action.kind:
         case "prompt":
-            own: dict[str, Any] = {"format": params["format"], "message": params["message"]}
+            own: dict[str, Any] = {"format": params["format"], "message": json_text(params["message"])}
             own |= {"default": params["default"]} if "default" in params else {}
             if params["format"] == "info":
                 return own, f"Tell the user this, then {channel.answer(action.id, action.attempt, 'null')}"
@@ -154,7 +154,7 @@ def _own_words(action: ActionView, channel: Channel) -> tuple[dict[str, Any], st
 
 def _delegated(action: ActionView, channel: Channel, then: str) -> tuple[dict[str, Any], str]:
     agent = action.params.get("agent")
-    own: dict[str, Any] = {"instructions": action.params.get("instructions", "")}
+    own: dict[str, Any] = {"instructions": json_text(action.params.get("instructions", ""))}
     if agent is None or channel.written is not None:
         return own, f"Do this yourself, then {then}"
     own = {"agent": agent, **own}
@@ -316,6 +316,10 @@ def _next_of(waits: Wait, channel: Channel, *, in_work: bool, held: bool) -> str
             return f"Show the user what is to be decided: they run `treadle approve {run_id}` in a terminal, you cannot. After that, {wait}"
         case "outcome":
             return f"Tell the user: a person says what became of it with `treadle answer {run_id}`, you cannot. After that, {wait}"
+        case "parked":
+            return (
+                f"Tell the user; if they want to go on: {Channel(run_id=run_id).call('resume_run')}, then {channel.call('get_next_step')}"
+            )
         case "signal":
             return f"Whoever has the news sends it in a terminal (`{waits.command}`), you cannot. After that, {wait}"
         case "child":
@@ -392,7 +396,8 @@ def _refused(offer: Offer, channel: Channel, answered: str) -> Reply:
         hint = f"this answer was refused before; the attempt that is open now: {calls['next']}"
     else:
         attempt = int(str((refusal.details or {})["attempt"]))
-        hint = f"mend it, then {channel.answer(answered, attempt, '<fits `expected`>')}"
+        shape = "<fits `expected`>" if (refusal.details or {}).get("expected") else "<text>"
+        hint = f"mend it, then {channel.answer(answered, attempt, shape)}"
     reply = refused(refusal, hint)
     more = {"run_id": channel.run_id, **({"duplicate": True} if offer.duplicate else {})}
     return Reply(text=f"Run {channel.run_id}: {reply.text}", data=reply.data | more, is_error=True)

@@ -14,6 +14,7 @@ from treadle.core.index import walk
 from treadle.core.render import instant
 from treadle.core.state import Frame
 from treadle.core.values import BlobRef, Chunks, Holed, SecretRef, Value
+from treadle.engine.course import type_word
 from treadle.engine.why import Wait, why
 from treadle.mcpio.server.offers import Channel, left_over, voted, waiting_on
 from treadle.mcpio.server.replies import Reply, json_text, short
@@ -113,7 +114,8 @@ def _budgets(run: RunView, *, full: bool) -> Iterator[str]:
 def _progress(run: RunView) -> str:
     ended = sum(step.status not in {"pending", "running", "waiting", "handling"} for step in run.steps)
     fans = [f"`{step.path}` {step.done} of {step.total} items" for step in _flat(run.steps) if step.total is not None and step.children]
-    said = ", ".join([f"{ended} of {len(run.steps)} steps", *fans[:3]])
+    loops = [f"`{step.path}` round {step.rounds}" for step in _flat(run.steps) if step.rounds and step.children]
+    said = ", ".join([f"{ended} of {len(run.steps)} steps", *[*fans, *loops][:3]])
     return said + (", with failures that were tolerated" if run.degraded else "")
 
 
@@ -218,7 +220,7 @@ def _wait_row(wait: WaitView) -> dict[str, Any]:
 
 
 def _step_row(step: StepView) -> dict[str, Any]:
-    row: dict[str, Any] = {"path": step.path, "type": step.type, "status": step.status}
+    row: dict[str, Any] = {"path": step.path, "type": type_word(step.type), "status": step.status}
     row |= {"why": step.why} if step.why else {}
     row |= {"rounds": step.rounds} if step.rounds is not None else {}
     return row | ({"done": step.done, "total": step.total, "failed": step.failed} if step.total is not None else {})
