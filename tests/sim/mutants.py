@@ -14,15 +14,14 @@ from treadle.core import (
     answers,
     aside,
     attempts,
-    claims,
     closing,
     endings,
     gates,
     limits,
     opening,
     steps,
-    timers,
     transitions,
+    waiting,
 )
 from treadle.core.draft import Draft
 from treadle.core.events import Evaluated
@@ -85,7 +84,7 @@ def clock_goes_back():
 @mutant
 def lapse_keeps_the_attempt():
     """Who takes a lapsed action over gets the same attempt number."""
-    grant = claims._grant
+    grant = attempts._grant
 
     def wrong(draft, action, claim):
         known = draft.actions.get(action.id)
@@ -174,7 +173,7 @@ def timer_left_armed():
 @mutant
 def only_one_timer_fires():
     """Of the timers that are due only the first one fires."""
-    fire = timers.fire_due
+    fire = waiting.fire_due
 
     def wrong(draft):
         due = sorted((at, name) for name, at in draft.timers.items() if at <= draft.now_ms)
@@ -191,7 +190,7 @@ def only_one_timer_fires():
 @mutant
 def late_approval_accepted():
     """The time of a gate is looked at after the decision."""
-    fire = timers.fire_due
+    fire = waiting.fire_due
 
     def wrong(draft):
         gates = [f"within:{a.id}" for a in draft.actions.values() if a.kind == "approve"]
@@ -222,7 +221,7 @@ def settle_is_under(path: str, root: str) -> bool:
 @mutant
 def claim_without_a_lapse():
     """Whoever asks gets what another one holds."""
-    with swapped(claims._may_take, lambda action, claim: True):
+    with swapped(attempts.may_take, lambda action, claim: True):
         yield
 
 
@@ -275,7 +274,7 @@ def effect_without_a_claim():
 @mutant
 def unknown_outcome_offered_again():
     """What may have been done is done again."""
-    with swapped(claims.harmless, lambda action: True):
+    with swapped(attempts.harmless, lambda action: True):
         yield
 
 

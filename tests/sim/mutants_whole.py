@@ -4,16 +4,16 @@ from dataclasses import replace
 
 from tests.sim.mutants import MUTANTS, mutant, patched, swapped
 from treadle.core import (
+    attempts,
     blocks,
     budget,
     closing,
     endings,
     fork,
     gates,
-    readback,
-    signals,
     steps,
     verify,
+    waiting,
 )
 from treadle.core.draft import Draft
 from treadle.core.state import Signal, StepNode
@@ -196,7 +196,7 @@ def goto_counted_per_run():
 @mutant
 def signal_delivered_twice():
     """A signal that a wait took is kept for the next one."""
-    receive = signals.receive
+    receive = waiting.receive
 
     def wrong(draft, event):
         receive(draft, event)
@@ -210,7 +210,7 @@ def signal_delivered_twice():
 @mutant
 def wait_that_is_over_takes_a_signal():
     """A wait whose `finally` runs ends once more."""
-    receive = signals.receive
+    receive = waiting.receive
 
     def wrong(draft, event):
         over = [node for node in draft.nodes.values() if isinstance(node, StepNode) and node.wait is not None and node.phase == "finally"]
@@ -228,7 +228,7 @@ def wait_that_is_over_takes_a_signal():
 @mutant
 def nothing_read_back_means_done():
     """A `read_back` that finds nothing counts as a result."""
-    ended = readback.read_back_ended
+    ended = attempts.read_back_ended
 
     def wrong(draft, owner, node, outcome):
         ended(draft, owner, replace(node, last="done" if node.last is None else node.last), outcome)

@@ -2,9 +2,9 @@
 
     advance(definition, state, event, blobs) -> Decision | NeedBlobs
 
-Order inside a transition: the clock moves; every timer that is due fires (timers.py); the event is absorbed by the cell of the transition table
-(transitions.py); settling does all deterministic work that follows (settle.py, opening.py); the caller's wish for its next action is granted
-(claims.py). The old state is never touched, so an exception leaves the caller where it was.
+Order inside a transition: the clock moves; every timer that is due fires (waiting.py); the event is absorbed by the cell of the transition table
+(transitions.py); settling does all deterministic work that follows (settle.py, opening.py); the caller's wish for its next action is granted (attempts.py). The old state is never touched, so an exception leaves the
+caller where it was.
 
 A late, double or foreign event gives the same state and a refusal or note; only `HistoryMismatchError` and `InvariantViolationError` are raised.
 `resume` gives the commands that a process must issue again after a restart; `fold` is `advance` over a history.
@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 
 from treadle.core import events, limits
 from treadle.core.aside import size_of
-from treadle.core.attempts import offer
+from treadle.core.attempts import claim_action, may_take, offer
 from treadle.core.bind import bind_inputs
 from treadle.core.budget import grant, own
-from treadle.core.claims import claim_next
 from treadle.core.closing import begin_closing, close_policy, counts, needs_claim
 from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAction
 from treadle.core.definition import Definition
@@ -33,12 +32,11 @@ from treadle.core.records import replace
 from treadle.core.render import with_result
 from treadle.core.semantics import SUPPORTED
 from treadle.core.settle import settle
-from treadle.core.signals import receive
 from treadle.core.state import ActionState, Frame, ListNode, Node, Outcome, RunState, StepNode
 from treadle.core.steps import fail_node
-from treadle.core.timers import fire_due
 from treadle.core.transitions import absorb_action_event
 from treadle.core.values import Value
+from treadle.core.waiting import fire_due, receive
 
 NO_BLOBS: Mapping[str, Value] = {}
 NO_OTHERS: Mapping[str, Definition] = {}
@@ -83,7 +81,7 @@ def _carry(draft: Draft, event: Event) -> None:
     draft.absorbed, draft.changed = draft.changed, draft.changed or passed
     settle(draft)
     if then is not None and draft.refusal is None and draft.parked is None:
-        claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))
+        _claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))
         settle(draft)
 
 
@@ -151,7 +149,7 @@ def _absorb(draft: Draft, event: Event) -> None:
                 hint = f"`treadle resume {draft.base.run_id}` takes it up"
                 draft.refuse("run_parked", f"the run is set aside: {draft.parked.reason}", hint=hint)
             elif claim.action is None:
-                claim_next(draft, event)
+                _claim_next(draft, event)
             else:
                 absorb_action_event(draft, event, claim.action)
         case events.ActionAnswered() | events.ApprovalDecided() | events.PerformerLost() | events.OutcomeResolved():
@@ -190,6 +188,22 @@ def _start(draft: Draft, event: RunStarted) -> None:
     own(draft, "", "", draft.definition.main.budget, event.calls_max)
     draft.note("run_started", "", workflow=draft.definition.name, by=event.by.name)
     draft.look_at("")
+
+
+def _claim_next(draft: Draft, event: events.ActionClaimed) -> None:
+    """Grant the next action of a channel, if there is one; the same holder asking again gets what it holds and writes nothing."""
+    claim = event.claim
+    here = [a for a in draft.actions.values() if a.channel == claim.channel]
+    mine = [a for a in here if a.performer != "server" and a.kind != "approve"]
+    held = [a for a in mine if a.status == "claimed" and a.holder == claim.holder]
+    takeable = [a for a in mine if a.status == "claimed" and may_take(a, claim)]
+    for action in held[:1] or [*(a for a in mine if a.status == "open"), *takeable]:
+        if draft.actions.get(action.id) is action:  # a lapse too many of one may have closed another
+            claim_action(draft, action, event)
+            settle(draft)
+        if draft.claimed is not None:
+            break
+    draft.refusal = None  # that nothing is there for it is not the caller's fault
 
 
 def _evaluated(draft: Draft, event: Evaluated) -> None:

@@ -5,7 +5,7 @@ that the next answer must name. A failure is first offered to `retry`; what retr
 """
 
 from treadle.core import limits
-from treadle.core.attempts import fail_attempt, offer_again
+from treadle.core.attempts import end_doubt, fail_attempt, offer_again
 from treadle.core.budget import charge
 from treadle.core.closing import closing_goes_on, needs_claim
 from treadle.core.definition import Approve
@@ -14,7 +14,6 @@ from treadle.core.errors import CLASSES, Failure
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.expected import expected_answer
 from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
-from treadle.core.readback import end_doubt
 from treadle.core.records import replace
 from treadle.core.schema import check
 from treadle.core.state import ActionState, Approval, StepNode

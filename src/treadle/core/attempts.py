@@ -1,15 +1,22 @@
-"""Attempts: how an action is offered, dispatched, failed and offered again (rulings 2, 19; language.md §2 on retry)."""
+"""Attempts: how an action is offered, claimed, lost, failed, doubted and offered again (rulings 2, 19, 21; language.md §2, §9).
 
+A lease is the shell's row; a claim comes with the ids whose lease had run out. An attempt's number is the fence: only a claim by somebody else,
+after a lapse or by `take_over`, raises it. Three lapses of one action are enough. Where nobody knows whether an attempt was done, steps of
+`read_back` find out, else a person says it.
+"""
+
+from treadle.core import limits
 from treadle.core.budget import reserve
 from treadle.core.closing import counts, cut_off, needs_claim
 from treadle.core.commands import Perform
 from treadle.core.draft import Draft
 from treadle.core.errors import Failure
+from treadle.core.events import ActionClaimed, Claim, PerformerLost
 from treadle.core.expr import draw_bits
 from treadle.core.gates import step_path
 from treadle.core.records import replace
-from treadle.core.state import ActionState, StepNode
-from treadle.core.steps import fail_step, lose_worktree
+from treadle.core.state import ActionState, ListNode, Outcome, StepNode
+from treadle.core.steps import fail_step, finish_step, lose_worktree, open_list
 from treadle.core.worktrees import KINDS
 
 
@@ -100,3 +107,119 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
     draft.put_action(replace(again, problem=replace(failure, result=draft.keep(failure.result))))
     draft.arm("backoff", action.id, draft.now_ms + wait_ms)
     draft.note("retry_planned", action.id, attempt=action.attempt + 1, wait_ms=wait_ms)
+
+
+# Claims: who holds an action, and what becomes of it when the holder falls silent
+
+
+def claim_action(draft: Draft, action: ActionState, event: ActionClaimed) -> None:
+    """Grant a claim on an open or claimed action, or refuse it."""
+    claim = event.claim
+    if action.kind == "approve":
+        hint = f"a person runs `treadle approve {draft.base.run_id}`"
+        draft.refuse("waiting_on_person", f"`{action.id}` waits for a person's decision", hint=hint)
+    elif (action.performer == "server") != (claim.by.kind == "server"):
+        draft.refuse("foreign", f"`{action.id}` is performed by: {action.performer}", hint="ask for the next step")
+    elif claim.by.kind == "agent" and action.channel != claim.channel:
+        draft.refuse("foreign", f"`{action.id}` belongs to another branch", hint="ask for the next step of your own")
+    elif action.status == "open":
+        _grant(draft, action, claim)
+    elif action.holder == claim.holder:
+        draft.claimed = action.id
+    elif may_take(action, claim):
+        _take(draft, action, claim)
+    else:
+        hint = "wait for its lease to lapse, or say `take_over`"
+        draft.refuse("held", f"`{action.id}` is held by another performer", hint=hint, attempt=action.attempt)
+
+
+def lose_performer(draft: Draft, action: ActionState, event: PerformerLost) -> None:
+    """Take an attempt from a performer that is gone: again, or unknown, or enough (ruling 19)."""
+    unclaimed = action.status == "open" and (action.performer != "server" or needs_claim(action))
+    if event.attempt != action.attempt or unclaimed:
+        draft.note("ignored", action.id, event="PerformerLost")
+    elif not harmless(action):
+        doubt(draft, action)
+    elif (lost := _lapsed(draft, action)) is not None:
+        offer_again(draft, lost, redo=True)
+
+
+def _grant(draft: Draft, action: ActionState, claim: Claim) -> None:
+    draft.put_action(replace(action, status="claimed", holder=claim.holder, claimed_at_ms=draft.now_ms))
+    draft.note("action_claimed", action.id, attempt=action.attempt, holder=claim.holder)
+    start_attempt_clock(draft, action)
+    draft.claimed = action.id
+
+
+def may_take(action: ActionState, claim: Claim) -> bool:
+    return action.id in claim.lapsed or (claim.take_over and claim.by.kind != "server")
+
+
+def _take(draft: Draft, action: ActionState, claim: Claim) -> None:
+    if not harmless(action):
+        doubt(draft, action)
+        hint = f"a person decides with `treadle answer {draft.base.run_id}`"
+        draft.refuse("outcome_unknown", f"nobody knows whether `{action.id}` was done", hint=hint)
+        return
+    lost = _lapsed(draft, action) if action.id in claim.lapsed else action
+    if lost is None:
+        draft.refuse("performer_lost", f"`{action.id}` was lost too often and has failed", hint="ask for the next step")
+    else:
+        _grant(draft, replace(lost, attempt=lost.attempt + 1, redo=True), claim)
+
+
+def _lapsed(draft: Draft, action: ActionState) -> ActionState | None:
+    """Count a lapse; None when it was the last one that is borne."""
+    lapsed = replace(action, lapses=action.lapses + 1)
+    draft.note("lease_lapsed", action.id, attempt=action.attempt, holder=action.holder, lapses=lapsed.lapses)
+    if lapsed.lapses < limits.LAPSES_MAX:
+        return lapsed
+    message = f"`{action.id}` was lost by its performer {lapsed.lapses} times"
+    fail_attempt(draft, lapsed, Failure(error_class="performer_lost", message=message, step=action.id))
+    return None
+
+
+def harmless(action: ActionState) -> bool:
+    """Tell whether doing it again at worst wastes work (ruling 20)."""
+    return action.repeatable or action.key is not None or not needs_claim(action)
+
+
+# Doubt
+
+
+def doubt(draft: Draft, action: ActionState) -> None:
+    """Take note that nobody knows what became of an attempt: its `read_back` finds out, else a person says it."""
+    draft.disarm("timeout", action.id)
+    draft.put_action(replace(action, status="unknown"))
+    draft.note("outcome_unknown", action.id, attempt=action.attempt)
+    node = draft.step_node(action.id)
+    if draft.step(node).read_back:
+        node = draft.put(replace(node, phase="read_back"))
+        draft.note("read_back_begun", action.id)
+        open_list(draft, node, ".read_back", node.frame)
+
+
+def end_doubt(draft: Draft, action: ActionState) -> None:
+    """Stop finding out: somebody has said what became of the attempt."""
+    node = draft.step_node(action.id)
+    if node.phase != "read_back":
+        return
+    cut_off(draft, f"{node.path}.read_back")
+    draft.drop_below(node.path)
+    draft.put(replace(node, phase="action", closing=None))
+
+
+def read_back_ended(draft: Draft, owner: StepNode, node: ListNode, outcome: Outcome) -> None:
+    """Go on with what was found: null means that it was not done, anything else is the step's result."""
+    action = draft.actions[owner.path]
+    owner = draft.put(replace(owner, phase="action"))
+    if outcome.failure is not None:
+        draft.note("read_back_failed", owner.path, message=outcome.failure.message)
+    elif node.last is None:
+        draft.note("outcome_resolved", owner.path, outcome="not_done", by="read_back", note="")
+        offer_again(draft, action, redo=False)
+    else:
+        draft.note("outcome_resolved", owner.path, outcome="done", by="read_back", note="")
+        draft.drop_action(action.id)
+        draft.note("action_completed", action.id, attempt=action.attempt)
+        finish_step(draft, owner, node.last)

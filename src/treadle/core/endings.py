@@ -1,14 +1,15 @@
 """Endings: what follows when a list is over, and how a run ends.
 
 A list is over when its last step is, or when it was closing and nothing is open below it any more. What that means is its owner's affair: the run
-itself, a block (blocks.py, rounds.py), or one of the lists that every step may have: `on_error`, `on_reject`, `finally`, `read_back`, `undo`.
+itself, a block (blocks.py), or one of the lists that every step may have: `on_error`, `on_reject`, `finally`, `read_back`, `undo`.
 
 A run ends in this order: its body, the file's `finally`, the `undo` of completed steps (newest first) where the end is one that asks
 for it, and `CloseRun`.
 """
 
 from treadle.core import limits
-from treadle.core.blocks import branch_ended, chosen_ended, end_loop, joined, loop_around, round_ended
+from treadle.core.attempts import read_back_ended
+from treadle.core.blocks import branch_ended, chosen_ended, end_foreach, end_loop, item_ended, joined, loop_around, round_ended
 from treadle.core.closing import begin_closing, below, cut_off, owes_finally
 from treadle.core.commands import CloseRun
 from treadle.core.definition import Break, Continue, Foreach, Goto, Parallel, Repeat, Return, While
@@ -17,10 +18,8 @@ from treadle.core.errors import Failure, InvariantViolationError, failed
 from treadle.core.events import UndoRequested
 from treadle.core.expr import Expr
 from treadle.core.index import FINALLY
-from treadle.core.readback import read_back_ended
 from treadle.core.records import replace
 from treadle.core.render import Renderer
-from treadle.core.rounds import end_foreach, item_ended
 from treadle.core.state import ENDED, Ending, Frame, ListNode, Outcome, RunStatus, StepEnd, StepNode
 from treadle.core.steps import begin_finally, fail_step, finish_finally, finish_handled, finish_step
 from treadle.core.values import Value

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeVar
 
 from treadle.core import limits
-from treadle.core.attempts import render_again
+from treadle.core.attempts import harmless, render_again
 from treadle.core.bind import bind_inputs
-from treadle.core.claims import harmless
 from treadle.core.closing import cut_off
 from treadle.core.draft import Draft
 from treadle.core.errors import StepFailedError

@@ -7,7 +7,7 @@ that is performed by somebody becomes an action, perhaps after a look into the c
 from collections.abc import Callable
 from typing import Final
 
-from treadle.core import blocks, endings, limits, rounds
+from treadle.core import blocks, endings, limits
 from treadle.core import definition as d
 from treadle.core.aside import RULES, size_of
 from treadle.core.attempts import offer
@@ -21,11 +21,11 @@ from treadle.core.gates import forget_decision, open_gate, unmet
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, child_run_id
 from treadle.core.records import replace
 from treadle.core.render import Renderer
-from treadle.core.signals import wait
 from treadle.core.state import ActionState, Frame, ListNode, StepNode
 from treadle.core.steps import fail_step, finish_step, schema_problem, write_fields
 from treadle.core.values import Json, Value, canonical, digest
 from treadle.core.verify import prove
+from treadle.core.waiting import wait
 from treadle.core.worktrees import ask_for_worktree, directory
 
 CACHE_GET: Final = "treadle.cache_get"
@@ -47,7 +47,7 @@ def visit_step(draft: Draft, node: StepNode) -> None:
         if action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions:
             prove(draft, node, action)
     elif node.phase == "block" and isinstance(spec, d.Foreach) and node.fan is not None:
-        rounds.go_on_with_rounds(draft, node, spec, node.fan)
+        blocks.go_on_with_rounds(draft, node, spec, node.fan)
     elif node.phase == "block" and isinstance(spec, d.While | d.Repeat):
         blocks.go_on_with_loop(draft, node, spec)
 
@@ -220,7 +220,7 @@ def _fail(draft: Draft, node: StepNode, spec: d.Fail, render: Renderer) -> None:
 
 # What opens a step of each type; those of other types are actions.
 OPENERS: Final[dict[type, Callable[..., None]]] = {
-    d.Condition: blocks.condition, d.Switch: blocks.switch, d.Foreach: rounds.foreach, d.Parallel: blocks.parallel, d.While: blocks.loop,
+    d.Condition: blocks.condition, d.Switch: blocks.switch, d.Foreach: blocks.foreach, d.Parallel: blocks.parallel, d.While: blocks.loop,
     d.Repeat: blocks.loop, d.SetState: _set_state, d.Wait: wait, d.Return: endings.return_from, d.Fail: _fail, d.Goto: endings.go_to,
     d.Break: endings.leave_loop, d.Continue: endings.leave_loop, d.Approve: _ask_for_approval,
 }  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from treadle.core.answers import answer, answer_stopping, decide, lose_stopping, resolve
-from treadle.core.claims import claim_action, lose_performer
+from treadle.core.attempts import claim_action, lose_performer
 from treadle.core.draft import Draft
 from treadle.core.events import Event
 from treadle.core.state import ACTION_STATES, ActionState
