@@ -10,7 +10,6 @@ from tests.sim.accounts import Accounts
 from tests.sim.definitions import Drawn
 from tests.sim.store import Reply, Store
 from treadle.core import codec
-from treadle.core.advance import check_invariants
 from treadle.core.aside import fill
 from treadle.core.commands import CloseRun, Decision, Note, Perform
 from treadle.core.definition import Definition, Foreach, Run
@@ -20,6 +19,7 @@ from treadle.core.gates import step_path
 from treadle.core.ids import address_of, is_under
 from treadle.core.state import ActionState, ListNode, RunState, StepNode
 from treadle.core.values import canonical, digest
+from treadle.invariants import check_invariants
 
 TIMER_STATES = {"timeout": {"claimed", "open"}, "backoff": {"backoff"}, "grace": {"stopping"}}
 LAPSES_MAX = 3

@@ -22,11 +22,10 @@ from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAct
 from treadle.core.definition import Definition
 from treadle.core.draft import Draft
 from treadle.core.endings import skip_finally, undo_on_request
-from treadle.core.errors import HistoryMismatchError, InvariantViolationError
+from treadle.core.errors import HistoryMismatchError
 from treadle.core.events import Evaluated, Event, RunForked, RunMigrated, RunResumed, RunStarted
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.fork import fork
-from treadle.core.gates import step_path
 from treadle.core.migrate import migrate
 from treadle.core.records import replace
 from treadle.core.render import with_result
@@ -276,28 +275,3 @@ def _hand_out_again(draft: Draft, held: list[ActionState]) -> None:
         waits = action.status == "open" or (action.status == "claimed" and counts(action) and not action.counted)
         if waits and draft.actions.get(action.id) is action:
             offer(draft, action)
-
-
-def check_invariants(state: RunState) -> None:
-    """Raise InvariantViolationError for a state that must not exist. Cheap enough for every commit."""
-    if state.ended:
-        if state.actions or state.nodes or state.timers:
-            raise InvariantViolationError("an ended run has something open")
-        return
-    if "" not in state.nodes or "" not in state.frames:
-        raise InvariantViolationError("a running run has no root")
-    for path, node in state.nodes.items():
-        parent = node.owner if isinstance(node, ListNode) else node.list_path
-        if parent is not None and parent not in state.nodes:
-            raise InvariantViolationError(f"{path!r} is open under {parent!r}, which is not")
-        if node.frame not in state.frames:
-            raise InvariantViolationError(f"{path!r} has no frame")
-    for action in state.actions.values():
-        if action.status != "stopping" and step_path(action.id) not in state.nodes:
-            raise InvariantViolationError(f"the action {action.id!r} has no step")
-        if (action.status == "claimed") != (action.holder is not None) and action.status in {"open", "claimed"}:
-            raise InvariantViolationError(f"{action.id!r} is {action.status} with the holder {action.holder!r}")
-    for name in state.timers:
-        path = name.split(":", 1)[1]
-        if path not in state.nodes and path not in state.actions:
-            raise InvariantViolationError(f"the timer {name!r} belongs to nothing")

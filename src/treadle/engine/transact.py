@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import orjson
 
-from treadle.core.advance import advance, check_invariants
+from treadle.core.advance import advance
 from treadle.core.aside import fill
 from treadle.core.codec import plain
 from treadle.core.commands import Blob, Command, Decision, Evaluate, NeedBlobs, Note
@@ -33,6 +33,7 @@ from treadle.core.limits import BLOB_BYTES_MIN
 from treadle.core.records import replace
 from treadle.core.state import RunState
 from treadle.core.values import BlobRef, Value, decode, spill
+from treadle.invariants import check_invariants
 from treadle.ports import FunctionFailedError, Functions
 
 T = TypeVar("T")
