@@ -9,7 +9,7 @@ from treadle.core.attempts import end_doubt, fail_attempt, offer_again
 from treadle.core.budget import charge
 from treadle.core.closing import closing_goes_on, needs_claim
 from treadle.core.definition import Approve
-from treadle.core.draft import Draft
+from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.errors import CLASSES, Failure
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.expected import expected_answer
@@ -126,7 +126,7 @@ def _settle_gate(draft: Draft, action: ActionState, result: dict[str, Json], mes
     draft.drop_action(action.id)
     draft.note("action_completed", action.id, attempt=action.attempt)
     if action.id.endswith(REQUIRES):
-        draft.disarm("wait", node.path)
+        draft.disarm(node.path, "wait")
         draft.look_at(node.path)
     else:
         finish_step(draft, node, result)
@@ -139,7 +139,7 @@ def reject(draft: Draft, action: ActionState, result: dict[str, Json], message: 
     failure = Failure(error_class="rejected", message=message, step=node.path, result=result, has_result=True)
     on_reject = spec.on_reject if isinstance(spec, Approve) else "fail"
     draft.drop_action(action.id)
-    draft.drop_clock(node.path)
+    draft.disarm(node.path, *NODE_TIMERS)
     if on_reject == "continue":
         finish_step(draft, node, result)
     elif on_reject == "do":

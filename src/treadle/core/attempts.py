@@ -9,7 +9,7 @@ from treadle.core import limits
 from treadle.core.budget import reserve
 from treadle.core.closing import counts, cut_off, needs_claim
 from treadle.core.commands import Perform
-from treadle.core.draft import Draft
+from treadle.core.draft import ATTEMPT_TIMERS, Draft
 from treadle.core.errors import Failure
 from treadle.core.events import ActionClaimed, Claim, PerformerLost
 from treadle.core.expr import draw_bits
@@ -66,7 +66,7 @@ def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
         action, status="open", attempt=action.attempt + 1, holder=None, claimed_at_ms=None, redo=redo or action.redo, answer=None,
         counted=action.counted and redo,
     )  # fmt: skip
-    draft.disarm("timeout", action.id)
+    draft.disarm(action.id, "timeout")
     draft.put_action(again)
     draft.note("action_offered", action.id, attempt=again.attempt, redo=again.redo)
     offer(draft, again)
@@ -75,7 +75,7 @@ def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
 def render_again(draft: Draft, node: StepNode, action: ActionState | None) -> None:
     """Have a step rendered and handed out once more, after a migration: what it was before counts no longer, and the next attempt follows on it."""
     cut_off(draft, node.path)
-    draft.disarm("wait", node.path)
+    draft.disarm(node.path, "wait")
     if action is not None:
         kept = {name: value for name, value in action.params.items() if name == "files_before"}
         action = replace(action, params=kept, redo=action.redo or action.status == "claimed") if action.kind != "approve" else None
@@ -99,7 +99,7 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
         draft.drop_action(action.id)
         fail_step(draft, draft.step_node(action.id), failure)
         return
-    draft.drop_timers(action.id)
+    draft.disarm(action.id, *ATTEMPT_TIMERS)
     draft.drop_action(f"{action.id}.verify")
     ceiling_ms = min(retry.max_backoff_ms, retry.backoff_ms << min(action.failures, 40))
     wait_ms = failure.retry_after_ms + draw_bits(draft.base.seed, action.id, "backoff", action.failures) % (ceiling_ms + 1)
@@ -189,7 +189,7 @@ def harmless(action: ActionState) -> bool:
 
 def doubt(draft: Draft, action: ActionState) -> None:
     """Take note that nobody knows what became of an attempt: its `read_back` finds out, else a person says it."""
-    draft.disarm("timeout", action.id)
+    draft.disarm(action.id, "timeout")
     draft.put_action(replace(action, status="unknown"))
     draft.note("outcome_unknown", action.id, attempt=action.attempt)
     node = draft.step_node(action.id)

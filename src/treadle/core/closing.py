@@ -8,7 +8,7 @@ most `FINALLY_MS`. When nothing is open below the node any more, it ends in the 
 from treadle.core import limits
 from treadle.core.commands import StopAction
 from treadle.core.definition import EFFECTS, Definition, Run
-from treadle.core.draft import Draft
+from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.ids import is_under
 from treadle.core.records import replace
 from treadle.core.state import ActionState, Node, Outcome, StepNode
@@ -27,7 +27,7 @@ def begin_closing(draft: Draft, node: Node, outcome: Outcome, *, shielded: bool 
     draft.drop_below(node.path, keep=keep)
     for path in keep:
         if not any(is_under(path, f"{shield}.finally") for shield in shields):
-            draft.drop_clock(path)
+            draft.disarm(path, *NODE_TIMERS)
     if node.closing is None or outcome.how == "cancel":
         draft.put(replace(node, closing=outcome))
     draft.look_at(node.path)

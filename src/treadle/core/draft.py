@@ -21,6 +21,7 @@ from treadle.core.values import BlobRef, Value, spill
 
 AnyNode = TypeVar("AnyNode", bound=ListNode | StepNode)
 NODE_TIMERS: Final = ("within", "wait", "wall", "shield")
+ATTEMPT_TIMERS: Final = ("timeout", "backoff", "grace")
 
 
 class Draft:
@@ -178,27 +179,16 @@ class Draft:
         """Take an action and its timers away."""
         if self.actions.pop(action_id, None) is not None:
             self.changed = True
-        self.drop_timers(action_id)
-
-    def drop_timers(self, action_id: str) -> None:
-        """Take the timers of an attempt away."""
-        for kind in ("timeout", "backoff", "grace"):
-            self.disarm(kind, action_id)
+        self.disarm(action_id, *ATTEMPT_TIMERS)
 
     def drop(self, path: str) -> None:
         """Take one node away, with its timers and what it may spend."""
         self.nodes.pop(path, None)
         self.spent.pop(path, None)
-        if self.timers:
-            self.drop_clock(path)
+        self.disarm(path, *NODE_TIMERS)
         if self.closings and path in self.closings:
             self.closings.remove(path)
         self.changed = True
-
-    def drop_clock(self, path: str) -> None:
-        """Take the timers of a node away."""
-        for kind in NODE_TIMERS:
-            self.timers.pop(f"{kind}:{path}", None)
 
     def drop_below(self, path: str, *, keep: frozenset[str] = frozenset()) -> None:
         """Take everything strictly below a path away, actions and what is in `keep` excepted."""
@@ -234,10 +224,10 @@ class Draft:
         self.timers[f"{kind}:{path}"] = due_ms
         self.changed = True
 
-    def disarm(self, kind: str, path: str) -> None:
-        """Take a timer away, if it is set."""
-        if self.timers.pop(f"{kind}:{path}", None) is not None:
-            self.changed = True
+    def disarm(self, path: str, *kinds: str) -> None:
+        """Take timers away that are set; of a node `NODE_TIMERS`, of an attempt `ATTEMPT_TIMERS`."""
+        for kind in kinds if self.timers else ():
+            self.changed |= self.timers.pop(f"{kind}:{path}", None) is not None
 
     def keep(self, value: Value) -> Value:
         """Make a value fit to stand in the state: a large one is set aside at once (ruling 10)."""

@@ -13,7 +13,7 @@ from treadle.core.blocks import branch_ended, chosen_ended, end_foreach, end_loo
 from treadle.core.closing import begin_closing, below, cut_off, owes_finally
 from treadle.core.commands import CloseRun
 from treadle.core.definition import Break, Continue, Foreach, Goto, Parallel, Repeat, Return, While
-from treadle.core.draft import Draft
+from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.errors import Failure, InvariantViolationError, failed
 from treadle.core.events import UndoRequested
 from treadle.core.expr import Expr
@@ -46,7 +46,7 @@ def close(draft: Draft, node: ListNode | StepNode) -> None:
             draft.arm("shield", node.path, draft.now_ms + limits.FINALLY_MS)
         begin_finally(draft, innermost, StepEnd(status="cancelled"))
         return
-    draft.disarm("shield", node.path)
+    draft.disarm(node.path, "shield")
     above = draft.closing_above(node)
     if above is not None:
         _make_way(draft, node)
@@ -219,7 +219,7 @@ def _body_ended(draft: Draft, root: ListNode, outcome: Outcome) -> None:
         status = "goal_not_met"
     value = draft.keep(outcome.value)
     draft.drop_below("")
-    draft.drop_clock("")
+    draft.disarm("", *NODE_TIMERS)
     draft.ending = Ending(status=status, value=value, failure=failure)
     draft.put(replace(root, closing=None))
     if not draft.definition.final_steps:

@@ -7,7 +7,7 @@ A step that was handed out or waited elsewhere begins anew, so that its renderin
 
 from collections import deque
 
-from treadle.core.draft import Draft
+from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.events import RunForked
 from treadle.core.ids import branch_token
 from treadle.core.index import walk
@@ -84,6 +84,6 @@ def _let_go(draft: Draft) -> None:
     for path, node in list(draft.nodes.items()):
         if path in draft.nodes and isinstance(node, StepNode) and _begins_anew(node):
             draft.drop_below(path)
-            draft.drop_clock(path)
+            draft.disarm(path, *NODE_TIMERS)
             begin_step(draft, StepNode(path=path, at=node.at, list_path=node.list_path, frame=node.frame), again=True)
     draft.agenda = deque(draft.nodes)

@@ -11,7 +11,7 @@ from treadle.core import limits
 from treadle.core.aside import in_pieces
 from treadle.core.closing import begin_closing
 from treadle.core.definition import OnError, Parallel, Task
-from treadle.core.draft import Draft
+from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.errors import Failure
 from treadle.core.records import replace
 from treadle.core.render import visible_names
@@ -52,7 +52,7 @@ def fail_step(draft: Draft, node: StepNode, failure: Failure) -> None:
     """End a step that failed, as its `on_error` says; nothing below it is open any more."""
     step = draft.step(node)
     draft.drop_action(node.path)
-    draft.drop_clock(node.path)
+    draft.disarm(node.path, *NODE_TIMERS)
     # A failure of the handler, or of the fallback's own expression, is not handled a second time.
     policy = OnError() if node.phase in {"handler", "fallback"} else step.on_error
     failure = replace(failure, result=draft.keep(failure.result))
@@ -133,7 +133,7 @@ def _conclude(draft: Draft, node: StepNode, end: StepEnd) -> None:
 
 def begin_finally(draft: Draft, node: StepNode, end: StepEnd) -> None:
     """Begin the steps that run whatever happened; `error` is readable in them where the step failed."""
-    draft.drop_clock(node.path)
+    draft.disarm(node.path, *NODE_TIMERS)
     draft.drop_below(node.path)
     draft.put(replace(node, phase="finally", closing=None, end=end, params=None))
     if end.status == "completed":  # it counts as done, and is to be taken back after what its `finally` does
@@ -170,7 +170,7 @@ def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
         _keep_for_undo(draft, node, end)
     draft.drop_below(node.path)
     if end.status == "completed" and has_uncommitted(node):
-        draft.drop_clock(node.path)
+        draft.disarm(node.path, *NODE_TIMERS)
         draft.put(replace(node, phase="worktree", end=end))
         ask_for_commit(draft, node, node.at)
         return

@@ -8,7 +8,7 @@ agent mends it, which uses up a repair; what Treadle itself performed has failed
 from treadle.core.attempts import fail_attempt, offer
 from treadle.core.commands import KeepResult
 from treadle.core.definition import Check
-from treadle.core.draft import Draft
+from treadle.core.draft import ATTEMPT_TIMERS, Draft
 from treadle.core.errors import Failure
 from treadle.core.expected import expected_answer
 from treadle.core.records import replace
@@ -23,7 +23,7 @@ VERIFY = ".verify"
 
 def await_proof(draft: Draft, action: ActionState, value: Value) -> None:
     """Keep an answer until it is proven."""
-    draft.drop_timers(action.id)
+    draft.disarm(action.id, *ATTEMPT_TIMERS)
     draft.put_action(replace(action, status="verifying", answer=draft.keep(value)))
     draft.look_at(action.id)
 

@@ -110,7 +110,7 @@ def fire_due(draft: Draft) -> None:
         if not due:
             return
         due_ms, path, kind = min(due)
-        draft.disarm(kind, path)
+        draft.disarm(path, kind)
         draft.note("timer_fired", path, timer=kind, due_ms=due_ms)
         if kind in NODE_TIMERS:
             _fire_node(draft, kind, path)
