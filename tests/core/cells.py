@@ -239,7 +239,9 @@ def _outcomes() -> Iterator[Case]:
 
 def _migrate(play: Play) -> Play:
     """Move the run to a definition in which every text is another one."""
-    return play.migrate(replace(play.definition, main=replace(play.definition.main, steps=tuple(map(_otherwise, play.definition.main.steps)))))
+    return play.migrate(
+        replace(play.definition, main=replace(play.definition.main, steps=tuple(map(_otherwise, play.definition.main.steps))))
+    )
 
 
 def _otherwise(step: Step) -> Step:
@@ -269,7 +271,9 @@ def _run_cells() -> Iterator[Case]:
         yield _cases("UndoRequested", state)(lambda p: p.undo(), after, "not_ended", run=run)
         yield _cases("RunParked", state)(lambda p: p.park(), after, None, "run_parked", run=run)
         ending = {"stopping": "ending"}.get(state)
-        made = {"unknown": "unknown", "absent": None, "stopping": "stopping", "verifying": "verifying", "backoff": "backoff"}.get(state, "open")
+        made = {"unknown": "unknown", "absent": None, "stopping": "stopping", "verifying": "verifying", "backoff": "backoff"}.get(
+            state, "open"
+        )
         yield _cases("RunMigrated", state)(_migrate, made, ending, *([] if ending else ["run_migrated"]), run=run)
         resumed = {"open": "open", "stopping": "stopping"}.get(state, after)
         yield _cases("RunResumed", state, lambda s=state: STATES[s]().park())(lambda p: p.unpark(), resumed, None, "run_resumed", run=run)

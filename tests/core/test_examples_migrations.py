@@ -84,7 +84,9 @@ def test_an_open_place_that_is_not_there_or_of_another_type_refuses_the_whole(ch
 
 @clause("S180")
 def test_a_step_may_have_another_name_in_the_new_definition():
-    renamed = workflow(TWO[0], delegate("labour", "Do {{ state.said }}.", output_to="done"), TWO[2], initial_state={"said": None, "done": None})
+    renamed = workflow(
+        TWO[0], delegate("labour", "Do {{ state.said }}.", output_to="done"), TWO[2], initial_state={"said": None, "done": None}
+    )
     play = at_work().claim("work")
     assert play.migrate(renamed).refused == "cannot_migrate"
     play.migrate(renamed, work="labour")
@@ -205,7 +207,11 @@ def test_a_required_gate_that_shows_something_else_now_is_asked_again_before_the
 @clause("S185")
 def test_new_fields_and_inputs_get_their_defaults_and_what_is_not_declared_any_more_stays():
     play = at_work().migrate(
-        two(initial_state={"done": None, "notes": ["{{ inputs.n }}"]}, inputs={"n": {"type": "integer", "default": 4}}, text="{{ state.notes }}")
+        two(
+            initial_state={"done": None, "notes": ["{{ inputs.n }}"]},
+            inputs={"n": {"type": "integer", "default": 4}},
+            text="{{ state.notes }}",
+        )
     )
     assert play.fields == {"said": "it", "done": None, "notes": [4]}
     assert params(play, "work")["instructions"] == [4]

@@ -20,6 +20,7 @@ from tests.sim.driver import Sim
 from tests.sim.mutants_whole import MUTANTS
 from tests.sim.oracles import Violation
 from tests.sim.prove import caught, differs_between_processes
+from treadle.core import codec
 
 SEEDS = Path(__file__).with_name("seeds.txt")
 DEEP_EVERY = 32
@@ -78,6 +79,7 @@ def digest(count: int, mutant: str | None) -> str:
     with MUTANTS[mutant]() if mutant else contextlib.nullcontext():
         for seed in range(count):
             sim = Sim(random.Random(seed), trace=True)
+            whole.update(codec.dumps(sim.drawn.definition))
             try:
                 sim.run()
             except Violation as violation:

@@ -232,7 +232,7 @@ class Accounts:
     def child_called(self, action: ActionState, calls: int) -> int:
         """A child run made calls, in all; taken over after a loss it is the same child. Give what it made."""
         name = (action.id, action.failures)
-        known = self.children.get(name, 0) if action.redo else 0
+        known = self.children.get(name, 0)  # what needs no claim may be carried out by two at once: it is one child
         made = self.children[name] = max(known, calls)
         for owner in self.state.spent if self.state is not None else ():
             if is_under(action.id, owner):

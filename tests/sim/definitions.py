@@ -119,7 +119,7 @@ class Drawing:
     def drawn(self) -> Drawn:
         rng = self.rng
         tasks = {}
-        if rng.random() < 0.5:
+        if self.odds(0.5):
             tasks["t"] = task(
                 *self.steps(2, Place("task", depth=1)), inputs={"it": {"required": True}},
                 initial_state={"f0": 0, "f1": "{{ inputs.it }}", "f2": False}, output="{{ inputs.it }}", budget=self.budget(),
@@ -128,18 +128,33 @@ class Drawing:
         top = Place("run")
         first = self._first()
         steps = [first, *self.steps(6, replace(top, targets=(first.id,)))]
+        steps += self._gated_rounds() if self.likes() else []
         final = self.steps(1, top.behind()) if self.likes() else []
         state = {name: rng.choice((0, 1, None)) for name in FIELDS} | dict.fromkeys(self.lists)
-        output = {"output": "{{ state }}"} if rng.random() < 0.5 else {}
+        output = {"output": "{{ state }}"} if self.odds(0.5) else {}
         main = {"inputs": {"n": {"type": "integer", "default": 3}}, "initial_state": state, "budget": self.budget(), **output}
-        if rng.random() < 0.15:
+        if self.odds(0.15):
             main["state_schema"] = {"f0": {"type": ["integer", "null"]}}
         undo_on = rng.choice((("failed", "cancelled"), ("failed", "cancelled"), ("failed",), ()))
         children = {"child": rng.choice(CHILDREN)}
         return Drawn(workflow(*steps, tasks=tasks, final=final, undo_on=undo_on, children=children, **main), self.lists)
 
+    def odds(self, share: float) -> bool:
+        """Chance; the smallest number that Hypothesis can shrink to means the plainer of two."""
+        return self.rng.random() > 1 - share
+
+    def _gated_rounds(self) -> list[Step]:
+        """A gate that is come by again and perhaps skipped, and a step that needs it."""
+        gate = self.name()
+        shown = {"of": gate, "state": "{{ state }}"}
+        return [
+            approve(gate, shown, on_reject="continue", when="{{ random() < 0.6 }}"),
+            call(self.name(), requires=[gate], on_error="continue"),
+            goto(self.name(), gate, 2, on_error="continue"),
+        ]
+
     def likes(self) -> bool:
-        return self.rng.random() < self.taste
+        return self.odds(self.taste)
 
     def budget(self) -> dict | None:
         if not self.likes():
@@ -158,7 +173,7 @@ class Drawing:
     def _aimed(self, made: Step, names: list[str]) -> Step:
         """Let some gotos lead forward."""
         later = names[names.index(made.id) + 1 :]
-        if not isinstance(made.spec, Goto) or not later or self.rng.random() < 0.6:
+        if not isinstance(made.spec, Goto) or not later or self.odds(0.6):
             return made
         return replace(made, spec=replace(made.spec, target=self.rng.choice(later)))
 
@@ -180,7 +195,7 @@ class Drawing:
         if place.depth < 2 and self.left > 0:
             kinds += BLOCKS
         kind = self.rng.choice(kinds)
-        if kind in {"return", "fail"} and self.rng.random() < 0.6:
+        if kind in {"return", "fail"} and self.odds(0.6):
             kind = "call"
         made: Step = getattr(self, "_" + kind)(self.name(), place)
         if kind in {"approve", "wait"}:
@@ -197,13 +212,13 @@ class Drawing:
 
     def common(self, place: Place, *, block: bool = False, output: bool = True, within: bool = True) -> dict:
         rng, fields = self.rng, {}
-        if rng.random() < 0.1:
+        if self.odds(0.1):
             fields["when"] = self.test(place)
-        if output and place.scope in {"run", "task"} and rng.random() < 0.4:
+        if output and place.scope in {"run", "task"} and self.odds(0.4):
             fields["output_to"] = rng.choice(FIELDS)
-        if within and rng.random() < 0.15:
+        if within and self.odds(0.15):
             fields["within_ms"] = rng.choice((500, 5_000, 60_000))
-        policy, deeper = rng.random(), place.depth < 2 and self.left > 0
+        policy, deeper = 1 - rng.random(), place.depth < 2 and self.left > 0
         if policy < 0.25:
             fields["on_error"] = "continue"
         elif policy < 0.35 and not block:
@@ -227,13 +242,13 @@ class Drawing:
 
     def performing(self, effect: str, place: Place, *, repeatable: bool) -> dict:
         rng, fields = self.rng, {"effect": effect, "repeatable": repeatable}
-        if rng.random() < 0.25:
+        if self.odds(0.25):
             fields["timeout_ms"] = rng.choice((800, 20_000))
         if self.likes() and effect not in {"none", "read"}:
             fields["key"] = rng.choice(("auto", "{{ state.f0 }}-k"))
         elif self.likes() and effect not in {"none", "read"} and not repeatable:
             fields["read_back"] = [call(self.name(), effect="read", timeout_ms=rng.choice((None, 800)))]
-        if (repeatable or effect in {"none", "read"} or "key" in fields) and rng.random() < 0.7:
+        if (repeatable or effect in {"none", "read"} or "key" in fields) and self.odds(0.7):
             fields["retry"] = Retry(
                 attempts=2 + rng.randrange(2),
                 backoff_ms=rng.choice((0, 1_000)),
@@ -251,7 +266,7 @@ class Drawing:
     def requires(self, place: Place) -> Requires:
         rng = self.rng
         gates = [name for name, scope in self.gates if scope == place.scope]
-        if gates and rng.random() < 0.7:
+        if gates and self.odds(0.7):
             return Requires(gates=tuple(dict.fromkeys(rng.choice(gates) for _ in range(1 + rng.randrange(2)))))
         return Requires(by=self.by(), within_ms=rng.choice((None, None, 2_000)))
 
@@ -260,13 +275,13 @@ class Drawing:
         rng, fields = self.rng, {}
         if not self.likes():
             return By()
-        if rng.random() < 0.5:
+        if self.odds(0.5):
             fields["roles"] = (rng.choice(ROLES),)
-        if rng.random() < 0.4:
+        if self.odds(0.4):
             fields["count"] = 2
-        if rng.random() < 0.3:
+        if self.odds(0.3):
             fields["never"] = ("starter",)
-        if self.gates and rng.random() < 0.4:
+        if self.gates and self.odds(0.4):
             fields["distinct_from"] = (self.gates[-1][0],)
         return By(**fields)
 
@@ -275,7 +290,9 @@ class Drawing:
     def _prompt(self, name: str, place: Place) -> Step:
         shape = self.rng.choice(({}, {"format": "confirm"}, {"format": "choice", "options": ["a", "b"]}, {"format": "info"}))
         message = self.rng.choice(MESSAGES) if place.scope == "run" else "Well?"
-        return prompt(name, message, **shape, **self.common(place))
+        effect = self.rng.choice(("none", "none", "read", "write"))
+        attempted = self.performing(effect, place, repeatable=effect == "write" and self.odds(0.3)) if self.likes() else {}
+        return prompt(name, message, **shape, **self.common(place), **attempted)
 
     def _approve(self, name: str, place: Place) -> Step:
         on_reject = self.rng.choice(("fail", "continue", "continue", "do"))
@@ -290,18 +307,19 @@ class Drawing:
         return approve(name, {"of": name, "state": "{{ state }}"}, on_reject=on_reject, by=by, **fields)
 
     def _delegate(self, name: str, place: Place) -> Step:
-        repeatable = self.rng.random() < 0.7
-        output = SCHEMA if self.rng.random() < 0.3 else None
+        effect = "read" if self.odds(0.15) else "write"
+        repeatable = effect == "write" and self.odds(0.7)
+        output = SCHEMA if self.odds(0.3) else None
         return delegate(
             name, "Do it.", output=output, repair=self.rng.randrange(3), **self.common(place),
-            **self.performing("write", place, repeatable=repeatable),
+            **self.performing(effect, place, repeatable=repeatable),
         )  # fmt: skip
 
     def _effect(self, place: Place) -> dict:
         effect = self.rng.choice(("none", "read", "write", "send"))
-        repeatable = effect == "write" and self.rng.random() < 0.3
+        repeatable = effect == "write" and self.odds(0.3)
         fields = self.common(place) | self.performing(effect, place, repeatable=repeatable)
-        if self.rng.random() < 0.15:
+        if self.odds(0.15):
             fields["performer"] = "agent"
         return fields
 
@@ -321,11 +339,12 @@ class Drawing:
         isolated = self.isolated.get(place.scope)
         if isolated is None:
             return self._shell(name, place)
-        return merge(name, isolated, on_error="continue")
+        return merge(name, isolated, **{**self._effect(place), "performer": "server"})
 
     def _run(self, name: str, place: Place) -> Step:
         policy = self.rng.choice(("cancel", "wait", "abandon"))
-        fields = self.common(place) | self.performing("write", place, repeatable=True)
+        effect = "read" if self.odds(0.15) else "write"
+        fields = self.common(place) | self.performing(effect, place, repeatable=effect == "write" and self.odds(0.8))
         return run(name, "child", {"n": "{{ state.f0 }}"}, close_policy=policy, **fields)
 
     def _wait(self, name: str, place: Place) -> Step:
@@ -340,7 +359,7 @@ class Drawing:
                 else {"until": rng.choice(("{{ now() }}", "2027-01-15T08:00:09Z", "soon"))}
             )
         fields |= self.common(place)
-        if "signal" in fields and place.depth < 2 and rng.random() < 0.4:
+        if "signal" in fields and place.depth < 2 and self.odds(0.4):
             fields["final"] = [delegate(self.name())]
         return wait(name, **fields)
 
@@ -352,12 +371,18 @@ class Drawing:
         if place.scope == "task":
             return put(name, {"f2": self.rng.choice((True, "{{ double(1) }}"))})
         updates = {self.rng.choice(FIELDS): self.rng.choice(VALUES) for _ in range(1 + self.rng.randrange(2))}
-        return put(name, updates, **self.common(place, output=False, within=False))
+        fields = self.common(place, output=False)
+        fields.pop("isolation", None)
+        return put(name, updates, **fields)
 
     def _at_once(self, place: Place) -> dict:
         fields = {"when": self.rng.choice((self.test(place), "{{ not state.f1 }}"))}
         if self.likes() and place.depth < 2 and self.left > 0:
             fields["final"] = self.steps(1, place.behind())
+        if self.likes() and not place.undoing and place.depth < 3:
+            fields["undo"] = self.steps(1, replace(place.behind(undoing=True), depth=2))
+        if self.likes():
+            fields["on_error"] = "continue"
         return fields
 
     def _return(self, name: str, place: Place) -> Step:
@@ -383,13 +408,13 @@ class Drawing:
         test = self.rng.choice(TESTS) if place.scope != "task" else "{{ state.f2 }}"
         inside = place.below(targets=(*place.targets, name))
         then = self.steps(2, inside)
-        otherwise = self.steps(1, inside) if self.rng.random() < 0.5 else []
+        otherwise = self.steps(1, inside) if self.odds(0.5) else []
         return condition(name, test, then, otherwise, **self.common(place, block=True, output=False))
 
     def _switch(self, name: str, place: Place) -> Step:
         inside = place.below(targets=(*place.targets, name))
         cases = {"1": self.steps(1, inside), "null": self.steps(1, inside)}
-        default = self.steps(1, inside) if self.rng.random() < 0.5 else []
+        default = self.steps(1, inside) if self.odds(0.5) else []
         return switch(name, "{{ state.f0 }}", cases, default, **self.common(place, block=True, output=False))
 
     def _parallel(self, name: str, place: Place) -> Step:
@@ -427,14 +452,14 @@ class Drawing:
         fields |= {"max_parallel": 1 + rng.randrange(3), "on_item_error": rng.choice(("fail", "collect"))}
         if fields["on_item_error"] == "collect" and self.likes():
             fields |= rng.choice(({"min_success": 1}, {"min_success_percent": 60}))
-        if rng.random() < 0.4:
+        if self.odds(0.4):
             fields["agent"] = "@task"
         if place.scope == "run":
             fields["output_to"] = f"l{len(self.lists)}"
             self.lists[fields["output_to"]] = listed
-        if rng.random() < 0.2:
+        if self.odds(0.2):
             fields["sequential"] = True
-        if self.has_task and rng.random() < 0.6:
+        if self.has_task and self.odds(0.6):
             return foreach(name, items, task="t", **fields)
         do = self.steps(2, place.below("round", targets=(), loop=True))
         return foreach(name, items, do=do, output="{{ item }}", **fields)

@@ -130,7 +130,7 @@ class Sim:
     # Chance and time
 
     def chance(self, probability: float) -> bool:
-        return not self.calm and self.rng.random() < probability
+        return not self.calm and self.rng.random() > 1 - probability
 
     def _clock(self) -> int:
         return self.now_ms - (self.rng.choice((1, 5_000, 3_600_000)) if self.chance(self.faults.wrong / 3) else 0)
@@ -432,7 +432,7 @@ class Sim:
         outcome = "done" if self.watch.effects[action.id] else "not_done"
         if self.chance(0.2):
             outcome = "failed"
-        value = {"ok": True}
+        value = _answer(action)
         return lambda at, _s, _l: OutcomeResolved(at_ms=at, action=action.id, attempt=action.attempt, outcome=outcome, by=ANNA, value=value)
 
     # Agents
@@ -520,9 +520,6 @@ class Sim:
         self._answer(worker, agent, self._answer_to(action, agent.by, channel=agent.channel))
 
     def _answer_to(self, action: ActionState, by: Caller, channel: str | None = None) -> ActionAnswered:
-        value = {"of": action.id, "ok": True}
-        if action.kind == "prompt":
-            value = {"confirm": {"confirmed": True}, "choice": "b", "text": "some text", "info": None}[action.params["format"]]
         then = Claim(channel=channel or "", holder=by.name, by=by) if self.rng.random() < 0.5 else None
         return ActionAnswered(
             at_ms=0,
@@ -530,7 +527,7 @@ class Sim:
             attempt=action.attempt,
             holder=by.name,
             by=by,
-            value=value,
+            value=_answer(action),
             then=then,
             channel=channel,
             usage=Usage(tokens=11) if self.rng.random() < 0.5 else None,
@@ -580,3 +577,10 @@ class Sim:
             raise Violation("acknowledged", f"another body for {key} got {reply}")
         reply = worker.send(lambda at, _s, _l: replace(event, at_ms=at), (key, (body_of(event), event.holder)))
         self.watch.duplicate(first, reply)
+
+
+def _answer(action: ActionState):
+    """A value that fits what an action asks for."""
+    if action.kind == "prompt":
+        return {"confirm": {"confirmed": True}, "choice": "b", "text": "some text", "info": None}[action.params["format"]]
+    return {"of": action.id, "ok": True}

@@ -348,3 +348,10 @@ def fork_lets_nobody_go():
 
     with swapped(let_go, wrong):
         yield
+
+
+@mutant
+def old_approval_kept():
+    """A gate that is reached again and not decided stands as it was decided before."""
+    with swapped(gates.forget_decision, lambda draft, node, gate_id: None):
+        yield

@@ -8,12 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.core.build import delegate, prompt, workflow
-from tests.sim.definitions import Drawn
+from tests.core.test_pairs import MODIFIERS, REFUSED, STEPS
+from tests.sim.covered import every_step, modifiers, types
+from tests.sim.definitions import Drawn, draw
 from tests.sim.driver import NONE, Faults, Sim
 from tests.sim.oracles import Violation
 from tests.sim.prove import differs_between_processes
 from treadle.core import codec, transitions
 
+DRAWN = st.builds(draw, st.randoms(use_true_random=False))
 SEEDS = [int(line) for line in Path(__file__).with_name("seeds.txt").read_text(encoding="utf-8").split()]
 COUNT = 500
 
@@ -38,6 +41,8 @@ def test_the_attack_reaches_nearly_every_cell_of_the_table():
     """What it cannot reach is a decision about something that is no gate, which no client can even name."""
     entered: set[tuple[str, str]] = set()
     table = {event: dict(row) for event, row in transitions.ACTION_EVENTS.items()}
+    wanted = {(event, state) for event, row in table.items() for state in row if event in {"ActionClaimed", "ActionAnswered"}}
+    wanted |= {("ApprovalDecided", "open"), ("ApprovalDecided", "absent"), ("PerformerLost", "claimed"), ("PerformerLost", "open"), ("OutcomeResolved", "unknown")}  # fmt: skip
 
     def noting(event, state, cell):
         def enter(*args):
@@ -50,13 +55,13 @@ def test_the_attack_reaches_nearly_every_cell_of_the_table():
         for event, row in table.items():
             for state, cell in row.items():
                 transitions.ACTION_EVENTS[event][state] = noting(event, state, cell)
-        for seed in range(COUNT + 200):
+        for seed in range(6 * COUNT):
             Sim(random.Random(seed)).run()
+            if wanted <= entered:
+                break
     finally:
         for event, row in table.items():
             transitions.ACTION_EVENTS[event].update(row)
-    wanted = {(event, state) for event, row in table.items() for state in row if event in {"ActionClaimed", "ActionAnswered"}}
-    wanted |= {("ApprovalDecided", "open"), ("ApprovalDecided", "absent"), ("PerformerLost", "claimed"), ("PerformerLost", "open"), ("OutcomeResolved", "unknown")}  # fmt: skip
     assert wanted - entered == set()
 
 
@@ -68,6 +73,31 @@ def test_a_seed_is_a_run():
 
 def test_two_processes_with_different_hash_seeds_see_the_same():
     assert differs_between_processes(150) is False
+
+
+def test_every_modifier_is_drawn_on_every_type_that_takes_it():
+    wanted = {(kind, modifier) for kind in STEPS for modifier in MODIFIERS if modifier not in REFUSED[kind]}
+    left = set(wanted)
+    for seed in range(12_000):
+        left -= modifiers(draw(random.Random(seed)).definition)
+        if not left:
+            break
+    assert len(wanted) > 200
+    assert left == set()
+
+
+@pytest.mark.slow
+def test_hypothesis_draws_every_type_and_every_modifier():
+    """Few examples reach every type and every modifier; which stands on which is counted above."""
+    seen: set[str] = set()
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @given(DRAWN)
+    def look(drawn):
+        seen.update(types(drawn.definition), (modifier for _, modifier in modifiers(drawn.definition)))
+
+    look()
+    assert (set(STEPS) | set(MODIFIERS)) - seen == set()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -97,3 +127,31 @@ def test_hypothesis_makes_a_violation_small():
     with MUTANTS["clock_goes_back"](), pytest.raises(Violation, match="clock"):
         simulate()
     assert smallest[-1] <= 4
+
+
+class EnoughError(KeyboardInterrupt):
+    """The definition is small enough; Hypothesis would go on for minutes."""
+
+
+@pytest.mark.slow
+def test_hypothesis_makes_a_definition_small():
+    """A mistake in the core, met by drawn definitions: the definition that shows it shrinks to a few steps."""
+    from tests.sim.mutants_whole import MUTANTS
+
+    sizes, drawn_sizes = list[int](), list[int]()
+
+    @settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @given(DRAWN)
+    def simulate(drawn):
+        drawn_sizes.append(len(list(every_step(drawn.definition))))
+        try:
+            Sim(random.Random(0), NONE, drawn=drawn).run()
+        except Violation:
+            sizes.append(drawn_sizes[-1])
+            if sizes[-1] <= 4:
+                raise EnoughError from None
+            raise
+
+    with MUTANTS["finally_of_failures_skipped"](), pytest.raises(EnoughError):
+        simulate()
+    assert max(drawn_sizes) > 15
