@@ -10,7 +10,7 @@ from treadle.core.budget import charge
 from treadle.core.closing import closing_goes_on, needs_claim
 from treadle.core.definition import Approve
 from treadle.core.draft import NODE_TIMERS, Draft
-from treadle.core.errors import CLASSES, Failure
+from treadle.core.errors import CLASSES, Failure, failed
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.expected import expected_answer
 from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
@@ -153,18 +153,18 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
     """Take a person's word on an action whose outcome nobody knew (ruling 19)."""
     if event.by.kind != "human":
         draft.refuse("needs_person", f"only a person can say what became of `{action.id}`", hint="run `treadle answer`")
-        return
-    if event.attempt != action.attempt:
+    elif event.attempt != action.attempt:
         draft.refuse("late", f"`{action.id}` is at attempt {action.attempt}", hint="look at it again", attempt=action.attempt)
-        return
-    if draft.step_node(action.id).phase == "read_back":
+    elif draft.step_node(action.id).phase == "read_back":
         draft.refuse("reading_back", f"what became of `{action.id}` is being read back", hint="look at it again when that has ended")
-        return
-    faults = _faults(draft, action, event.value) if event.outcome == "done" else ()
-    if faults:
+    elif event.outcome == "done" and (faults := _faults(draft, action, event.value)):
         _refuse_value(draft, action, faults)
-        return
-    draft.note("outcome_resolved", action.id, outcome=event.outcome, by=event.by.name, note=event.note)
+    else:
+        draft.note("outcome_resolved", action.id, outcome=event.outcome, by=event.by.name, note=event.note)
+        _settle_doubt(draft, action, event)
+
+
+def _settle_doubt(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
     if event.outcome == "done":
         _take(draft, action, event.value)
     elif event.outcome == "not_done":
@@ -172,8 +172,7 @@ def resolve(draft: Draft, action: ActionState, event: OutcomeResolved) -> None:
     else:
         message = f"the outcome of `{action.id}` is unknown" + (f": {event.note}" if event.note else "")
         draft.drop_action(action.id)
-        failure = Failure(error_class="outcome_unknown", message=message, step=action.id)
-        fail_step(draft, draft.step_node(action.id), failure)
+        fail_step(draft, draft.step_node(action.id), failed(action.id, "outcome_unknown", message))
 
 
 def _taken(draft: Draft, action: ActionState, value: Value) -> Value:

@@ -43,14 +43,6 @@ def _choose(draft: Draft, node: StepNode, name: str, suffix: str, *, empty: bool
     open_list(draft, node, suffix, node.frame)
 
 
-def chosen_ended(draft: Draft, owner: StepNode, outcome: Outcome) -> None:
-    """End a block that has one list: as the list did."""
-    if outcome.failure is not None:
-        fail_step(draft, owner, outcome.failure)
-    else:
-        finish_step(draft, owner)
-
-
 # Parallel
 
 

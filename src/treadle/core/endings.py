@@ -9,7 +9,7 @@ for it, and `CloseRun`.
 
 from treadle.core import limits
 from treadle.core.attempts import read_back_ended
-from treadle.core.blocks import branch_ended, chosen_ended, end_foreach, end_loop, item_ended, joined, loop_around, round_ended
+from treadle.core.blocks import branch_ended, end_foreach, end_loop, item_ended, joined, loop_around, round_ended
 from treadle.core.closing import begin_closing, below, cut_off, owes_finally
 from treadle.core.commands import CloseRun
 from treadle.core.definition import Break, Continue, Foreach, Goto, Parallel, Repeat, Return, While
@@ -115,38 +115,34 @@ def _list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
     if has_uncommitted(node) and outcome.how in {"done", "next", "return"}:
         draft.put(replace(node, phase="worktree", closing=None, end=outcome))
         ask_for_commit(draft, node, draft.step_node(node.owner or "").at)
-        return
-    if node.owner is None:
+    elif node.owner is None:
         _run_list_ended(draft, node, outcome)
-        return
-    owner = draft.step_node(node.owner)
+    else:
+        _tell_owner(draft, draft.step_node(node.owner), node, outcome)
+
+
+def _tell_owner(draft: Draft, owner: StepNode, node: ListNode, outcome: Outcome) -> None:
     suffix = node.path[len(owner.path) :]
-    if suffix in _OWN_LISTS:
-        draft.drop_list(node)
-        _own_list_ended(draft, owner, suffix, node, outcome)
+    spec = draft.step(owner).spec if suffix not in _OWN_LISTS else None
+    if isinstance(spec, Foreach):
+        item_ended(draft, owner, spec, node, outcome)
         return
-    match draft.step(owner).spec:
-        case Foreach() as spec:
-            item_ended(draft, owner, spec, node, outcome)
-        case While() | Repeat() as spec:
-            round_ended(draft, owner, spec, node, outcome)
-        case Parallel() as spec:
-            draft.drop_list(node)
-            branch_ended(draft, owner, spec, node, outcome)
-        case _:
-            draft.drop_list(node)
-            chosen_ended(draft, owner, outcome)
-
-
-def _own_list_ended(draft: Draft, owner: StepNode, suffix: str, node: ListNode, outcome: Outcome) -> None:
+    if isinstance(spec, While | Repeat):
+        round_ended(draft, owner, spec, node, outcome)
+        return
+    draft.drop_list(node)
     if suffix == ".finally":
         finish_finally(draft, owner, outcome.failure)
     elif suffix == ".read_back":
         read_back_ended(draft, owner, node, outcome)
+    elif isinstance(spec, Parallel):
+        branch_ended(draft, owner, spec, node, outcome)
     elif outcome.failure is not None:
         fail_step(draft, owner, outcome.failure)
-    else:
+    elif spec is None:
         finish_handled(draft, owner)
+    else:
+        finish_step(draft, owner)
 
 
 # Leaving lists from inside

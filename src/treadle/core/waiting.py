@@ -17,7 +17,7 @@ from treadle.core.commands import StopAction
 from treadle.core.definition import Wait
 from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.endings import skip_finally
-from treadle.core.errors import Failure, StepFailedError, failed
+from treadle.core.errors import StepFailedError, failed
 from treadle.core.events import SignalSent
 from treadle.core.gates import REQUIRES
 from treadle.core.index import FINALLY, budget_at
@@ -127,7 +127,7 @@ def _fire_node(draft: Draft, kind: str, path: str) -> None:
         draft.note("finally_cut", path)
         if path == FINALLY:
             message = "the workflow's `finally` took longer than 5 minutes and was stopped"
-            skip_finally(draft, Failure(error_class="timeout", message=message, step=FINALLY))
+            skip_finally(draft, failed(FINALLY, "timeout", message))
         else:
             begin_closing(draft, node, node.closing or Outcome(how="cancel"), shielded=False)
     elif kind == "within" and isinstance(node, StepNode):
@@ -148,13 +148,13 @@ def _fire(draft: Draft, kind: str, path: str) -> None:
         draft.commands.append(StopAction(action=path, attempt=action.attempt))
         limit_ms = draft.step_at(action.at).timeout_ms
         message = f"attempt {action.attempt} of `{path}` took longer than {limit_ms} ms"
-        fail_attempt(draft, action, Failure(error_class="timeout", message=message, step=path))
+        fail_attempt(draft, action, failed(path, "timeout", message))
 
 
 def _within(draft: Draft, node: StepNode) -> None:
     action = draft.actions.get(node.path)
     message = f"step `{node.path}` was not done within {draft.step(node).within_ms} ms"
-    failure = Failure(error_class="timeout", message=message, step=node.path)
+    failure = failed(node.path, "timeout", message)
     if node.closing is not None:
         return
     if action is not None and action.kind == "approve":
