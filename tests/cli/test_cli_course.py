@@ -1,8 +1,13 @@
 """`show` and `logs` tell how each step went: what was chosen, how often, who won, what was tolerated, taken back, proven, only claimed."""
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from tests.cli.here import Here
+from treadle.cli import live
+from treadle.view import ActionView
 
 SHAPES = """\
 name: shapes
@@ -140,3 +145,12 @@ def test_what_a_command_wrote_before_its_time_was_up_is_kept(here: Here) -> None
     run = here.treadle("run", "slow", "--json")
     assert (run.code, run.json["failure"]["class"]) == (1, "timeout")
     assert run.json["failure"]["message"].endswith("its time being up: as far as this")
+
+
+def test_what_is_tried_again_says_when_and_what_is_tried_again_now_says_so() -> None:
+    base = ActionView(
+        id="x", kind="shell", status="backoff", attempt=2, performer="server", channel="", effect="read", waits_for="time", params={}, expected={},
+        opened_at_ms=0, due_ms=time.time_ns() // 1_000_000 + 65_000,
+    )  # fmt: skip
+    assert live.doing(base).startswith("attempt 2 failed, the next in 1 min")
+    assert live.doing(replace(base, status="claimed", waits_for="server")) == "Treadle performs it, attempt 2"

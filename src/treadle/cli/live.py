@@ -201,16 +201,22 @@ def doing(action: ActionView) -> str:
         needed = action.params.get("count")
         votes = f" ({len(action.votes)} of {needed} have approved: {', '.join(action.votes) or 'nobody yet'})" if needed is not None else ""
         return f"needs a decision{votes}" if votes else "needs you"
+    tried = f", attempt {action.attempt}" if action.attempt > 1 else ""
     match action.waits_for:
         case "outcome":
             return "nobody knows whether it was done: you decide"
         case "person":
             return "needs you"
+        case "time" if action.status == "backoff":
+            now_ms = time.time_ns() // 1_000_000
+            return f"attempt {action.attempt} failed, the next {screen.ago(action.due_ms or now_ms, now_ms)}"
         case "time":
-            return "is tried again soon" if action.status == "backoff" else "is being stopped"
+            return "is being stopped"
         case "server" if action.child is not None:
             return f"runs {action.child}"
         case "server":
-            return "Treadle performs it"
+            return f"Treadle performs it{tried}"
         case "agent":
-            return f"held by {facts.holder_name(action.holder)}" if action.holder is not None else "waits for an agent, or you"
+            return (
+                f"held by {facts.holder_name(action.holder)}{tried}" if action.holder is not None else f"waits for an agent, or you{tried}"
+            )

@@ -76,8 +76,12 @@ def _wait(run: RunView, action: ActionView, *, served: bool, alive: Sequence[str
                 command=f"treadle answer {run.run_id} {name} --done (or --not-done)",
             )
         case "person" if action.kind == "approve":
+            needed = action.params.get("count")
+            votes = (
+                f"; {len(action.votes)} of {needed} have approved: {', '.join(action.votes)}" if needed is not None and action.votes else ""
+            )
             return Wait(
-                kind="approval", message=f"`{name}` waits for a person's decision", action=name,
+                kind="approval", message=f"`{name}` waits for a person's decision{votes}", action=name,
                 command=f"treadle approve {run.run_id} {name}", due_ms=due,
             )  # fmt: skip
         case "person":
