@@ -28,7 +28,8 @@ def fork_of(sim: "Sim") -> "Sim | None":
         return None
     steps = sim.drawn.definition.index.steps
     gated = [point for point in points if steps[address_of(point[0])].requires is not None]
-    at, shared = sim.rng.choice(gated if gated and sim.rng.random() < 0.5 else points)
+    busy = [point for point in points if _is_busy(history[point[1]])]
+    at, shared = sim.rng.choice(sim.rng.choice([pool for pool in (points, gated, busy) if pool]))
     log: list[Event] = sim.store.log
     fork = type(sim)(sim.rng, sim.faults, drawn=sim.drawn, deep=sim.deep)
     fork.now_ms = sim.now_ms + sim.rng.choice((0, 1, 60_000, 86_400_000))
@@ -75,6 +76,13 @@ def _points(history: list[tuple[RunState | None, Event, Decision]]) -> list[tupl
             if note.kind == "step_opened":
                 found.setdefault(note.path, number)
     return list(found.items())
+
+
+def _is_busy(moment: tuple[RunState | None, Event, Decision]) -> bool:
+    """Whether somebody holds an action before and after an event: beside the step that it opened."""
+    before, _, decision = moment
+    after = decision.state.actions
+    return before is not None and any(action.holder and after.get(name) is action for name, action in before.actions.items())
 
 
 def _channels(history: list[tuple[RunState | None, Event, Decision]]) -> set[str]:
