@@ -1,5 +1,7 @@
 """Clauses S112 to S118 and S131 to S134: where endings, budgets, gates, waits and gotos meet. Each was found by the simulator or by reading against it."""
 
+from dataclasses import replace
+
 from tests.core.build import (
     approve,
     call,
@@ -22,7 +24,7 @@ from tests.core.play import ANNA, ME, OTHER, SERVER, T0, Play
 from treadle.core import limits
 from treadle.core.advance import advance, resume
 from treadle.core.commands import StopAction
-from treadle.core.definition import Retry
+from treadle.core.definition import By, Retry
 from treadle.core.events import ActionAnswered, CancelRequested, Continued
 
 
@@ -322,3 +324,16 @@ def test_what_else_degrades_gives_null():
     )
     play = Play(workflow(chosen, put("s", {"x": 1}), ret("r", "{{ steps.c.result }}"), initial_state={"x": 0})).answer("c.then/a", 5)
     assert (play.ended_properly().result, play.status) == (None, "completed_degraded")
+
+
+@clause("S68")
+def test_a_time_that_runs_out_at_the_moment_in_which_the_budget_did_changes_nothing_more():
+    """Found by the simulator, seed 1021031: the wait of a step that its own budget had just stopped fired as well."""
+    gated = delegate("a", requires=By(), budget={"wall_ms": 1_000})
+    gated = replace(gated, requires=replace(gated.requires, within_ms=1_000))
+    play = Play(workflow(gated, wait("w", ms=1_000, budget={"wall_ms": 1_000}))).wake()
+    play.now_ms += 5_000
+    assert play.wake().ended_properly().state.failure.error_class in {"budget", "rejected"}
+    play = Play(workflow(wait("w", ms=1_500, budget={"wall_ms": 1_000, "on_exceed": "degrade"}), prompt("p")))
+    play.now_ms += 5_000
+    assert (play.wake().open, [note.path for note in play.notes if note.kind == "step_completed"]) == (["p"], ["w"])

@@ -130,11 +130,13 @@ def _fire_node(draft: Draft, kind: str, path: str) -> None:
             skip_finally(draft, failed(FINALLY, "timeout", message))
         else:
             begin_closing(draft, node, node.closing or Outcome(how="cancel"), shielded=False)
-    elif kind == "within" and isinstance(node, StepNode):
+    elif node.closing is not None or not isinstance(node, StepNode):
+        return  # it ends as its closing says: its budget may have run out a moment before
+    elif kind == "within":
         _within(draft, node)
-    elif isinstance(node, StepNode) and node.wait is not None:
+    elif node.wait is not None:
         finish_step(draft, node, {"waited_ms": draft.now_ms - node.wait.since_ms})
-    elif isinstance(node, StepNode):
+    else:
         _reject_late(draft, draft.actions[path + REQUIRES], f"nobody decided `{path}{REQUIRES}` in time")
 
 
@@ -155,8 +157,6 @@ def _within(draft: Draft, node: StepNode) -> None:
     action = draft.actions.get(node.path)
     message = f"step `{node.path}` was not done within {draft.step(node).within_ms} ms"
     failure = failed(node.path, "timeout", message)
-    if node.closing is not None:
-        return
     if action is not None and action.kind == "approve":
         _reject_late(draft, action, message)
     elif node.phase in {"block", "handler", "read_back"}:
