@@ -23,7 +23,7 @@ from treadle.core.render import Renderer
 from treadle.core.state import ENDED, Ending, Frame, ListNode, Outcome, RunStatus, StepEnd, StepNode
 from treadle.core.steps import begin_finally, fail_step, finish_finally, finish_handled, finish_step
 from treadle.core.values import Value
-from treadle.core.worktrees import ask_for_commit, has_uncommitted
+from treadle.core.worktrees import ask, has_uncommitted
 
 _OWN_LISTS = (".on_error", ".on_reject", ".finally", ".read_back")
 
@@ -52,7 +52,7 @@ def close(draft: Draft, node: ListNode | StepNode) -> None:
         _make_way(draft, node)
         draft.look_at(above.path)
     elif isinstance(node, ListNode):
-        _list_ended(draft, node, node.closing or Outcome(how="done"))
+        list_ended(draft, node, node.closing or Outcome(how="done"))
     else:
         _end_closed_step(draft, replace(node, closing=None), node.closing or Outcome(how="done"))
 
@@ -94,7 +94,7 @@ def list_done(draft: Draft, node: ListNode) -> None:
     if output is not None:
         node = draft.put(replace(node, phase="output"))
         value = Renderer(draft, node).value(output, "output")
-    _list_ended(draft, node, Outcome(how="done", value=value))
+    list_ended(draft, node, Outcome(how="done", value=value))
 
 
 def _output_of(draft: Draft, node: ListNode) -> Expr | None:
@@ -105,16 +105,11 @@ def _output_of(draft: Draft, node: ListNode) -> Expr | None:
     return spec.output if isinstance(spec, Foreach) else None
 
 
-def go_on_to_end(draft: Draft, node: ListNode, outcome: Outcome) -> None:
-    """End a list whose work is kept by now."""
-    if not has_uncommitted(node):
-        _list_ended(draft, node, outcome)
-
-
-def _list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
+def list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
+    """Do what the owner of a list makes of its end, once the work in a worktree of the list is kept."""
     if has_uncommitted(node) and outcome.how in {"done", "next", "return"}:
         draft.put(replace(node, phase="worktree", closing=None, end=outcome))
-        ask_for_commit(draft, node, draft.step_node(node.owner or "").at)
+        ask(draft, node, draft.step_node(node.owner or "").at)
     elif node.owner is None:
         _run_list_ended(draft, node, outcome)
     else:

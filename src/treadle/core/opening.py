@@ -26,7 +26,7 @@ from treadle.core.steps import fail_step, finish_step, schema_problem, write_fie
 from treadle.core.values import Json, Value, canonical, digest
 from treadle.core.verify import prove
 from treadle.core.waiting import wait
-from treadle.core.worktrees import ask_for_worktree, directory
+from treadle.core.worktrees import ask, directory
 
 CACHE_GET: Final = "treadle.cache_get"
 FILES_DIGEST: Final = "treadle.files_digest"
@@ -73,7 +73,7 @@ def _may_begin(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bo
     if not step.isolation or isinstance(step.spec, d.Foreach | d.Parallel):
         return True
     draft.put(replace(node, phase="worktree", results=()))
-    ask_for_worktree(draft, node, node.at)
+    ask(draft, node, node.at)
     return False
 
 

@@ -9,7 +9,7 @@ What stands under a closing node does not move either, unless a `finally` shield
 
 from treadle.core import limits
 from treadle.core.draft import Draft
-from treadle.core.endings import close, go_on_to_end, list_done
+from treadle.core.endings import close, list_done, list_ended
 from treadle.core.errors import StepFailedError
 from treadle.core.ids import join
 from treadle.core.opening import open_scope, visit_step
@@ -17,6 +17,7 @@ from treadle.core.records import replace
 from treadle.core.render import NeedCallError
 from treadle.core.state import ListNode, StepNode
 from treadle.core.steps import fail_node
+from treadle.core.worktrees import has_uncommitted
 
 
 def settle(draft: Draft) -> None:
@@ -47,8 +48,8 @@ def _visit(draft: Draft, node: StepNode | ListNode) -> None:
         visit_step(draft, node)
     elif node.phase == "opening":
         open_scope(draft, node)
-    elif node.end is not None:
-        go_on_to_end(draft, node, node.end)
+    elif node.end is not None and not has_uncommitted(node):
+        list_ended(draft, node, node.end)
     elif node.phase != "worktree" and (node.path or draft.ending is None):
         _go_on_with_list(draft, node)
 

@@ -18,7 +18,7 @@ from treadle.core.render import visible_names
 from treadle.core.schema import check
 from treadle.core.state import Fan, Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry, frames_from
 from treadle.core.values import CHUNK_ITEMS, Chunks, Value
-from treadle.core.worktrees import ask_for_commit, ask_for_worktree, has_uncommitted
+from treadle.core.worktrees import ask, has_uncommitted
 
 
 def open_list(
@@ -30,7 +30,7 @@ def open_list(
     node = ListNode(path=path, at=at, owner=owner.path, frame=frame, phase="worktree" if isolated else phase)
     draft.put(node)
     if isolated:
-        ask_for_worktree(draft, node, owner.at)
+        ask(draft, node, owner.at)
     else:
         draft.look_at(path)
 
@@ -172,7 +172,7 @@ def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
     if end.status == "completed" and has_uncommitted(node):
         draft.disarm(node.path, *NODE_TIMERS)
         draft.put(replace(node, phase="worktree", end=end))
-        ask_for_commit(draft, node, node.at)
+        ask(draft, node, node.at)
         return
     draft.drop(node.path)
     parent = draft.list_node(node.list_path)

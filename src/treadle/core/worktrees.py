@@ -30,22 +30,14 @@ def directory(draft: Draft, node: Node) -> str:
     return str((around(draft, node) or {}).get("path") or "")
 
 
-def ask_for_worktree(draft: Draft, node: Node, at: str) -> None:
-    """Have a worktree made for a node; `at` is the step that says so. The node waits in the phase `worktree`."""
-    _ask(draft, node, at, "worktree", WORKTREE)
-
-
-def ask_for_commit(draft: Draft, node: Node, at: str) -> None:
-    """Have what was changed in a node's worktree kept."""
-    _ask(draft, node, at, "worktree_commit", COMMIT)
-
-
 def has_uncommitted(node: Node) -> bool:
     """Tell whether a node has a worktree whose changes are not kept yet."""
     return node.tree is not None and "commit" not in node.tree
 
 
-def _ask(draft: Draft, node: Node, at: str, kind: str, suffix: str) -> None:
+def ask(draft: Draft, node: Node, at: str) -> None:
+    """Have a worktree made for a node, which waits in the phase `worktree`; for one that has it, what was changed kept. `at` is whose isolation it is."""
+    kind, suffix = ("worktree", WORKTREE) if node.tree is None else ("worktree_commit", COMMIT)
     action = ActionState(
         id=node.path + suffix, at=at, kind=kind, performer="server", channel="", effect="none", repeatable=True,
         params={"scope": node.path, **(node.tree or {})}, opened_at_ms=draft.now_ms, working_dir=directory(draft, node),
