@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
+from tests.core import play
 from tests.core.build import By, call, condition, delegate, fail, prompt, wait, workflow
 from tests.core.cells import CELLS, RUN_EVENTS, Case
 from tests.core.play import Play
@@ -104,11 +105,18 @@ def _seen() -> _Seen:
     def visit(before: Play, after: Play) -> None:
         seen.add(before.state if before is not after else None, after.state, type(after.log[-1]).__name__)
 
+    # What tests of this process have kept in the world that is played would be found there.
+    kept, files = dict(play.CACHE), dict(play.FILES)
+    play.CACHE.clear()
+    play.FILES.clear()
     for definition in (*SHAPES.values(), *_cleaning_up()):
         explore(definition, visit, states_max=STATES_MAX)
-    kept = Play(workflow(delegate("a", undo=[prompt("u")]), fail("f"), undo_on=())).done("a")
-    ended = kept.state
-    seen.add(ended, kept.undo().state, "UndoRequested")
+    play.CACHE.clear()
+    play.CACHE.update(kept)
+    play.FILES.update(files)
+    failed = Play(workflow(delegate("a", undo=[prompt("u")]), fail("f"), undo_on=())).done("a")
+    ended = failed.state
+    seen.add(ended, failed.undo().state, "UndoRequested")
     return seen
 
 

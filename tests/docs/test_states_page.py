@@ -1,5 +1,7 @@
 """The page of states says what the core's tables and the checked cases say today."""
 
+import subprocess
+import sys
 from typing import get_args
 
 import pytest
@@ -16,8 +18,12 @@ def page() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
-def test_the_page_is_fresh(page: str):
-    assert docs.rebuilt(page, PAGE.name) == page, "run ./dev docs"
+def test_the_page_is_fresh():
+    # In a process of its own: what is drawn is carried out, and other tests change the world in which that is.
+    check = "import sys; from scripts import docs; page = sys.stdin.read(); sys.exit(docs.rebuilt(page, 'states.md') != page)"
+    with PAGE.open("rb") as text:
+        done = subprocess.run([sys.executable, "-c", check], stdin=text, cwd=docs.ROOT, check=False)
+    assert done.returncode == 0, "run ./dev docs"
 
 
 def test_a_changed_cell_makes_it_stale(monkeypatch: pytest.MonkeyPatch, page: str):
@@ -36,7 +42,6 @@ def test_every_event_status_and_phase_is_there(page: str):
     assert [word for word in (*docs_states.RUN_WORDS, *docs_states.PHASE_WORDS) if f"| `{word}` |" not in page] == []
 
 
-def test_a_state_without_words_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delitem(docs_states.PHASE_WORDS, "gate")
+def test_a_state_without_words_is_told():
     with pytest.raises(ValueError, match="does not say what these mean: gate"):
-        docs_states.step_diagram()
+        docs_states._follows({("gate", "action"): set()}, {"action": "it has been handed out"})
