@@ -308,6 +308,8 @@ def _run_cells() -> Iterator[Case]:
     )
     yield _cases(woken, "unknown")(wake, "unknown", None)
 
+
+def _cancel_cells() -> Iterator[Case]:
     event = "CancelRequested"
     cancel = lambda p: p.cancel()  # noqa: E731
     yield _cases(event, "absent", lambda: Play(workflow(foreach("gone", [], do=[delegate("a")]), prompt("other"))))(
@@ -374,7 +376,7 @@ def _fork_cells() -> Iterator[Case]:
         yield _cases("RunForked", state, make)(_become_the_fork, after, None, *notes)
 
 
-CELLS: list[Case] = [*_action_cells(), *_run_cells(), *_fork_cells()]
+CELLS: list[Case] = [*_action_cells(), *_run_cells(), *_cancel_cells(), *_fork_cells()]
 
 
 def _words(*words: str) -> dict[str, str]:
