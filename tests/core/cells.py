@@ -270,14 +270,8 @@ def _run_cells() -> Iterator[Case]:
         yield _cases("SignalSent", state)(lambda p: p.signal("hello"), after, None, "signal_kept", run=run)
         yield _cases("UndoRequested", state)(lambda p: p.undo(), after, "not_ended", run=run)
         yield _cases("RunParked", state)(lambda p: p.park(), after, None, "run_parked", run=run)
-        ending = {"stopping": "ending"}.get(state)
-        made = {"unknown": "unknown", "absent": None, "stopping": "stopping", "verifying": "verifying", "backoff": "backoff"}.get(
-            state, "open"
-        )
-        yield _cases("RunMigrated", state)(_migrate, made, ending, *([] if ending else ["run_migrated"]), run=run)
         resumed = {"open": "open", "stopping": "stopping"}.get(state, after)
         yield _cases("RunResumed", state, lambda s=state: STATES[s]().park())(lambda p: p.unpark(), resumed, None, "run_resumed", run=run)
-    yield _cases("RunMigrated", "claimed", _claimed(call, SERVER))(_migrate, "claimed", None, "run_migrated", label="harmful")
     parked = lambda: _open(call, effect="read")().park()  # noqa: E731
     yield _cases("RunResumed", "open", parked)(lambda p: p.unpark(), "open", None, "run_resumed", label="server's")
 
@@ -376,7 +370,16 @@ def _fork_cells() -> Iterator[Case]:
         yield _cases("RunForked", state, make)(_become_the_fork, after, None, *notes)
 
 
-CELLS: list[Case] = [*_action_cells(), *_run_cells(), *_cancel_cells(), *_fork_cells()]
+def _migration_cells() -> Iterator[Case]:
+    for state in ACTION_STATES:
+        ending = "ending" if state == "stopping" else None
+        after = {"absent": None, "claimed": "open"}.get(state, state)
+        notes = () if ending else ("run_migrated",)
+        yield _cases("RunMigrated", state)(_migrate, after, ending, *notes, run="cancelling" if ending else "running")
+    yield _cases("RunMigrated", "claimed", _claimed(call, SERVER))(_migrate, "claimed", None, "run_migrated", label="harmful")
+
+
+CELLS: list[Case] = [*_action_cells(), *_run_cells(), *_cancel_cells(), *_fork_cells(), *_migration_cells()]
 
 
 def _words(*words: str) -> dict[str, str]:

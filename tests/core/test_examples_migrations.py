@@ -63,6 +63,13 @@ def test_a_run_that_was_set_aside_stays_so_and_goes_on_with_the_new_text_when_it
     play.done("work", 1).ended_properly()
 
 
+@clause("S182")
+def test_attempts_are_counted_on_however_often_a_parked_run_is_moved():
+    play = at_work().claim("work").park().migrate(two(text="Other.")).migrate(two(text="Another.")).unpark()
+    assert (params(play, "work")["instructions"], play.state.actions["work"].attempt) == ("Another.", 2)
+    assert play.answer("work", "late", attempt=1).refused == "late"
+
+
 @clause("S180")
 @pytest.mark.parametrize(
     "changed, said",

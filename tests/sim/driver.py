@@ -26,6 +26,7 @@ from treadle.core.events import (
     Claim,
     Event,
     OutcomeResolved,
+    RunMigrated,
     RunParked,
     RunResumed,
     RunStarted,
@@ -97,6 +98,7 @@ class Sim:
         self.rng, self.faults, self.deep = rng, faults or any_faults(rng), deep
         self.drawn = drawn or draw(rng)
         self.now_ms = T0
+        self.later: dict[str, Definition] = {}  # those that the run may be moved to (moves.py)
         self.store = Store()
         self.watch = Watch(self.drawn, self.store)
         self.trace = hashlib.sha256()
@@ -193,7 +195,7 @@ class Sim:
             self._calm_down()
         self._finish()
         # Last of all, so that what came before is the same with and without it.
-        if self.rng.random() < FORKING and (fork := fork_of(self)) is not None:
+        if not self.later and self.rng.random() < FORKING and (fork := fork_of(self)) is not None:
             fork._to_the_end()
 
     @property
@@ -331,6 +333,7 @@ class Sim:
             raise Violation("codec", "a definition does not come back from its bytes as it was")
         before = codec.dumps(folded)
         for event in self.store.log:
+            definition = self.later[event.to] if isinstance(event, RunMigrated) else definition
             one, two = (carry(definition, folded, event, self.store.blobs, {}) for _ in range(2))
             body = codec.dumps(one.state)
             if body != codec.dumps(two.state) or one.commands != two.commands or one.notes != two.notes:

@@ -23,6 +23,7 @@ from treadle.core.events import (
     Evaluated,
     Event,
     PerformerLost,
+    RunMigrated,
     Usage,
     Woken,
 )
@@ -72,6 +73,7 @@ class Worker:
         """Without `folds` it takes over what another one has computed, as from a snapshot, where it would fold the log."""
         self.folds = folds
         self.name, self.definition, self.store, self.watch = name, definition, store, watch
+        self.first, self.later = definition, dict[str, Definition]()
         self.border, self.clock, self.outcome, self.proof, self.child = border, clock, outcome, proof, child
         self.by = Caller(kind="server", name=name)
         self.state: RunState | None = None
@@ -103,6 +105,7 @@ class Worker:
                 self.catch_up()
                 continue
             self.state, self.revision = batch.state, self.revision + len(events)
+            self._moved(events)
             for before, event, decision in batch.steps:
                 self.watch.transition(before, event, decision)
             self.more = batch.more
@@ -113,14 +116,15 @@ class Worker:
         return self.watch.broken("liveness", f"{TRIES_MAX} tries to commit one event have failed")
 
     def _compute(self, event: Event) -> Batch:
-        state, blobs = self.state, {}
+        state, blobs, definition = self.state, {}, self.definition
         steps, commands, pending = [], [], [event]
         refusal = claimed = None
         then = event.then if isinstance(event, ActionAnswered | ApprovalDecided) else None
         more = False
         while pending:
             at = pending.pop(0)
-            decision = carry(self.definition, state, at, self.store.blobs, blobs)
+            definition = self.later[at.to] if isinstance(at, RunMigrated) else definition
+            decision = carry(definition, state, at, self.store.blobs, blobs)
             if decision.changed:
                 steps.append((state, at, decision))
             state, more = decision.state, decision.more
@@ -138,22 +142,30 @@ class Worker:
     def catch_up(self) -> None:
         """Fold what others have committed since."""
         if not self.folds:
+            self._moved(self.store.log[self.revision :])
             self.state, self.revision = self.store.state, self.store.revision
             return
         for event in self.store.log[self.revision :]:
+            self._moved([event])
             self.state = carry(self.definition, self.state, event, self.store.blobs, {}).state
         self.revision = self.store.revision
+
+    def _moved(self, events: list[Event]) -> None:
+        """Have the definition that the run has after these events."""
+        for event in events:
+            self.definition = self.later[event.to] if isinstance(event, RunMigrated) else self.definition
 
     # Life
 
     def crash(self) -> None:
         """Forget everything."""
-        self.state, self.revision, self.work, self.more = None, 0, [], False
+        self.state, self.revision, self.work, self.more, self.definition = None, 0, [], False, self.first
 
     def start_again(self, *, snapshot: bool) -> None:
         """Come back: from a snapshot, or by folding the log."""
         self.crash()
         if snapshot:
+            self._moved(self.store.log)
             self.state, self.revision = self.store.state, self.store.revision
         self.catch_up()
 

@@ -79,7 +79,7 @@ def render_again(draft: Draft, node: StepNode, action: ActionState | None) -> No
     if action is not None:
         kept = {name: value for name, value in action.params.items() if name == "files_before"}
         action = replace(action, params=kept, redo=action.redo or action.status == "claimed") if action.kind != "approve" else None
-    draft.put(replace(node, phase="opening", results=(), params=None, again=action))
+    draft.put(replace(node, phase="opening", results=(), params=None, again=action or node.again))
     draft.look_at(node.path)
 
 

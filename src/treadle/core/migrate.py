@@ -23,6 +23,7 @@ from treadle.core.render import NeedCallError, Renderer
 from treadle.core.settle import settle
 from treadle.core.state import ActionState, ListNode, Node, RunState, StepNode
 from treadle.core.verify import VERIFY
+from treadle.core.waiting import fire_due
 
 T = TypeVar("T")
 _ID: Final = re.compile(r"(?:\A|(?<=/))[A-Za-z_][A-Za-z0-9_-]*")
@@ -39,14 +40,14 @@ def migrate(draft: Draft, event: RunMigrated) -> None:
     there = Draft(draft.definition, _renamed(draft.base, event), event.at_ms, draft.blobs)
     faults = [*_misfits(there)] or [*_declare(there)]
     if faults:
-        hint = "mend the file, or say with --map OLD=NEW what a step is called now; the run is as it was"
-        draft.refuse("cannot_migrate", f"the run cannot go on with it: {faults[0]}", hint=hint, faults=list(faults))
+        draft.refuse("cannot_migrate", f"the run cannot go on with it: {faults[0]}", hint="mend the file", faults=list(faults))
         return
     vars(draft).update(vars(there), base=draft.base, holds=draft.holds)
     draft.note("run_migrated", "", was=event.was, to=event.to, by=event.by.name)
     for action_id in event.anew:
         _let_go(draft, action_id)
     draft.changed = draft.absorbed = True
+    fire_due(draft)
     settle(draft)
 
 
@@ -140,13 +141,11 @@ def _let_go(draft: Draft, action_id: str) -> None:
     """Hand a step out anew; what may have had an effect keeps what it was given, and the next attempt is rendered anew."""
     path = step_path(action_id)
     node, action = draft.nodes.get(path), draft.actions.get(path)
-    if not isinstance(node, StepNode):
-        return
-    if action_id.endswith(VERIFY):
+    if isinstance(node, StepNode) and action_id.endswith(VERIFY):
         draft.put(replace(node, again=draft.actions.get(action_id)))
         cut_off(draft, action_id)
         draft.look_at(path)
     elif action is not None and keeps(action):
         draft.put_action(replace(action, stale=True))
-    elif node.phase in {"opening", "gate", "action", "wait"}:
+    elif isinstance(node, StepNode) and node.phase in {"opening", "gate", "action", "wait"}:
         render_again(draft, node, action)
