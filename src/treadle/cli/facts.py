@@ -159,7 +159,7 @@ _WORDED: Final[dict[str, Callable[[Mapping[str, Value]], Said]]] = {
     "branch_chosen": lambda d: ("note", f"chose `{d['branch']}`", True),
     "branch_completed": lambda _: ("completed", "branch done", False),
     "branch_failed": lambda _: ("failed", "branch failed", False),
-    "items_found": lambda d: ("running", f"{d['count']} items", False),
+    "items_found": lambda d: ("running", _counted(d["count"], "item"), False),
     "item_opened": lambda _: ("note", "item begins", True),
     "item_completed": lambda _: ("completed", "item done", False),
     "item_failed": lambda _: ("failed", "item failed", False),
