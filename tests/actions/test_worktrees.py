@@ -176,6 +176,15 @@ async def test_what_a_run_left_is_kept_and_taken_away_when_it_is_over(repo: Repo
     assert not repo.leftovers
 
 
+async def test_two_processes_may_clear_up_at_once(repo: Repo):
+    trees = [await repo.open(f"each[{index}]") for index in range(3)]
+    for tree in trees:
+        repo.write("a.txt", tree["path"], Path(tree["path"]))
+    await asyncio.gather(*(asyncio.to_thread(repo.trees.clear, repo.folder, "run_1") for _ in range(4)))
+    assert sorted(repo.refs) == sorted(tree["ref"] for tree in trees)
+    assert repo.trees.runs() == []
+
+
 # What stands in the way
 
 

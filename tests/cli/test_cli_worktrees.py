@@ -152,6 +152,7 @@ def test_outside_of_git_it_is_refused_before_anything_is_done(tmp_path: Path):
     assert done.json["status"] == "failed"
     assert "[not_a_checkout]" in done.json["failure"]["message"]
     assert "git init" in done.json["failure"]["message"]
+    assert not list((project.folder / ".treadle" / "worktrees").glob("run_*"))
 
 
 POINTS = {

@@ -154,6 +154,25 @@ class Worktrees:
 
     # After the end
 
+    def refs(self, root: Path) -> dict[str, list[str]]:
+        """Give what git keeps of runs, by run; nothing outside of git."""
+        found: dict[str, list[str]] = {}
+        try:
+            names = Git(root, self.environ).text("for-each-ref", "--format=%(refname)", f"{REFS}/").split()
+        except GitFailedError:
+            return found
+        for name in names:
+            found.setdefault(name.removeprefix(f"{REFS}/").partition("/")[0], []).append(name)
+        return found
+
+    def forget(self, root: Path, run_id: str, refs: list[str]) -> None:
+        """Take away all that is left of a run: its folders, and what git keeps of it. Raises GitFailedError, OSError."""
+        if (self.folder / run_id).is_dir():
+            self.clear(root, run_id)
+            refs = self.refs(root).get(run_id, [])
+        if refs:
+            Git(root, self.environ).text("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in refs))
+
     def runs(self) -> list[str]:
         """Give the runs that have anything here."""
         return sorted(each.name for each in self.folder.iterdir() if each.is_dir()) if self.folder.is_dir() else []
@@ -170,23 +189,31 @@ class Worktrees:
         return troubles
 
     def clear(self, root: Path, run_id: str) -> None:
-        """Keep and take away what a run left. Raises GitFailedError, OSError."""
+        """Keep and take away what a run left; several processes may ask for it at once. Raises GitFailedError, OSError."""
         folder = self.folder / run_id
+        with self.locked(self.folder / "clear"):
+            if folder.is_dir():
+                self._clear(root, run_id, folder)
+
+    def _clear(self, root: Path, run_id: str, folder: Path) -> None:
         git = Git(root, self.environ)
-        for file in sorted(folder.glob("*.json")):
-            place = file.with_suffix("")
+        for place in sorted(
+            {*(file.with_suffix("") for file in folder.glob("*.json")), *(each for each in folder.iterdir() if each.is_dir())}
+        ):
+            # Somebody may still be at work on one: that its run is over was no news to git.
             with self.locked(place) as lock:
                 told = _read(place)
                 git = Git(Path(told["root"]), self.environ, lock=lock) if told is not None and Path(told["root"]).is_dir() else git
                 if told is not None and "kept" not in told and place.is_dir():
                     keep(Git(place, self.environ, lock=lock), told["value"], f"{told['scope']} of {run_id}, which was not completed")
                 self._remove(git, place)
-                file.unlink()
-        for place in [each for each in folder.iterdir() if each.is_dir()]:
-            self._remove(git, place)
-        names = git.text("for-each-ref", "--format=%(refname)", f"{REFS}/{run_id}/").split()
-        done = [name for name in names if _is_own(name)]
-        git.text("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in done))
+                place.with_name(place.name + ".json").unlink(missing_ok=True)
+        try:
+            names = git.text("for-each-ref", "--format=%(refname)", f"{REFS}/{run_id}/").split()
+            git.text("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in names if _is_own(name)))
+        except GitFailedError as error:
+            if error.code not in {"not_a_checkout", "git_missing", "git_too_old"}:  # there never was one, which is why the run failed
+                raise
         shutil.rmtree(folder)
 
 
