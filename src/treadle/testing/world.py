@@ -319,7 +319,18 @@ def refused_with(offer: Offer, code: str) -> None:
     assert offer.refusal.code == code, offer.refusal
 
 
+async def raises(code: str, request: Awaitable[object]) -> RequestError:
+    """Check that a request is refused with a code."""
+    try:
+        await request
+    except RequestError as error:
+        if error.code == code:
+            return error
+        raise
+    raise AssertionError(f"not refused as {code}")
+
+
 __all__ = [
     "AGENT", "LOST", "OTHER", "PERSON", "THIRD", "Harness", "ScriptedActions", "ScriptedFunctions", "World",
-    "failure", "opened", "refused_with",
+    "failure", "opened", "raises", "refused_with",
 ]  # fmt: skip
