@@ -10,7 +10,7 @@ from treadle.core.budget import charge
 from treadle.core.closing import closing_goes_on, needs_claim
 from treadle.core.definition import Approve
 from treadle.core.draft import NODE_TIMERS, Draft
-from treadle.core.errors import CLASSES, Failure, failed
+from treadle.core.errors import CLASSES, Failure, failure_at
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.expected import expected_answer
 from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
@@ -172,7 +172,7 @@ def _settle_doubt(draft: Draft, action: ActionState, event: OutcomeResolved) -> 
     else:
         message = f"the outcome of `{action.id}` is unknown" + (f": {event.note}" if event.note else "")
         draft.drop_action(action.id)
-        fail_step(draft, draft.step_node(action.id), failed(action.id, "outcome_unknown", message))
+        fail_step(draft, draft.step_node(action.id), failure_at(action.id, "outcome_unknown", message))
 
 
 def _taken(draft: Draft, action: ActionState, value: Value) -> Value:

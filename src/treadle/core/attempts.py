@@ -10,7 +10,7 @@ from treadle.core.budget import reserve
 from treadle.core.closing import counts, cut_off, needs_claim
 from treadle.core.commands import Perform
 from treadle.core.draft import ATTEMPT_TIMERS, Draft
-from treadle.core.errors import Failure, failed
+from treadle.core.errors import Failure, failure_at
 from treadle.core.events import ActionClaimed, Claim, PerformerLost
 from treadle.core.expr import draw_bits
 from treadle.core.gates import step_path
@@ -175,7 +175,7 @@ def _lapsed(draft: Draft, action: ActionState) -> ActionState | None:
     if lapsed.lapses < limits.LAPSES_MAX:
         return lapsed
     message = f"`{action.id}` was lost by its performer {lapsed.lapses} times"
-    fail_attempt(draft, lapsed, failed(action.id, "performer_lost", message))
+    fail_attempt(draft, lapsed, failure_at(action.id, "performer_lost", message))
     return None
 
 

@@ -9,7 +9,7 @@ from treadle.core.aside import in_pieces, item_at, pieces_of, size_of, with_item
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Condition, Foreach, Parallel, Repeat, Switch, While
 from treadle.core.draft import Draft
-from treadle.core.errors import Failure, InvariantViolationError, StepFailedError, failed
+from treadle.core.errors import Failure, InvariantViolationError, StepFailedError, failure_at
 from treadle.core.ids import branch_token, suffix_of
 from treadle.core.records import replace
 from treadle.core.render import Renderer
@@ -135,7 +135,7 @@ def _reach_limit(draft: Draft, node: StepNode, spec: While | Repeat) -> None:
         end_loop(draft, node)
         return
     message = f"`{node.path}` made {spec.max_iterations} rounds, and its condition still asks for more"
-    raise StepFailedError(failed(node.path, "max_iterations", message))
+    raise StepFailedError(failure_at(node.path, "max_iterations", message))
 
 
 def round_ended(draft: Draft, owner: StepNode, spec: While | Repeat, round_node: ListNode, outcome: Outcome) -> None:
@@ -175,11 +175,11 @@ def foreach(draft: Draft, node: StepNode, spec: Foreach, render: Renderer) -> No
     if isinstance(items, BlobRef) and items.kind == "list":
         items = draft.read_blob(items.digest)
     if not isinstance(items, list | Chunks):
-        raise StepFailedError(failed(node.path, "expression", f"`items` of step `{node.path}` is not a list"))
+        raise StepFailedError(failure_at(node.path, "expression", f"`items` of step `{node.path}` is not a list"))
     count = items.length if isinstance(items, Chunks) else len(items)
     if count > spec.items_max:
         message = f"`items` of step `{node.path}` has {count} items; the limit is {spec.items_max}"
-        raise StepFailedError(failed(node.path, "failed", message))
+        raise StepFailedError(failure_at(node.path, "failed", message))
     empty = pieces_of([None] * count)
     if isinstance(items, list):
         items = in_pieces(pieces_of(items), count, draft.set_value_aside)
@@ -228,7 +228,7 @@ def end_foreach(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
     if succeeded >= needed:
         finish_step(draft, node, result)
         return
-    failure = failed(node.path, "min_success", f"{succeeded} of {fan.count} items of `{node.path}` succeeded; {needed} must")
+    failure = failure_at(node.path, "min_success", f"{succeeded} of {fan.count} items of `{node.path}` succeeded; {needed} must")
     fail_step(draft, node, replace(failure, result=result, has_result=True))
 
 

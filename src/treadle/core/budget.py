@@ -15,7 +15,7 @@ from treadle.core import limits
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Budget
 from treadle.core.draft import Draft
-from treadle.core.errors import failed
+from treadle.core.errors import failure_at
 from treadle.core.events import Usage
 from treadle.core.ids import is_under
 from treadle.core.index import budget_at
@@ -91,7 +91,7 @@ def exceed(draft: Draft, owner: str, budget: Budget, what: str) -> None:
         draft.degraded = True
         begin_closing(draft, node, Outcome(how="done"))
     else:
-        begin_closing(draft, node, Outcome(how="fail", failure=failed(owner, "budget", message)))
+        begin_closing(draft, node, Outcome(how="fail", failure=failure_at(owner, "budget", message)))
 
 
 def grant(draft: Draft) -> None:

@@ -14,7 +14,7 @@ from treadle.core.closing import begin_closing, below, cut_off, owes_finally
 from treadle.core.commands import CloseRun
 from treadle.core.definition import Break, Continue, Foreach, Goto, Parallel, Repeat, Return, While
 from treadle.core.draft import NODE_TIMERS, Draft
-from treadle.core.errors import Failure, InvariantViolationError, failed
+from treadle.core.errors import Failure, InvariantViolationError, failure_at
 from treadle.core.events import UndoRequested
 from treadle.core.expr import Expr
 from treadle.core.index import FINALLY
@@ -170,7 +170,7 @@ def go_to(draft: Draft, node: StepNode, spec: Goto, _render: Renderer) -> None:
         around = draft.list_node(inside.list_path)
     taken = around.taken.get(node.at, 0) + 1
     if taken > spec.max_visits:
-        fail_step(draft, node, failed(node.path, "max_visits", f"`{node.path}` was taken {spec.max_visits} times already"))
+        fail_step(draft, node, failure_at(node.path, "max_visits", f"`{node.path}` was taken {spec.max_visits} times already"))
         return
     draft.put(replace(around, taken={**around.taken, node.at: taken}))
     draft.note("goto_taken", node.path, target=target, times=taken)

@@ -43,7 +43,7 @@ class Refusal(Record):
     details: dict[str, Json] | None = None
 
 
-def failed(step: str, error_class: str, message: str) -> Failure:
+def failure_at(step: str, error_class: str, message: str) -> Failure:
     """Give the failure of the step, scope or run at a path."""
     return Failure(error_class=error_class, message=message, step=step)
 

@@ -7,7 +7,7 @@ then, and where it is not what was approved, it is shown again.
 
 from treadle.core.definition import Approve, Assurance, By, Requires, Step
 from treadle.core.draft import Draft
-from treadle.core.errors import StepFailedError, failed
+from treadle.core.errors import StepFailedError, failure_at
 from treadle.core.events import ApprovalDecided
 from treadle.core.index import walk
 from treadle.core.records import replace
@@ -70,7 +70,7 @@ def unmet(draft: Draft, node: StepNode, step: Step, params: dict[str, Value], re
         approval = approval_of(draft, node, gate_id)
         if approval is None or not approval.approved:
             said = "was rejected" if approval is not None else "was not decided"
-            raise StepFailedError(failed(node.path, "rejected", f"`{node.path}` requires `{gate_id}`, which {said}"))
+            raise StepFailedError(failure_at(node.path, "rejected", f"`{node.path}` requires `{gate_id}`, which {said}"))
         gate = _gate_step(draft, gate_id)
         if gate is None or not isinstance(gate.spec, Approve):
             continue

@@ -15,7 +15,7 @@ from treadle.core.bind import bind_inputs, single_required
 from treadle.core.budget import own
 from treadle.core.definition import Step, Task
 from treadle.core.draft import Draft
-from treadle.core.errors import StepFailedError, failed
+from treadle.core.errors import StepFailedError, failure_at
 from treadle.core.expr import Expr
 from treadle.core.gates import forget_decision, open_gate, unmet
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, child_run_id
@@ -56,7 +56,7 @@ def _open(draft: Draft, node: StepNode) -> None:
     step = draft.step(node)
     if len(node.path) > ACTION_ID_CHARACTERS_MAX:
         message = f"the path of step `{step.id}` is longer than {ACTION_ID_CHARACTERS_MAX} characters"
-        raise StepFailedError(failed(node.path, "failed", message))
+        raise StepFailedError(failure_at(node.path, "failed", message))
     render = Renderer(draft, node)
     if isinstance(step.spec, d.Approve):
         forget_decision(draft, node, step.id)
@@ -167,7 +167,7 @@ def _params(draft: Draft, node: StepNode, spec: d.Spec, render: Renderer) -> dic
         seen = render.names["steps"]
         record = seen.get(spec.source.replace("-", "_")) if isinstance(seen, dict) else None
         if not isinstance(record, dict):
-            raise StepFailedError(failed(node.path, "failed", f"`from` of step `{node.path}`: `{spec.source}` has not been done here"))
+            raise StepFailedError(failure_at(node.path, "failed", f"`from` of step `{node.path}`: `{spec.source}` has not been done here"))
         return {"from": spec.source, "strategy": spec.strategy, "worktrees": record.get("worktree")}
     params: dict[str, Value] = {}
     for name in _ACTIONS[type(spec)][1]:
@@ -178,7 +178,7 @@ def _params(draft: Draft, node: StepNode, spec: d.Spec, render: Renderer) -> dic
             params[name] = list(value) if isinstance(value, tuple) else value
         if name == "options" and name in params and (not isinstance(params[name], list) or size_of(params[name]) > limits.BLOB_BYTES_MIN):
             message = f"`options` of step `{node.path}` is not a list of at most {limits.BLOB_BYTES_MIN} bytes"
-            raise StepFailedError(failed(node.path, "expression", message))
+            raise StepFailedError(failure_at(node.path, "expression", message))
     return params
 
 
@@ -215,7 +215,7 @@ def _set_state(draft: Draft, node: StepNode, spec: d.SetState, render: Renderer)
 
 def _fail(draft: Draft, node: StepNode, spec: d.Fail, render: Renderer) -> None:
     message = str(draft.whole(render.value(spec.message, "message")))[: limits.MESSAGE_CHARACTERS_MAX]
-    fail_step(draft, node, replace(failed(node.path, spec.error_class, message), goal_not_met=spec.status == "goal_not_met"))
+    fail_step(draft, node, replace(failure_at(node.path, spec.error_class, message), goal_not_met=spec.status == "goal_not_met"))
 
 
 # What opens a step of each type; those of other types are actions.
@@ -239,7 +239,7 @@ def open_scope(draft: Draft, node: ListNode) -> None:
         given = _inputs_of_round(spec, task, render, frame) if isinstance(spec, d.Foreach) else {}
         bound, faults = bind_inputs(task, given, draft.whole)
         if faults:
-            raise StepFailedError(failed(node.path, "failed", faults[0].message))
+            raise StepFailedError(failure_at(node.path, "failed", faults[0].message))
     state = first_state(render, task, bound, {})
     inputs = {name: draft.keep(value) for name, value in bound.items()}
     scope = replace(frame, outer=None, state={}, inputs=inputs, item=None)

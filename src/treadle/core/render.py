@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from treadle.core.commands import Evaluate
 from treadle.core.draft import Draft
-from treadle.core.errors import StepFailedError, failed
+from treadle.core.errors import StepFailedError, failure_at
 from treadle.core.expr import Env, Expr, ExprError, drawing, evaluate, evaluate_call_args, evaluate_condition
 from treadle.core.records import replace
 from treadle.core.state import Frame, Node, frames_from
@@ -83,7 +83,7 @@ class Renderer:
             place = f"step `{self.node.path}`" if self.node.path else "the workflow"
             hint = f" ({error.suggestion})" if error.suggestion else ""
             error_class = "budget" if error.code == "budget" else "expression"
-            raise StepFailedError(failed(self.node.path, error_class, f"`{field}` of {place}: {error.message}{hint}")) from error
+            raise StepFailedError(failure_at(self.node.path, error_class, f"`{field}` of {place}: {error.message}{hint}")) from error
 
     def _env(self, field: str, results: Sequence[Value]) -> Env:
         draft = self.draft

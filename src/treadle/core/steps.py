@@ -12,7 +12,7 @@ from treadle.core.aside import in_pieces
 from treadle.core.closing import begin_closing
 from treadle.core.definition import OnError, Parallel, Task
 from treadle.core.draft import NODE_TIMERS, Draft
-from treadle.core.errors import Failure, failed
+from treadle.core.errors import Failure, failure_at
 from treadle.core.records import replace
 from treadle.core.render import visible_names
 from treadle.core.schema import check
@@ -116,7 +116,7 @@ def schema_problem(draft: Draft, task: Task, updates: dict[str, Value], path: st
         schema = (task.state_schema or {}).get(name)
         faults = check(schema, draft.whole(value)) if isinstance(schema, dict) else ()
         if faults:
-            return failed(path, "bad_output", f"`{name}` does not fit the state's schema: {faults[0].message}")
+            return failure_at(path, "bad_output", f"`{name}` does not fit the state's schema: {faults[0].message}")
     return None
 
 

@@ -17,7 +17,7 @@ from treadle.core.commands import StopAction
 from treadle.core.definition import Wait
 from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.endings import skip_finally
-from treadle.core.errors import StepFailedError, failed
+from treadle.core.errors import StepFailedError, failure_at
 from treadle.core.events import SignalSent
 from treadle.core.gates import REQUIRES
 from treadle.core.index import FINALLY, budget_at
@@ -67,7 +67,7 @@ def _instant_ms(node: StepNode, value: Value) -> int:
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:
-        raise StepFailedError(failed(node.path, "expression", f"`until` of step `{node.path}` is no instant with a zone: {value!r}"))
+        raise StepFailedError(failure_at(node.path, "expression", f"`until` of step `{node.path}` is no instant with a zone: {value!r}"))
     return int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
@@ -127,7 +127,7 @@ def _fire_node(draft: Draft, kind: str, path: str) -> None:
         draft.note("finally_cut", path)
         if path == FINALLY:
             message = "the workflow's `finally` took longer than 5 minutes and was stopped"
-            skip_finally(draft, failed(FINALLY, "timeout", message))
+            skip_finally(draft, failure_at(FINALLY, "timeout", message))
         else:
             begin_closing(draft, node, node.closing or Outcome(how="cancel"), shielded=False)
     elif node.closing is not None or not isinstance(node, StepNode):
@@ -150,13 +150,13 @@ def _fire(draft: Draft, kind: str, path: str) -> None:
         draft.commands.append(StopAction(action=path, attempt=action.attempt))
         limit_ms = draft.step_at(action.at).timeout_ms
         message = f"attempt {action.attempt} of `{path}` took longer than {limit_ms} ms"
-        fail_attempt(draft, action, failed(path, "timeout", message))
+        fail_attempt(draft, action, failure_at(path, "timeout", message))
 
 
 def _within(draft: Draft, node: StepNode) -> None:
     action = draft.actions.get(node.path)
     message = f"step `{node.path}` was not done within {draft.step(node).within_ms} ms"
-    failure = failed(node.path, "timeout", message)
+    failure = failure_at(node.path, "timeout", message)
     if action is not None and action.kind == "approve":
         _reject_late(draft, action, message)
     elif node.phase in {"block", "handler", "read_back"}:
