@@ -69,4 +69,4 @@ def test_a_folder_that_cannot_be_made_is_storage_unavailable(tmp_path):
     (tmp_path / "blobs").write_text("in the way")
     with pytest.raises(StorageUnavailableError) as caught:
         Blobs(tmp_path / "blobs").put(b"value")
-    assert (caught.value.code, caught.value.reason) == ("storage_unavailable", "blob")
+    assert (caught.value.code, caught.value.reason) == ("storage_cannot_open", "cannot_open")

@@ -21,7 +21,7 @@ async def test_a_full_disk_fails_every_waiter_and_stores_nothing_of_them(store):
     store._db.execute(f"PRAGMA max_page_count = {pages}")
     big = [store.commit(starting(f"big{n}", words="x" * 20_000)) for n in range(4)]
     outcomes = await asyncio.gather(*big, return_exceptions=True)
-    assert [(type(each), each.code, each.reason) for each in outcomes] == [(StorageUnavailableError, "storage_unavailable", "full")] * 4
+    assert [(type(each), each.code, each.reason) for each in outcomes] == [(StorageUnavailableError, "storage_full", "full")] * 4
     assert [row.id for row in store.reader.runs()] == ["r"]
     store._db.execute("PRAGMA max_page_count = 1000000")
     assert isinstance(await store.commit(stepping("r", head)), Committed)
@@ -33,7 +33,7 @@ def test_a_log_that_cannot_grow_is_refused_and_what_was_told_before_stays(path, 
     lines = process.communicate()[0].splitlines()
     assert process.returncode == 0, lines
     refused = next(line for line in lines if line.startswith("refused"))
-    assert refused in ("refused storage_unavailable io", "refused storage_unavailable full")
+    assert refused in ("refused storage_io io", "refused storage_full full")
     told = int(lines[-1].split()[1])
 
     async def look():
@@ -62,7 +62,7 @@ def test_a_file_that_may_only_be_read_is_refused_as_such(public_folder, child, p
         file.chmod(0o444)
     public_folder.chmod(0o555)
     process = child("intrude", at=store_path)
-    assert process.communicate()[0].split()[0] == "storage_unavailable"
+    assert process.communicate()[0].split()[0] == "storage_read_only"
     public_folder.chmod(0o755)
 
 

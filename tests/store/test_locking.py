@@ -85,7 +85,7 @@ async def test_who_waits_too_long_is_told_and_nothing_of_it_is_stored(path, chil
     holder = child(role)
     assert holder.stdout.readline() == "held\n"
     outcomes = await asyncio.gather(*(store.commit(starting(f"r{n}")) for n in range(3)), return_exceptions=True)
-    assert [(each.code, each.reason) for each in outcomes] == [("storage_unavailable", "busy")] * 3
+    assert [(each.code, each.reason) for each in outcomes] == [("storage_busy", "busy")] * 3
     holder.stdin.write("go\n")
     holder.stdin.flush()
     assert holder.wait() == 0

@@ -1,12 +1,14 @@
 """The schema: one truth for new files, migrations that end exactly there, and old code that writes nothing (rulings 18, 36)."""
 
+import shutil
+
 import apsw
 import pytest
 
 from tests.store.build import starting, stepping
 from treadle.engine.embedded import schema, sql
 from treadle.engine.embedded.connection import refuse_affected
-from treadle.engine.embedded.errors import RestartThisSessionError, StorageUnavailableError, StoreRefusedError
+from treadle.engine.embedded.errors import RestartThisSessionError, StoreRefusedError
 from treadle.engine.embedded.records import Committed
 from treadle.engine.embedded.store import open_store
 
@@ -86,12 +88,30 @@ def test_another_database_is_left_alone(path):
     assert caught.value.code == "not_a_store"
 
 
-def test_a_file_that_is_no_database_is_named_damaged(path):
+def test_a_file_that_is_no_database_is_left_alone(path):
     path.parent.mkdir()
     path.write_bytes(b"hello" * 1000)
-    with pytest.raises(StorageUnavailableError) as caught:
+    with pytest.raises(StoreRefusedError) as caught:
         open_store(path)
-    assert caught.value.reason == "damaged"
+    assert caught.value.code == "not_a_store"
+    assert path.read_bytes() == b"hello" * 1000
+
+
+async def test_a_file_that_was_emptied_is_refused_and_its_log_stays(path):
+    store = open_store(path)
+    head = (await store.commit(starting("r"))).head
+    await store.commit(stepping("r", head))
+    log = path.with_name(path.name + "-wal")
+    kept = log.read_bytes()
+    assert kept
+    away = path.parent.with_name("copy") / path.name
+    shutil.copytree(path.parent, away.parent)
+    await store.close()
+    away.write_bytes(b"")
+    with pytest.raises(StoreRefusedError) as caught:
+        open_store(away)
+    assert caught.value.code == "history_truncated"
+    assert away.with_name(away.name + "-wal").read_bytes() == kept
 
 
 @pytest.mark.parametrize("version", ["3.40.1", "3.44.5", "3.45.0", "3.50.6", "3.51.2"])

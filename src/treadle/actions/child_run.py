@@ -202,7 +202,7 @@ class _Child:
                     return state
                 await self._runs.changed(self.run_id, state.revision, LOOK_AGAIN_MS, urgent=False)
             except RequestError as error:
-                if error.code != "storage_unavailable":
+                if not error.code.startswith("storage_"):
                     raise
                 await asyncio.sleep(TRY_AGAIN_S)
 

@@ -22,12 +22,11 @@ INTERRUPTED: Final = 130
 # What is not the caller's to mend: the machine, the file, or a bug.
 _OURS: Final = frozenset(
     {
-        "storage_unavailable",
         "file_damaged",
         "history_mismatch",
         "bug",
         "blob_missing",
-        "blob_corrupt",
+        "blob_damaged",
         "history_truncated",
     }
 )
@@ -108,7 +107,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except TreadleError as error:
-        code = FAILED if error.code in _OURS else USAGE
+        code = FAILED if error.code in _OURS or error.code.startswith("storage_") else USAGE
         return _tell(error.code, error.message, error.hint, as_json=as_json, exit_code=code, details=error.details)
     except Exception as error:  # noqa: BLE001 - the border of the process: a bug is told as one
         traceback.print_exc()

@@ -215,7 +215,7 @@ class Performing:
             try:
                 await self._engine.send(run_id, make)
             except RequestError as error:
-                if error.code != "storage_unavailable" or not self.serving:
+                if not error.code.startswith("storage_") or not self.serving:
                     raise
                 await asyncio.sleep(ANSWER_AGAIN_S)
             else:

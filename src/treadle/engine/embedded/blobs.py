@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from treadle.engine.embedded import faults
-from treadle.engine.embedded.errors import BlobError, StorageUnavailableError
+from treadle.engine.embedded.errors import BlobError, os_unavailable
 
 FOLDER: Final = "blobs"
 _HEX: Final = frozenset("0123456789abcdef")
@@ -39,11 +39,7 @@ class Blobs:
         try:
             self._put(path, value)
         except OSError as error:
-            raise StorageUnavailableError(
-                f"A value of {len(value)} bytes could not be stored beside the database: {error}.",
-                hint="Free space on the disk that holds the store and check that its folder is writable, then try again.",
-                reason="blob",
-            ) from error
+            raise os_unavailable(error, f"A value of {len(value)} bytes could not be stored beside the database") from error
         faults.point("blob.stored")
         return digest
 

@@ -3,6 +3,7 @@
 Nothing of the workflow core is known here; the engine above turns these into its own families.
 """
 
+import errno
 from typing import Final
 
 import apsw
@@ -36,13 +37,16 @@ class RestartThisSessionError(StoreError):
 
 
 class StorageUnavailableError(StoreError):
-    """The transaction did not take place: nothing of it is stored, and it may be tried again. `reason` says why in one word."""
+    """The transaction did not take place: nothing of it is stored, and it may be tried again.
+
+    `reason` says why in one word; it is the second half of the code.
+    """
 
     code = "storage_unavailable"
 
     def __init__(self, message: str, *, hint: str, reason: str) -> None:
-        """`reason` is one of the words in REASONS, `busy`, `damaged` or `closed`."""
-        super().__init__(message, hint=hint)
+        """`reason` is one of the words in REASONS, `closed` or `other`."""
+        super().__init__(message, hint=hint, code=f"storage_{reason}" if reason != "other" else None)
         self.reason = reason
 
 
@@ -90,6 +94,11 @@ REASONS: Final[tuple[tuple[type[apsw.Error], str, str], ...]] = (
         "Reading or writing the disk failed; check the disk and its free space, then run `treadle doctor`.",
     ),
 )
+_HINTS: Final = {reason: hint for _, reason, hint in reversed(REASONS)}
+_OS_REASONS: Final = {
+    errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EFBIG: "full", errno.EROFS: "read_only", errno.EACCES: "read_only",
+    errno.EPERM: "read_only", errno.EIO: "io", errno.ENOMEM: "memory",
+}  # fmt: skip
 UNIT_FAULTS: Final = (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError)
 
 
@@ -101,6 +110,13 @@ def unavailable(error: apsw.Error) -> StorageUnavailableError:
     return StorageUnavailableError(
         f"The store could not be used: {type(error).__name__}: {error}.", hint="Run `treadle doctor`.", reason="other"
     )
+
+
+def os_unavailable(error: OSError | MemoryError, what: str) -> StorageUnavailableError:
+    """Say in our words why a file or folder of the store could not be used."""
+    reason = "memory" if isinstance(error, MemoryError) else _OS_REASONS.get(error.errno or 0, "cannot_open")
+    said = str(error) or "no memory is left"
+    return StorageUnavailableError(f"{what}: {said}.", hint=_HINTS[reason], reason=reason)
 
 
 def closed() -> StorageUnavailableError:

@@ -93,12 +93,12 @@ def _mounts() -> str:
 
 
 def make_private(path: Path) -> bool:
-    """Make the store's folder (0700) and an empty file (0600) if they are missing; True if the file is new."""
+    """Make the store's folder (0700) and an empty file (0600) if they are missing; True if this process made the file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        return path.stat().st_size == 0
+        return False
     return True
 
 

@@ -13,6 +13,7 @@ and a process that is stopped (not killed) inside the turnstile stops all others
 
 import time
 from pathlib import Path
+from typing import Final
 
 import apsw
 
@@ -20,14 +21,17 @@ from treadle.engine.embedded import place, schema
 from treadle.engine.embedded.blobs import FOLDER as BLOB_FOLDER
 from treadle.engine.embedded.blobs import Blobs
 from treadle.engine.embedded.connection import WriteSession, connect, make_durable
-from treadle.engine.embedded.errors import StorageUnavailableError, StoreRefusedError, unavailable
+from treadle.engine.embedded.errors import StorageUnavailableError, StoreRefusedError, os_unavailable, unavailable
 from treadle.engine.embedded.feed import Feed
 from treadle.engine.embedded.queries import query
 from treadle.engine.embedded.reader import Reader
 from treadle.engine.embedded.records import Outcome, Unit
 from treadle.engine.embedded.sql import Db
-from treadle.engine.embedded.turnstile import Turnstile, holder_pids
+from treadle.engine.embedded.turnstile import Turnstile, holders
 from treadle.engine.embedded.writer import WAIT_LIMIT_MS, Writer
+
+_MAGIC: Final = b"SQLite format 3\0"
+MADE_WITHIN_S: Final = 1.0  # an empty file may be one that another process is making at this moment
 
 
 class Store:
@@ -72,16 +76,14 @@ def open_store(path: Path, *, wait_limit_ms: int = WAIT_LIMIT_MS, accept_loss: b
     """
     place.refuse_network(path.parent)
     try:
-        place.make_private(path)
+        made = place.make_private(path)
         turnstile = Turnstile(path)
     except OSError as error:
-        raise StorageUnavailableError(
-            f"The store {path} cannot be opened: {error}.",
-            hint="Check that the folder exists, is writable for this user, and that file descriptors are left (`ulimit -n`).",
-            reason="cannot_open",
-        ) from error
+        raise os_unavailable(error, f"The store {path} cannot be opened") from error
     db = None
     try:
+        if not (made or accept_loss):
+            refuse_foreign(path, turnstile)
         db = connect(path, "write")
         store = _prepared(db, turnstile, wait_limit_ms)
         _check_mark(path, store, db, turnstile, accept_loss=accept_loss)
@@ -92,7 +94,34 @@ def open_store(path: Path, *, wait_limit_ms: int = WAIT_LIMIT_MS, accept_loss: b
         turnstile.close()
         if isinstance(error, apsw.Error):
             raise unavailable(error) from error
+        if isinstance(error, OSError | MemoryError):
+            raise os_unavailable(error, f"The store {path} cannot be opened") from error
         raise
+
+
+def refuse_foreign(path: Path, turnstile: Turnstile) -> None:
+    """Refuse what is no SQLite file, before SQLite sees it: beside an empty file it would remove the log, with all that stands in it."""
+    give_up_s = time.monotonic() + MADE_WITHIN_S
+    while True:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+        mark = turnstile.read_mark()
+        if head == _MAGIC or (not head and (mark is None or mark[1] == 0)):
+            return
+        if head or time.monotonic() > give_up_s:
+            break
+        time.sleep(0.01)
+    if head:
+        raise StoreRefusedError(
+            f"{path} is no SQLite file: something else lies where the store should be, or its beginning was overwritten. Nothing was changed.",
+            hint="If it was your store, restore it from a backup. Else move it away; Treadle makes a new one.",
+            code="not_a_store",
+        )
+    raise StoreRefusedError(
+        f"{path} is empty, but events were acknowledged: it was cut off. Nothing was changed, the log beside it neither.",
+        hint="Restore a backup. To begin anew without what was lost: `treadle doctor --accept-loss`.",
+        code="history_truncated",
+    )
 
 
 def _prepared(db: Db, turnstile: Turnstile, wait_limit_ms: int) -> str:
@@ -111,7 +140,7 @@ def _enter(turnstile: Turnstile, wait_limit_ms: int) -> None:
     give_up_s = time.monotonic() + wait_limit_ms / 1000
     while not turnstile.try_enter():
         if time.monotonic() > give_up_s:
-            pids = ", ".join(map(str, holder_pids(turnstile.hold_path))) or "unknown"
+            pids = ", ".join(map(str, holders(turnstile.store_path))) or "unknown"
             raise StorageUnavailableError(
                 f"The store was locked by another process (pid {pids}) for {wait_limit_ms / 1000:.0f} s; it was not opened.",
                 hint="See what that process does, stop it if it hangs, and try again.",

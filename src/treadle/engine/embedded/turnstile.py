@@ -24,6 +24,7 @@ from typing import Final
 
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _MARK_BYTES: Final = 32 + 1 + 20
+_WRITE_LOCK_BYTE: Final = 120  # of the `-shm` file: WAL_WRITE_LOCK, as SQLite's file format fixes it
 
 if sys.platform == "win32":
     import msvcrt  # only there on Windows
@@ -75,6 +76,7 @@ class Turnstile:
 
     def __init__(self, store_path: Path) -> None:
         """Open (or make) the two lock files beside the store."""
+        self.store_path = store_path
         self.hold_path = store_path.with_name(store_path.name + ".hold")
         self._mutex = threading.Lock()
         self._next = os.open(store_path.with_name(store_path.name + ".next"), _FLAGS, 0o600)
@@ -142,3 +144,20 @@ def holder_pids(path: Path) -> list[int]:
         return []
     rows = (line.split() for line in lines if "->" not in line)
     return sorted({int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].rpartition(":")[2] == inode})
+
+
+def writer_pids(store_path: Path) -> list[int]:
+    """Name the processes that hold SQLite's own write lock, with our turnstile or without it, as far as the system tells."""
+    try:
+        inode = str(store_path.with_name(store_path.name + "-shm").stat().st_ino)
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    rows = (line.split() for line in lines if "->" not in line)
+    held = (row for row in rows if row[1] != "FLOCK" and row[3] == "WRITE" and row[5].rpartition(":")[2] == inode)
+    return sorted({int(row[4]) for row in held if int(row[6]) <= _WRITE_LOCK_BYTE and row[7] in {"EOF", str(_WRITE_LOCK_BYTE)}})
+
+
+def holders(store_path: Path) -> list[int]:
+    """Name the processes in front of whoever wants to write."""
+    return sorted({*holder_pids(store_path.with_name(store_path.name + ".hold")), *writer_pids(store_path)})

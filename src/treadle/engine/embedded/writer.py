@@ -40,13 +40,14 @@ from treadle.engine.embedded.errors import (
     unavailable,
 )
 from treadle.engine.embedded.records import Committed, Outcome, Renewed, Unit
-from treadle.engine.embedded.turnstile import Turnstile, holder_pids
+from treadle.engine.embedded.turnstile import Turnstile, holders
 
 CHECKPOINT_BYTES: Final = 4 << 20
 CHECKPOINT_ANYWAY_BYTES: Final = 16 << 20  # the longer it is put off, the longer everybody stands still
 GROUP_MAX: Final = 256  # units that one turn of the loop commits; about 5 ms
 BUSY_RETRY_S: Final = 0.005  # against programs that lock the file without our turnstile
-WAIT_LIMIT_MS: Final = 60_000
+WAIT_LIMIT_MS: Final = 45_000  # clients of MCP give up after 60 s; a definite answer comes before that
+HELD_UP_S: Final = 1.0
 
 Result = Outcome | Exception
 
@@ -88,6 +89,17 @@ class Writer:
         self._checkpointed_at_bytes = 0
         self._closed = False
         self._expiry: asyncio.TimerHandle | None = None
+        self._stuck_since_s: float | None = None
+
+    def held_up(self) -> str:
+        """Say why writes wait at this moment, where they have for a second or more; empty if they do not."""
+        since_s = self._stuck_since_s
+        if since_s is None or (waited_s := time.monotonic() - since_s) < HELD_UP_S:
+            return ""
+        return (
+            f"Writes have waited for {waited_s:.0f} s: the store is locked by process {self._holders()}. They go on by themselves when it lets go; "
+            f"after {self._wait_limit_s:.0f} s each is refused with `storage_busy`."
+        )
 
     async def commit(self, unit: Unit) -> Outcome:
         """Make a unit durable and give its outcome.
@@ -167,12 +179,14 @@ class Writer:
             self._expiry = loop.call_later(self._wait_limit_s - (now_s - self._queue[0].since_s), self._expire, loop)
 
     def _locked(self) -> StorageUnavailableError:
-        pids = ", ".join(map(str, holder_pids(self._turnstile.hold_path))) or "unknown"
         return StorageUnavailableError(
-            f"The store was locked by another process (pid {pids}) for {self._wait_limit_s:.0f} s. Nothing was stored.",
+            f"The store was locked by another process (pid {self._holders()}) for {self._wait_limit_s:.0f} s. Nothing was stored.",
             hint="See what that process does (`treadle doctor` names it), stop it if it hangs, and try again.",
             reason="busy",
         )
+
+    def _holders(self) -> str:
+        return ", ".join(map(str, holders(self._turnstile.store_path))) or "unknown"
 
     # -- on the thread -------------------------------------------------------------------------------------------------
 
@@ -201,9 +215,11 @@ class Writer:
                 self._commit_patiently()
 
     def _commit_patiently(self) -> None:
+        self._stuck_since_s = time.monotonic()
         self._turnstile.enter()
         group = self._take(len(self._queue))
         results = self._commit_inside([each.unit for each in group], patient=True)
+        self._stuck_since_s = None
         for loop in {each.future.get_loop() for each in group}:
             mine = [(each, result) for each, result in zip(group, results or (), strict=True) if each.future.get_loop() is loop]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
