@@ -16,9 +16,7 @@ A bug of the core, or a history that does not fit it, parks its run at the insta
 """
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
 
 from treadle.core.aside import fill
@@ -31,6 +29,7 @@ from treadle.core.limits import LEASE_MS
 from treadle.core.records import replace
 from treadle.core.state import RunState
 from treadle.core.values import Json, Value
+from treadle.engine.cached import Live, Lives, Sent
 from treadle.engine.performing import Performing
 from treadle.engine.storage import Batch, Committed, Record, Repeated, Start, Storage, Unneeded
 from treadle.engine.transact import Transition, begins_with, joined, migration_in, replay, transact
@@ -53,31 +52,11 @@ from treadle.ports import (
     StoredEvent,
 )  # fmt: skip
 
-CACHED_RUNS_MAX = 2_000
 TOGETHER_MAX = 64
 """Requests of one run that share a commit: the first of them waits for the computing of all."""
 
 SERVED_LEASE_MS = 15_000
 """How long a process that serves may be silent about what it performs; it renews three times as often."""
-
-
-@dataclass(slots=True, eq=False)
-class _Sent:
-    """An event that waits for its run."""
-
-    make: MakeEvent
-    request: Request | None
-    reply: "asyncio.Future[Reply]"
-
-
-@dataclass(slots=True)
-class _Live:
-    """A run that this process has in hand. `sending` works `sent` off."""
-
-    record: Record
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    sent: deque[_Sent] = field(default_factory=deque[_Sent])
-    sending: "asyncio.Task[None] | None" = None
 
 
 class LocalEngine:
@@ -90,7 +69,7 @@ class LocalEngine:
         """`holder` names this process among all, those before it included; without a `runner` it performs nothing itself. `keep` keeps results."""
         self.storage, self.functions, self.clock, self.holder = storage, functions, clock, holder
         self.lease_ms, self.served_lease_ms = lease_ms, served_lease_ms
-        self._lives: OrderedDict[str, _Live] = OrderedDict()
+        self._lives = Lives()
         self._performing = Performing(self, runner, outliving) if runner is not None else None
         self._keep, self._outliving = keep, outliving
 
@@ -118,8 +97,7 @@ class LocalEngine:
         if isinstance(outcome, Repeated):
             return await self._repeated(outcome)
         # Others of this process may have met the run by now, through the feed.
-        live = self._lives.setdefault(event.run_id, _Live(record=outcome.record))
-        self._forget_some()
+        live = self._lives.add(event.run_id, outcome.record)
         async with live.lock:
             self._dispatch(live, outcome.transition.commands)
             return await self._finish(live, outcome.transition)
@@ -130,7 +108,7 @@ class LocalEngine:
         if not live.lock.locked() and not live.sent:
             async with live.lock:
                 return await self._send(live, make, request)
-        sent = _Sent(make, request, asyncio.get_running_loop().create_future())
+        sent = Sent(make, request, asyncio.get_running_loop().create_future())
         live.sent.append(sent)
         if live.sending is None:
             live.sending = asyncio.create_task(self._work_off(live), name=f"{run_id}: requests")
@@ -221,19 +199,20 @@ class LocalEngine:
 
     # One event
 
-    async def _work_off(self, live: _Live) -> None:
+    async def _work_off(self, live: Live) -> None:
         """Carry out what has gathered; a task of its own, so that none of the callers can cancel it for the others."""
         try:
             while live.sent:
                 async with live.lock:
-                    group = [sent for sent in _taken(live.sent) if not sent.reply.done()]
+                    taken, live.sent = live.sent[:TOGETHER_MAX], live.sent[TOGETHER_MAX:]
+                    group = [sent for sent in taken if not sent.reply.done()]
                     if len(group) < 2 or not await self._send_together(live, group):
                         for sent in group:
                             await self._send_for(live, sent)
         finally:
             live.sending = None
 
-    async def _send_for(self, live: _Live, sent: _Sent) -> None:
+    async def _send_for(self, live: Live, sent: Sent) -> None:
         try:
             reply = await self._send(live, sent.make, sent.request)
         except Exception as error:  # noqa: BLE001 - it is the caller's, who waits for it
@@ -241,7 +220,7 @@ class LocalEngine:
         else:
             _settle(sent, reply)
 
-    async def _send_together(self, live: _Live, group: list[_Sent]) -> bool:
+    async def _send_together(self, live: Live, group: list[Sent]) -> bool:
         """Carry several out with one commit; False if that cannot be, and nothing happened."""
         at_ms = self.clock.now_ms()
 
@@ -263,10 +242,10 @@ class LocalEngine:
             self._dispatch(live, part.commands)
         for sent, part in zip(group, parts, strict=False):
             await self._reply_to(live, sent, part, before, at_ms)
-        live.sent.extendleft(reversed(group[len(parts) :]))
+        live.sent = [*group[len(parts) :], *live.sent]
         return True
 
-    async def _reply_to(self, live: _Live, sent: _Sent, part: Transition, before: Record, at_ms: int) -> None:
+    async def _reply_to(self, live: Live, sent: Sent, part: Transition, before: Record, at_ms: int) -> None:
         try:
             if not part.events:
                 reply = await self._unchanged(live, part, sent.request, sent.make)
@@ -279,7 +258,7 @@ class LocalEngine:
         else:
             _settle(sent, reply)
 
-    def _computed(self, record: Record, group: list[_Sent], at_ms: int) -> list[Transition]:
+    def _computed(self, record: Record, group: list[Sent], at_ms: int) -> list[Transition]:
         """Compute one after the other; what one of them breaks, or leaves for a commit after this one, the rest does not see."""
         parts: list[Transition] = []
         for sent in group:
@@ -296,7 +275,7 @@ class LocalEngine:
                 break
         return parts
 
-    async def _send(self, live: _Live, make: MakeEvent, request: Request | None) -> Reply:
+    async def _send(self, live: Live, make: MakeEvent, request: Request | None) -> Reply:
         at_ms = self.clock.now_ms()
 
         def compute(record: Record) -> Transition:
@@ -325,7 +304,7 @@ class LocalEngine:
             return await self._finish(live, outcome.transition)
         return self._reply(live.record, outcome.transition, known.state, at_ms)
 
-    async def _finish(self, live: _Live, transition: Transition) -> Reply:
+    async def _finish(self, live: Live, transition: Transition) -> Reply:
         """Let the run settle over as many commits as it needs, then reply."""
         notes: tuple[Note, ...] = transition.notes
         last = transition
@@ -348,7 +327,7 @@ class LocalEngine:
                 notes += last.notes
         return self._reply(live.record, replace(transition, notes=notes))
 
-    async def _unchanged(self, live: _Live, transition: Transition, request: Request | None, make: MakeEvent) -> Reply:
+    async def _unchanged(self, live: Live, transition: Transition, request: Request | None, make: MakeEvent) -> Reply:
         """Reply to an event that changed nothing: refused, a duplicate, or a claim of what is held already."""
         if transition.refusal is not None and request is not None:
             before = await self.storage.repeated(request)
@@ -384,7 +363,7 @@ class LocalEngine:
             message = f"{type(event).__name__} could not be absorbed: {type(error).__name__}: {error}"
             raise InvariantViolationError(message, hint="report it with the run's log (`treadle logs`)") from error
 
-    async def _park_broken(self, live: _Live, error: TreadleError) -> None:
+    async def _park_broken(self, live: Live, error: TreadleError) -> None:
         """Set a run aside that could not be carried on. If even that cannot be done, it stays as it is."""
         by = Caller(kind="server", name="treadle")
 
@@ -444,7 +423,7 @@ class LocalEngine:
             claimed=claimed, lease_until_ms=until_ms, notes=transition.notes,
         )  # fmt: skip
 
-    def _dispatch(self, live: _Live, commands: tuple[Command, ...]) -> None:
+    def _dispatch(self, live: Live, commands: tuple[Command, ...]) -> None:
         for command in commands:
             if isinstance(command, KeepResult) and self._keep is not None:
                 self._keep(command.key, cast(Json, fill(command.value, self.storage.blob)))
@@ -456,31 +435,17 @@ class LocalEngine:
 
     # What is in hand
 
-    async def _live(self, run_id: str) -> _Live:
+    async def _live(self, run_id: str) -> Live:
         live = self._lives.get(run_id)
         if live is None:
             record = await self.storage.read(run_id)
             if record is None:
                 raise _unknown_run(run_id)
-            live = self._lives.setdefault(run_id, _Live(record=record))
-            self._forget_some()
-        self._lives.move_to_end(run_id)
+            live = self._lives.add(run_id, record)
         return live
 
-    def _forget_some(self) -> None:
-        """Let go of the runs that were not asked for the longest."""
-        surplus = len(self._lives) - CACHED_RUNS_MAX
-        for run_id in list(self._lives)[: max(0, surplus)]:
-            if not self._lives[run_id].lock.locked():
-                del self._lives[run_id]
 
-
-def _taken(sent: deque[_Sent]) -> Iterator[_Sent]:
-    for _ in range(min(len(sent), TOGETHER_MAX)):
-        yield sent.popleft()
-
-
-def _settle(sent: _Sent, with_what: Reply | Exception) -> None:
+def _settle(sent: Sent, with_what: Reply | Exception) -> None:
     if sent.reply.done():  # its caller was cancelled meanwhile
         return
     if isinstance(with_what, Exception):

@@ -29,6 +29,8 @@ class Record:
     state: RunState
     meta: RunMeta
     fence: object
+    stored_bytes: int = 0
+    """What the state, and the events since it was stored whole, take there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

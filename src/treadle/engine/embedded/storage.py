@@ -436,7 +436,10 @@ def _meta(row: StoredRun) -> RunMeta:
 
 
 def _record(row: StoredRun, definition: Definition, state: RunState) -> Record:
-    return Record(run_id=row.id, definition=definition, digest=row.definition, state=state, meta=_meta(row), fence=row.head)
+    return Record(
+        run_id=row.id, definition=definition, digest=row.definition, state=state, meta=_meta(row), fence=row.head,
+        stored_bytes=row.head.snap_bytes + row.head.tail_bytes,
+    )  # fmt: skip
 
 
 def _after(batch: Batch, before: Record | None, transition: Transition, head: Head) -> Record:
@@ -446,7 +449,7 @@ def _after(batch: Batch, before: Record | None, transition: Transition, head: He
     definition, digest = batch.definition_of(source)
     return Record(
         run_id=batch.run_id, definition=definition, digest=digest, state=transition.state, meta=source.meta,
-        fence=head,
+        fence=head, stored_bytes=head.snap_bytes + head.tail_bytes,
     )  # fmt: skip
 
 
