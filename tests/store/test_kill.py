@@ -12,10 +12,11 @@ from treadle.engine.embedded import checks, faults
 from treadle.engine.embedded.store import open_store
 
 ONCE = ("migrate.before_commit", "checkpoint.before", "checkpoint.after")  # passed seldom, whoever writes
+ELSEWHERE = ("prune.", "restore.")  # passed by commands of their own: test_pruning.py, test_backup.py
 ALONE, IN_A_GROUP = 5, 40  # which passing lies in which part of the child's walk
 PASSINGS = [
     *((point, 1) for point in ONCE),
-    *((point, nth) for point in sorted(faults.points()) if point not in ONCE for nth in (ALONE, IN_A_GROUP)),
+    *((point, nth) for point in sorted(faults.points()) if point not in ONCE and not point.startswith(ELSEWHERE) for nth in (ALONE, IN_A_GROUP)),
 ]
 
 

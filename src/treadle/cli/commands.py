@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "migrate": Entry("migrate:migrate", "Move a run to a changed workflow; what is done stays done"),
     "verify": Entry("verify:verify", "Compute runs again from their events and compare; changes nothing"),
     "receipt": Entry("receipt:receipt", "Say who did what in a run, what is claimed and what is proven"),
+    "prune": Entry("prune:prune", "Take ended runs away, by age, status or size; shows them first"),
     "trust": Entry("trusting:trust", "Look at the code a project would run, and allow it"),
     "secrets": Entry("secrets:secrets", "Set, list and remove what workflows use and nobody sees"),
     "people": Entry("people:people", "List who may decide what, and who you are"),

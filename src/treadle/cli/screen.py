@@ -169,6 +169,16 @@ def duration(ms: float) -> str:
     return f"{hours // 24} days"
 
 
+def size(size_bytes: int) -> str:
+    """Write a size as people read it: `812 B`, `3.4 MB`."""
+    if size_bytes < 1_000:
+        return f"{size_bytes} B"
+    value, units = size_bytes / 1_000, ["kB", "MB", "GB"]
+    while value >= 1_000 and len(units) > 1:
+        value, units = value / 1_000, units[1:]
+    return f"{value:,.0f} {units[0]}" if value >= 100 else f"{value:.1f} {units[0]}"
+
+
 def ago(at_ms: int, now_ms: int) -> str:
     """Say when something was, or will be."""
     passed = now_ms - at_ms

@@ -139,6 +139,8 @@ def _index_run(db: Db, run: str, new: NewRun) -> None:
     text = f"{run} {new.name} {new.title} {new.words} {new.branch} {new.directory}"
     db.execute(_INDEX_RUN, (db.last_insert_rowid(), text))
     if new.forked_from:
+        if not db.execute(query("run"), (new.forked_from,)).fetchall():
+            raise _rejected(run, f"{new.forked_from}, whose history it shares, is not there any more")
         db.execute(query("share_blobs"), (run, new.forked_from))
 
 

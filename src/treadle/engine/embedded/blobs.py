@@ -8,6 +8,7 @@ is read is checked against its name. Temporary names start with a dot and may be
 import contextlib
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,34 @@ class Blobs:
             if not path.name.startswith("."):
                 yield path.parent.name + path.name
 
+    def remove_old(self, digest: str, young_s: float) -> int | None:
+        """Take a file away that nobody has touched for so long; gives its size, None if it stays. Only where no commit can name it now.
+
+        Renamed and looked at again: whoever puts the same value meanwhile finds it gone and writes it anew, or has made it young.
+        """
+        path = self._path(digest)
+        aside = path.with_name(f".gone-{path.name}")
+        try:
+            if _age_s(path) < young_s:
+                return None
+            path.replace(aside)
+            faults.point("prune.blob_aside")
+            if _age_s(aside) < young_s:
+                aside.replace(path)
+                return None
+            size_bytes = aside.stat().st_size
+            aside.unlink()
+        except FileNotFoundError:
+            return 0
+        return size_bytes
+
+    def remove_temporary(self, old_s: float) -> None:
+        """Take away what a killed process left under a temporary name."""
+        for path in self.root.glob("??/.*"):
+            with contextlib.suppress(FileNotFoundError):
+                if _age_s(path) >= old_s:
+                    path.unlink()
+
     def _put(self, path: Path, value: bytes) -> None:
         faults.point("blob.before_write")
         with contextlib.suppress(FileNotFoundError):
@@ -105,6 +134,10 @@ class Blobs:
         if len(digest) != 64 or not _HEX.issuperset(digest):
             raise BlobError(f"{digest!r} is no digest of a value.", hint="This is a bug of Treadle: report it.", code="blob_digest")
         return self.root / digest[:2] / digest[2:]
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def _write_through(path: Path, value: bytes) -> None:

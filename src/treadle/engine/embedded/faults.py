@@ -24,6 +24,13 @@ POINTS: Final = {
     "commit.released": "the turnstile is released, the reply has not left",
     "checkpoint.before": "the turnstile is held for a checkpoint",
     "checkpoint.after": "the checkpoint is done, the turnstile is held",
+    "prune.burying": "a run that goes is made a tombstone, not yet committed",
+    "prune.buried": "a run is a tombstone, its events are all there",
+    "prune.partly": "some events of a tombstone are gone",
+    "prune.clearing": "the last of a tombstone is taken away, not yet committed",
+    "prune.definition": "a definition that nobody needs is taken away, not yet committed",
+    "prune.blob_rows": "values that nobody uses have no row any more, their files are there",
+    "prune.blob_aside": "the file of a value that nobody names has another name",
     "migrate.before_commit": "a new or older file is brought up to date, not yet committed",
 }
 

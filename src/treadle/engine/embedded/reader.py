@@ -14,7 +14,7 @@ from typing import Any, Final
 import apsw
 
 from treadle.engine.embedded.errors import unavailable
-from treadle.engine.embedded.queries import RUN_COLUMNS, query
+from treadle.engine.embedded.queries import GONE, RUN_COLUMNS, query
 from treadle.engine.embedded.records import ActionRow, BlobRow, EventRow, OpenAction, RequestRow, RunRow
 from treadle.engine.embedded.rows import action_row, event_row, open_action, run_row
 from treadle.engine.embedded.sql import Db
@@ -191,8 +191,8 @@ class Reader:
 
 def _listing(wanted: RunFilter) -> tuple[str, tuple[Any, ...]]:
     source, order = "run", "number"
-    where: list[str] = []
-    values: list[Any] = []
+    where = ["status <> ?"]
+    values: list[Any] = [GONE]
 
     def restrict(condition: str, *given: Any) -> None:
         where.append(condition)
@@ -213,6 +213,5 @@ def _listing(wanted: RunFilter) -> tuple[str, tuple[Any, ...]]:
             restrict(f"{column} = ?", value)
     if wanted.before is not None:
         restrict(f"{order} < ?", wanted.before)
-    condition = f" WHERE {' AND '.join(where)}" if where else ""
-    text = f"SELECT {RUN_COLUMNS} FROM {source}{condition} ORDER BY {order} DESC LIMIT ?"  # noqa: S608 (only fixed names)
+    text = f"SELECT {RUN_COLUMNS} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} DESC LIMIT ?"  # noqa: S608 (only fixed names)
     return text, tuple(values)

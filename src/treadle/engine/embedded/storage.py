@@ -84,12 +84,12 @@ class EmbeddedStorage:
     @classmethod
     def open(cls, path: Path, *, accept_loss: bool = False) -> "EmbeddedStorage":
         """Open a project's file, making it where it is not there. Raises RequestError with the store's own code."""
-        with _as_request_errors():
+        with as_request_errors():
             return cls(open_store(path, accept_loss=accept_loss))
 
     async def read(self, run_id: str, known: Record | None = None) -> Record | None:
         """Read a run: snapshot and the events after it, or only the events after an older record."""
-        with _as_request_errors():
+        with as_request_errors():
             newer = self._newer(known) if known is not None else None
             return newer if newer is not None else self._load(run_id)
 
@@ -129,7 +129,7 @@ class EmbeddedStorage:
             self._keep_blobs(transition)
             return self._write(batch, before, transition)
 
-        with _as_request_errors():
+        with as_request_errors():
             if batch.transition.blobs:
                 await asyncio.to_thread(self._keep_blobs, batch.transition)
             write = self._write(batch, batch.before, batch.transition)
@@ -151,7 +151,7 @@ class EmbeddedStorage:
 
     async def repeated(self, request: Request) -> Repeated | None:
         """Look a request up."""
-        with _as_request_errors():
+        with as_request_errors():
             row = self.store.reader.request(request.key)
         return Repeated(reply=_read_reply(row), same_body=row.digest == request.digest) if row is not None else None
 
@@ -163,7 +163,7 @@ class EmbeddedStorage:
         def redo(stale: Stale) -> Write:
             return Write(run=record.run_id, expected=stale.row.head, requests=(row,))
 
-        with _as_request_errors():
+        with as_request_errors():
             if isinstance(record.fence, Head) and self.store.reader.request(key) is None:
                 await self.store.commit(Write(run=record.run_id, expected=record.fence, requests=(row,), redo=redo))
 
@@ -173,13 +173,13 @@ class EmbeddedStorage:
             run=run_id, action=lease.action, attempt=lease.attempt, holder=lease.holder, lease_until_ms=lease.until_ms,
             now_ms=now_ms,
         )  # fmt: skip
-        with _as_request_errors():
+        with as_request_errors():
             outcome = await self.store.commit(unit)
         return isinstance(outcome, StoredRenewal) and outcome.held
 
     def leases(self, run_id: str, action: str | None = None) -> tuple[Lease, ...]:
         """Give the leases on a run's open actions, or on one of them."""
-        with _as_request_errors():
+        with as_request_errors():
             reader = self._reader_here()
             rows = reader.actions(run_id) if action is None else filter(None, [reader.action(run_id, action)])
         return tuple(
@@ -190,7 +190,7 @@ class EmbeddedStorage:
 
     def served(self) -> tuple[Served, ...]:
         """Give the actions that servers perform."""
-        with _as_request_errors():
+        with as_request_errors():
             found = self.store.reader.served(limit=SERVED_MAX)
             rows = [each for each in found if each.action.status in {"open", "claimed"}]
             held_back = {run for run in {each.run for each in rows} if self._is_parked(run)}
@@ -209,22 +209,22 @@ class EmbeddedStorage:
 
     def due(self, now_ms: int) -> tuple[str, ...]:
         """Give the runs in which a timer is due."""
-        with _as_request_errors():
+        with as_request_errors():
             return tuple(run for run, _ in self.store.reader.due_runs(now_ms))
 
     def next_due_ms(self) -> int | None:
         """Give the next instant at which some run has a timer due."""
-        with _as_request_errors():
+        with as_request_errors():
             return self.store.reader.next_due_ms()
 
     def blob(self, digest: str) -> Value:
         """Read a value that was set aside."""
-        with _as_request_errors():
+        with as_request_errors():
             return decode(self.store.blobs.get(digest.removeprefix("sha256:")).decode())
 
     async def runs(self, query: RunQuery) -> list[RunRow]:
         """List runs, newest first."""
-        with _as_request_errors():
+        with as_request_errors():
             before = self.store.reader.run(query.before) if query.before is not None else None
             wanted = RunFilter(
                 words=query.words, statuses=query.statuses, open_only=query.open_only, directory=query.directory,
@@ -234,16 +234,16 @@ class EmbeddedStorage:
 
     async def events(self, run_id: str, after_rev: int) -> list[StoredEvent]:
         """Read a run's history."""
-        with _as_request_errors():
+        with as_request_errors():
             rows = self.store.reader.events(run_id, after_rev=after_rev)
         return [StoredEvent(seq=row.seq, run_id=row.run, rev=row.rev, event=_event_of(row)) for row in rows]
 
     async def changes(self, after_seq: int | None, *, urgent: bool = True) -> AsyncIterator[tuple[int, str]]:
         """Follow what is stored, by any process."""
-        with _as_request_errors():
+        with as_request_errors():
             seq = self.store.reader.last_seq() if after_seq is None else after_seq
         while True:
-            with _as_request_errors():
+            with as_request_errors():
                 changes = await self.store.feed.wait(seq, urgent=urgent)
             newest = {change.run: change.seq for change in changes}
             for change in changes:
@@ -256,7 +256,7 @@ class EmbeddedStorage:
         if self._closed:
             return
         self._closed = True
-        with _as_request_errors():
+        with as_request_errors():
             await self.store.close()
         if self._redo_reader is not None:
             self._redo_reader.close()
@@ -465,7 +465,7 @@ def _run_exists(run_id: str) -> RequestError:
 
 
 @contextlib.contextmanager
-def _as_request_errors() -> Generator[None]:
+def as_request_errors() -> Generator[None]:
     """Let the store's errors leave in the family that callers know, with the same code and hint."""
     try:
         yield

@@ -44,13 +44,16 @@ class Store:
         self.reader = self.new_reader()
         self.feed = Feed(self.reader)
         self.blobs = Blobs(path.with_name(BLOB_FOLDER))
-        self.writer = Writer(WriteSession(db), turnstile, store, self.feed.wake, wait_limit_ms=wait_limit_ms)
+        self.writer = Writer(WriteSession(db), turnstile, store, self.feed.wake, has_blob=self._has_blob, wait_limit_ms=wait_limit_ms)
         self._db = db
         self._turnstile = turnstile
 
     async def commit(self, unit: Unit) -> Outcome:
         """Make a unit durable: see Writer.commit."""
         return await self.writer.commit(unit)
+
+    def _has_blob(self, digest: str) -> bool:
+        return self.blobs.size_bytes(digest) is not None
 
     def new_reader(self) -> Reader:
         """Open one more reader, for another thread; whoever asked closes it."""

@@ -39,7 +39,7 @@ from treadle.engine.embedded.errors import (
     closed,
     unavailable,
 )
-from treadle.engine.embedded.records import Committed, Outcome, Renewed, Unit
+from treadle.engine.embedded.records import Committed, Outcome, Renewed, Unit, Write
 from treadle.engine.embedded.turnstile import Turnstile, holders
 
 CHECKPOINT_BYTES: Final = 4 << 20
@@ -71,13 +71,18 @@ class Writer:
         store: str,
         on_commit: Callable[[], None],
         *,
+        has_blob: Callable[[str], bool] = lambda _: True,
         wait_limit_ms: int = WAIT_LIMIT_MS,
     ) -> None:
-        """`on_commit` is called after every commit that stored something, on the thread that made it."""
+        """`on_commit` is called after every commit that stored something, on the thread that made it.
+
+        `has_blob` tells whether a value's file is there.
+        """
         self._session = session
         self._turnstile = turnstile
         self._store = store
         self._on_commit = on_commit
+        self._has_blob = has_blob
         self._wait_limit_s = wait_limit_ms / 1000
         self._queue: deque[_Waiting] = deque()
         self._state = threading.Condition()  # guards _thread_works, _closed, _checkpoint_wanted; the queue is atomic
@@ -306,6 +311,11 @@ class Writer:
                 return True
 
     def _alone(self, unit: Unit) -> Result:
+        # A process that slept for hours after it put them may find them collected; nobody collects while we hold the turnstile.
+        if isinstance(unit, Write) and not all(self._has_blob(blob.digest) for blob in unit.blobs):
+            return StorageUnavailableError(
+                "A value that this write names was collected before it was stored. Nothing was stored.", hint="Try again.", reason="other"
+            )
         try:
             outcome = apply(self._session.db, unit)
         except UNIT_FAULTS as error:
