@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.store.build import starting, stepping
-from treadle.engine.embedded import pruning
+from treadle.engine.embedded import backup, pruning
 from treadle.engine.embedded.blobs import Blobs
 from treadle.engine.embedded.records import BlobRow
 from treadle.engine.embedded.store import open_store
@@ -48,9 +48,18 @@ async def write(path, run, seconds):
     say("longest_ms", round(longest_s * 1000))
 
 
+def restore(path, source):
+    """Put a backup in the place of a store."""
+    with backup.staged(path) as folder:
+        done = backup.replace_store(path, folder, backup.unpack(Path(source), folder, lambda *_: None))
+    say("done", done.manifest.last_seq)
+
+
 def main():
     role, path, *args = sys.argv[1:]
-    if role == "prune":
+    if role == "restore":
+        restore(Path(path), *args)
+    elif role == "prune":
         prune(Path(path), args)
     else:
         asyncio.run(write(Path(path), *args))

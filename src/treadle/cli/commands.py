@@ -43,6 +43,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "verify": Entry("verify:verify", "Compute runs again from their events and compare; changes nothing"),
     "receipt": Entry("receipt:receipt", "Say who did what in a run, what is claimed and what is proven"),
     "prune": Entry("prune:prune", "Take ended runs away, by age, status or size; shows them first"),
+    "backup": Entry("backup:backup", "Copy all runs to one file, while others work"),
+    "restore": Entry("backup:restore", "Check a backup whole and put it back; what was there is set aside"),
     "trust": Entry("trusting:trust", "Look at the code a project would run, and allow it"),
     "secrets": Entry("secrets:secrets", "Set, list and remove what workflows use and nobody sees"),
     "people": Entry("people:people", "List who may decide what, and who you are"),

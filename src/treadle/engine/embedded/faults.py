@@ -31,6 +31,10 @@ POINTS: Final = {
     "prune.definition": "a definition that nobody needs is taken away, not yet committed",
     "prune.blob_rows": "values that nobody uses have no row any more, their files are there",
     "prune.blob_aside": "the file of a value that nobody names has another name",
+    "restore.checked": "a backup is unpacked and checked beside the store, nothing of the store is touched",
+    "restore.aside": "what was there is set aside and still in place",
+    "restore.values": "the values of the backup are there, the file is still the old one",
+    "restore.replaced": "the file is the restored one, the mark is still of the old one",
     "migrate.before_commit": "a new or older file is brought up to date, not yet committed",
 }
 

@@ -191,3 +191,9 @@ SELECT digest FROM blob WHERE NOT EXISTS (SELECT 1 FROM blob_use WHERE blob_use.
 
 -- name: drop_blob
 DELETE FROM blob WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM blob_use WHERE digest = ?);
+
+-- name: rename_store
+UPDATE meta SET store = ?;
+
+-- name: end_leases
+UPDATE action SET lease_until_ms = 0 WHERE lease_until_ms IS NOT NULL;

@@ -165,6 +165,10 @@ class Reader:
         """List what was stored after `after_seq`, in order of commits."""
         return [Change(seq=seq, run=run, rev=rev) for seq, run, rev in self._rows(query("changes"), (after_seq, limit))]
 
+    def store_id(self) -> str:
+        """Give the id of the store."""
+        return self._rows(query("meta"))[0][0]
+
     def last_seq(self) -> int:
         """Give the `seq` of the newest event, 0 if there is none."""
         return self._rows(query("last_seq"))[0][0]

@@ -87,14 +87,17 @@ def open_store(path: Path, *, wait_limit_ms: int = WAIT_LIMIT_MS, accept_loss: b
     try:
         if not (made or accept_loss):
             refuse_foreign(path, turnstile)
+        inode = path.stat().st_ino
         db = connect(path, "write")
-        store = _prepared(db, turnstile, wait_limit_ms)
+        store = _prepared(path, inode, db, turnstile, wait_limit_ms)
         _check_mark(path, store, db, turnstile, accept_loss=accept_loss)
         return Store(path, store, db, turnstile, wait_limit_ms=wait_limit_ms)
     except BaseException as error:  # nothing stays open behind a store that could not be opened
         if db is not None:
             db.close()
         turnstile.close()
+        if isinstance(error, _ReplacedError):
+            return open_store(path, wait_limit_ms=wait_limit_ms, accept_loss=accept_loss)
         if isinstance(error, apsw.Error):
             raise unavailable(error) from error
         if isinstance(error, OSError | MemoryError):
@@ -127,12 +130,18 @@ def refuse_foreign(path: Path, turnstile: Turnstile) -> None:
     )
 
 
-def _prepared(db: Db, turnstile: Turnstile, wait_limit_ms: int) -> str:
+class _ReplacedError(Exception):
+    """A restore has put another file in the place of the one that was opened."""
+
+
+def _prepared(path: Path, inode: int, db: Db, turnstile: Turnstile, wait_limit_ms: int) -> str:
     """Give the store's id. The turnstile is needed only where the file is new or older."""
     if schema.version(db) == schema.SCHEMA and db.execute("PRAGMA journal_mode").fetchall()[0][0] == "wal":
         return schema.checked(db)
     _enter(turnstile, wait_limit_ms)
     try:
+        if path.stat().st_ino != inode:
+            raise _ReplacedError
         make_durable(db)
         return schema.prepare(db)
     finally:
