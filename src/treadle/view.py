@@ -11,10 +11,10 @@ from typing import Final, Literal
 from treadle.core.budget import bound_of
 from treadle.core.definition import Definition, Foreach, Step
 from treadle.core.errors import Failure
-from treadle.core.expected import expected_answer
 from treadle.core.gates import step_path
 from treadle.core.ids import child_of_attempt, join
 from treadle.core.index import FINALLY, budget_at, child_lists
+from treadle.core.schema_expected import expected_answer
 from treadle.core.settle import visit_path
 from treadle.core.state import ActionState, ListNode, RunState, StepNode
 from treadle.core.values import CHUNK_ITEMS, Json, Value

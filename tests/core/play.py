@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from treadle.core import codec
-from treadle.core.advance import advance, fold, resume
+from treadle.core.advance import advance
 from treadle.core.commands import CloseRun, Decision, Evaluate, KeepResult, NeedBlobs, Perform
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure, Refusal
@@ -39,6 +39,7 @@ from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode, untagged
 from treadle.engine.migrating import plan_migration
 from treadle.invariants import check_invariants
+from treadle.replay import fold, resume
 from treadle.view import RunView, view
 
 ME = Caller(kind="agent", name="me")

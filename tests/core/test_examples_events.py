@@ -9,10 +9,11 @@ from tests.core.build import call, condition, delegate, foreach, prompt, put, re
 from tests.core.clauses import clause
 from tests.core.play import ANNA, OTHER, SERVER, Play
 from treadle.core import codec, limits
-from treadle.core.advance import advance, fold, resume
+from treadle.core.advance import advance
 from treadle.core.commands import CloseRun, Evaluate, Perform, StopAction
 from treadle.core.errors import HistoryMismatchError
 from treadle.core.events import Continued, Evaluated, RunStarted, Woken
+from treadle.replay import fold, resume
 
 
 @clause("S1")

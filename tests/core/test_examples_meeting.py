@@ -22,10 +22,11 @@ from tests.core.build import (
 from tests.core.clauses import clause
 from tests.core.play import ANNA, ME, OTHER, SERVER, T0, Play
 from treadle.core import limits
-from treadle.core.advance import advance, resume
+from treadle.core.advance import advance
 from treadle.core.commands import StopAction
 from treadle.core.definition import By, Retry
 from treadle.core.events import ActionAnswered, CancelRequested, Continued
+from treadle.replay import resume
 
 
 def undone(play: Play) -> list[str]:

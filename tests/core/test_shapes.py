@@ -8,10 +8,11 @@ from tests.sim.definitions import Drawn
 from tests.sim.oracles import Watch
 from tests.sim.store import Store
 from treadle.core import codec
-from treadle.core.advance import advance, fold, resume
+from treadle.core.advance import advance
 from treadle.core.commands import CloseRun, NeedBlobs
 from treadle.core.definition import Definition
 from treadle.core.state import RunState
+from treadle.replay import fold, resume
 from treadle.view import view
 
 STATES_MAX = 250

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tests.core.play import FUNCTIONS
 from tests.sim.oracles import Watch
 from tests.sim.store import Reply, StaleError, Store
-from treadle.core.advance import advance, resume
+from treadle.core.advance import advance
 from treadle.core.commands import Command, Decision, Evaluate, KeepResult, NeedBlobs, Perform, StopAction
 from treadle.core.definition import Definition
 from treadle.core.errors import Failure
@@ -29,6 +29,7 @@ from treadle.core.events import (
 )
 from treadle.core.state import ActionState, RunState
 from treadle.core.values import Value, decode
+from treadle.replay import resume
 
 Make = Callable[[int, RunState | None, tuple[str, ...]], Event]
 Request = tuple[str, object]

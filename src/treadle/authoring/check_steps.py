@@ -10,10 +10,10 @@ from treadle.authoring.problems import did_you_mean, listed
 from treadle.authoring.reporter import Reporter
 from treadle.authoring.scopes import Scope, Site
 from treadle.authoring.tree import StepTree, Use
-from treadle.core.expected import expected_answer
 from treadle.core.regex.matching import regex_of
 from treadle.core.regex.syntax import RegexError
 from treadle.core.schema import check
+from treadle.core.schema_expected import expected_answer
 from treadle.core.values import Value, encode
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

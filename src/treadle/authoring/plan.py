@@ -21,11 +21,11 @@ from treadle.authoring.outline import Below, Outline, Row
 from treadle.authoring.plan_fields import Told, expected_of, fields_of, set_fields
 from treadle.authoring.plan_values import Known, Partial, decided, partially
 from treadle.authoring.tree import StepTree, TaskTree, walk
-from treadle.core.bind import bind_inputs, single_required
 from treadle.core.definition import Task
 from treadle.core.errors import RequestError
 from treadle.core.expr import Expr
 from treadle.core.ids import join
+from treadle.core.schema_bind import bind_inputs, single_required
 from treadle.core.values import Json
 
 PLAN: Final = 1

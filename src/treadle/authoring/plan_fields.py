@@ -6,8 +6,8 @@ from typing import Any, Final, cast
 from treadle.authoring import kinds, model
 from treadle.authoring.plan_values import Known, Partial, joined, partially
 from treadle.authoring.tree import StepTree
-from treadle.core.expected import expected_answer
 from treadle.core.expr import Expr
+from treadle.core.schema_expected import expected_answer
 from treadle.core.values import Json
 
 # What decides about a block, or is a list of steps, is told by other keys of the plan.

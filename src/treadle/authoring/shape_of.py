@@ -31,9 +31,9 @@ from treadle.authoring.shapes import (
     without_values,
 )
 from treadle.authoring.tree import StepTree, Use
-from treadle.core.expected import expected_answer
 from treadle.core.expr import Expr
 from treadle.core.expr.tree import Node, Tree, preorder
+from treadle.core.schema_expected import expected_answer
 from treadle.core.values import Json, Value, decode
 
 _ERROR: Final = {"class": TEXT, "message": TEXT, "step": TEXT}

@@ -7,10 +7,10 @@ to be able to go either way.
 
 from collections.abc import Iterator, Mapping
 
-from treadle.core.bind import bind_inputs
 from treadle.core.definition import Approve, By, Condition, Definition, Step
 from treadle.core.expr import Env, Expr, ExprError, evaluate
 from treadle.core.index import child_lists
+from treadle.core.schema_bind import bind_inputs
 from treadle.core.values import Value
 
 Inputs = Mapping[str, Value]

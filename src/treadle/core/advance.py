@@ -7,18 +7,17 @@ Order inside a transition: the clock moves; every timer that is due fires (waiti
 caller where it was.
 
 A late, double or foreign event gives the same state and a refusal or note; only `HistoryMismatchError` and `InvariantViolationError` are raised.
-`resume` gives the commands that a process must issue again after a restart; `fold` is `advance` over a history.
+What is made of histories and states afterwards (`fold`, `resume`) stands above the core, in `replay.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from treadle.core import events, limits
 from treadle.core.aside import size_of
 from treadle.core.attempts import claim_action, may_take, offer
-from treadle.core.bind import bind_inputs
 from treadle.core.budget import grant, own
-from treadle.core.closing import begin_closing, close_policy, counts, needs_claim
-from treadle.core.commands import Command, Decision, NeedBlobs, Perform, StopAction
+from treadle.core.closing import begin_closing, counts
+from treadle.core.commands import Decision, NeedBlobs
 from treadle.core.definition import Definition
 from treadle.core.draft import Draft
 from treadle.core.endings import skip_finally, undo_on_request
@@ -29,6 +28,7 @@ from treadle.core.fork import fork
 from treadle.core.migrate import migrate
 from treadle.core.records import replace
 from treadle.core.render import with_result
+from treadle.core.schema_bind import bind_inputs
 from treadle.core.semantics import SUPPORTED
 from treadle.core.settle import settle
 from treadle.core.state import ActionState, Frame, ListNode, Node, Outcome, RunState, StepNode
@@ -38,7 +38,6 @@ from treadle.core.values import Value
 from treadle.core.waiting import fire_due, receive
 
 NO_BLOBS: Mapping[str, Value] = {}
-NO_OTHERS: Mapping[str, Definition] = {}
 
 
 def advance(definition: Definition, state: RunState | None, event: Event, blobs: Mapping[str, Value] = NO_BLOBS) -> Decision | NeedBlobs:
@@ -82,35 +81,6 @@ def _carry(draft: Draft, event: Event) -> None:
     if then is not None and draft.refusal is None and draft.parked is None:
         _claim_next(draft, events.ActionClaimed(at_ms=event.at_ms, claim=then))
         settle(draft)
-
-
-def fold(
-    definition: Definition, history: Iterable[Event], blobs: Mapping[str, Value] = NO_BLOBS, later: Mapping[str, Definition] = NO_OTHERS
-) -> RunState:  # fmt: skip
-    """Compute a run's state from its history; `blobs` must hold all that the history looks into, `later` the definitions it was moved to."""
-    state: RunState | None = None
-    for event in history:
-        definition = later[event.to] if isinstance(event, RunMigrated) else definition
-        decision = advance(definition, state, event, blobs)
-        if isinstance(decision, NeedBlobs):
-            raise HistoryMismatchError(f"the history needs values that are not there: {', '.join(decision.digests)}")
-        state = decision.state
-    if state is None:
-        raise HistoryMismatchError("the history is empty")
-    return state
-
-
-def resume(definition: Definition, state: RunState) -> tuple[Command, ...]:
-    """Give the commands that are still to be carried out: the world may have forgotten them, the state has not. Pure."""
-    if state.ended:
-        return ()
-    commands: list[Command] = []
-    for action in state.actions.values():
-        if action.status == "stopping" and close_policy(definition, action) != "wait":
-            commands.append(StopAction(action=action.id, attempt=action.attempt))
-        elif action.status == "open" and action.performer == "server" and state.parked is None:
-            commands.append(Perform(action=action.id, attempt=action.attempt, claim=needs_claim(action)))
-    return tuple(commands)
 
 
 def _unborn(definition: Definition, event: Event) -> RunState:

@@ -12,10 +12,10 @@ from treadle.core.definition import Approve
 from treadle.core.draft import NODE_TIMERS, Draft
 from treadle.core.errors import CLASSES, Failure, failure_at
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
-from treadle.core.expected import expected_answer
 from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
 from treadle.core.records import replace
 from treadle.core.schema import check
+from treadle.core.schema_expected import expected_answer
 from treadle.core.state import ActionState, Approval, StepNode
 from treadle.core.steps import depart, fail_step, finish_step, lose_worktree, open_handler, write_result
 from treadle.core.values import Json, Value

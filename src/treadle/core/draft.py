@@ -15,7 +15,7 @@ from treadle.core.definition import Definition, Step, Task
 from treadle.core.errors import HistoryMismatchError, InvariantViolationError, Refusal
 from treadle.core.expr import NeedBlobs as NeedBlobsError
 from treadle.core.ids import is_under
-from treadle.core.records import replace
+from treadle.core.records import names_of, replace
 from treadle.core.state import ENDED, ActionState, Frame, ListNode, Node, Parked, RunState, RunStatus, StepNode, frames_from
 from treadle.core.values import BlobRef, Value, spill
 
@@ -69,13 +69,10 @@ class Draft:
         )  # fmt: skip
 
     def _state(self) -> RunState:
-        return replace(
-            self.base, now_ms=self.now_ms, revision=self.base.revision + 1, status=self.status, parked=self.parked,
-            degraded=self.degraded, moves=self.moves, size_bytes=self.size_bytes, nodes=self.nodes, frames=self.frames,
-            actions=self.actions, timers=self.timers, agenda=tuple(self.agenda), reached=self.reached, result=self.result,
-            failure=self.failure, goal_missed=self.goal_missed, closings=tuple(self.closings), mailbox=tuple(self.mailbox),
-            spent=self.spent, used=self.used, undo=self.undo, undo_status=self.undo_status, ending=self.ending,
-        )  # fmt: skip
+        mine = vars(self)
+        changed = {name: mine[name] for name in names_of(RunState) if name in mine}
+        changed |= {"agenda": tuple(self.agenda), "closings": tuple(self.closings), "mailbox": tuple(self.mailbox)}
+        return replace(self.base, **changed, revision=self.base.revision + 1)
 
     # What is there
 

@@ -40,14 +40,32 @@ class Usage(Record):
     calls: int = 0
 
 
-class RunStarted(Record):
+class Happened(Record):
+    """What every event says: when."""
+
+    at_ms: int
+
+
+class Asked(Happened):
+    """What somebody wanted of the whole run."""
+
+    by: Caller
+
+
+class OfAttempt(Happened):
+    """What became of an attempt of an action."""
+
+    action: str
+    attempt: int
+
+
+class RunStarted(Happened):
     """A run was asked for. `seed` is random text, the source of every random value and branch token; `env` is what `env()` may read.
 
     `parent` names the action that started a child run (`RUN/ACTION`), `depth` how many runs are above it, `calls_max` how many calls those
     allow; 0 is no bound.
     """
 
-    at_ms: int
     run_id: str
     seed: str
     inputs: dict[str, Json]
@@ -58,13 +76,12 @@ class RunStarted(Record):
     calls_max: int = 0
 
 
-class RunForked(Record):
+class RunForked(Happened):
     """A run was made of another one's history: of its events up to `from_rev`, and of `event`, which is absorbed without opening the step `at`.
 
     `set` is written to the state that the step sees. What stands before this event in the log belongs to `from_run` as well.
     """
 
-    at_ms: int
     run_id: str
     seed: str
     by: Caller
@@ -75,22 +92,18 @@ class RunForked(Record):
     set: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
-class ActionClaimed(Record):
+class ActionClaimed(Happened):
     """A performer asked to hold an action."""
 
-    at_ms: int
     claim: Claim
 
 
-class ActionAnswered(Record):
+class ActionAnswered(OfAttempt):
     """A performer answered an attempt: `failure` of None means done, with `value`. `then` claims the next action in the same transition.
 
     `channel` is the one an agent speaks on; None where the shell vouches for the caller. `degraded` tells how a child run completed.
     """
 
-    at_ms: int
-    action: str
-    attempt: int
     holder: str
     by: Caller
     value: Value = None
@@ -101,10 +114,9 @@ class ActionAnswered(Record):
     degraded: bool = False
 
 
-class ApprovalDecided(Record):
+class ApprovalDecided(Happened):
     """A person decided a gate; `digest` is of what that person was shown."""
 
-    at_ms: int
     action: str
     digest: str
     approved: bool
@@ -113,97 +125,72 @@ class ApprovalDecided(Record):
     then: Claim | None = None
 
 
-class Evaluated(Record):
+class Evaluated(Happened):
     """A registered function returned or raised (ruling 4). `ordinal` counts the calls of one node, from 0."""
 
-    at_ms: int
     node: str
     ordinal: int
     value: Value = None
     failure: Failure | None = None
 
 
-class PerformerLost(Record):
+class PerformerLost(OfAttempt):
     """The process that held a server-performed action is gone, or its lease ran out."""
 
-    at_ms: int
-    action: str
-    attempt: int
 
-
-class OutcomeResolved(Record):
+class OutcomeResolved(OfAttempt):
     """A person said what became of an action whose outcome was unknown (ruling 19)."""
 
-    at_ms: int
-    action: str
-    attempt: int
     outcome: Literal["done", "not_done", "failed"]
     by: Caller
     value: Value = None
     note: str = ""
 
 
-class Woken(Record):
+class Woken(Happened):
     """Time passed."""
 
-    at_ms: int
 
-
-class Continued(Record):
+class Continued(Happened):
     """The transition before this one had more to do than one commit may hold (ruling 3)."""
 
-    at_ms: int
 
-
-class SignalSent(Record):
+class SignalSent(Happened):
     """Somebody sent the run a message; it is kept until a `wait` takes it."""
 
-    at_ms: int
     name: str
     by: Caller
     payload: Value = None
 
 
-class UndoRequested(Record):
+class UndoRequested(Asked):
     """Somebody asked to take back what an ended run did and kept for that."""
 
-    at_ms: int
-    by: Caller
 
-
-class CancelRequested(Record):
+class CancelRequested(Asked):
     """Somebody asked to end the run; a second request waits for nobody (ruling 27)."""
 
-    at_ms: int
-    by: Caller
     reason: str = ""
 
 
-class RunParked(Record):
+class RunParked(Asked):
     """Somebody set the run aside; nothing is completed by it (ruling 24)."""
 
-    at_ms: int
-    by: Caller
     reason: str
     details: dict[str, Json] = field(default_factory=dict[str, Json])
 
 
-class RunResumed(Record):
+class RunResumed(Asked):
     """Somebody took a parked run up again."""
 
-    at_ms: int
-    by: Caller
 
-
-class RunMigrated(Record):
+class RunMigrated(Asked):
     """Somebody moved the run from the definition of digest `was` to that of `to`. The rest is what the plan found (engine/migrating.py), by new names.
 
     `renamed` maps ids of steps, `cursors` is where open lists go on, `anew` are open actions to be handed out once more, `passed` steps that were
     added before an open one, `dues` new ends of `within` (None: it has none any more).
     """
 
-    at_ms: int
-    by: Caller
     was: str
     to: str
     renamed: dict[str, str] = field(default_factory=dict[str, str])

@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 from treadle.core import limits
 from treadle.core.attempts import harmless, render_again
-from treadle.core.bind import bind_inputs
 from treadle.core.closing import cut_off
 from treadle.core.draft import Draft
 from treadle.core.errors import StepFailedError
@@ -20,6 +19,7 @@ from treadle.core.gates import step_path
 from treadle.core.opening import first_state
 from treadle.core.records import replace
 from treadle.core.render import NeedCallError, Renderer
+from treadle.core.schema_bind import bind_inputs
 from treadle.core.settle import settle
 from treadle.core.state import ActionState, ListNode, Node, RunState, StepNode
 from treadle.core.verify import VERIFY

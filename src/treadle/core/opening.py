@@ -11,7 +11,6 @@ from treadle.core import blocks, endings, limits
 from treadle.core import definition as d
 from treadle.core.aside import RULES, size_of
 from treadle.core.attempts import offer
-from treadle.core.bind import bind_inputs, single_required
 from treadle.core.budget import own
 from treadle.core.definition import Step, Task
 from treadle.core.draft import Draft
@@ -21,6 +20,7 @@ from treadle.core.gates import forget_decision, open_gate, unmet
 from treadle.core.ids import ACTION_ID_CHARACTERS_MAX, child_run_id
 from treadle.core.records import replace
 from treadle.core.render import Renderer
+from treadle.core.schema_bind import bind_inputs, single_required
 from treadle.core.state import ActionState, Frame, ListNode, StepNode
 from treadle.core.steps import fail_step, finish_step, schema_problem, write_fields
 from treadle.core.values import Json, Value, canonical, digest

@@ -10,10 +10,10 @@ from treadle.core.commands import KeepResult
 from treadle.core.definition import Check
 from treadle.core.draft import ATTEMPT_TIMERS, Draft
 from treadle.core.errors import Failure
-from treadle.core.expected import expected_answer
 from treadle.core.records import replace
 from treadle.core.render import Renderer
 from treadle.core.schema import check
+from treadle.core.schema_expected import expected_answer
 from treadle.core.state import ActionState, StepNode
 from treadle.core.steps import finish_step
 from treadle.core.values import Value, as_text

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from treadle.core.definition import Definition, Step
-from treadle.core.expected import expected_answer
 from treadle.core.expr import Env, Expr, ExprError, evaluate
+from treadle.core.schema_expected import expected_answer
 from treadle.core.values import Json, Value
 from treadle.testing.fields import KINDS
 from treadle.testing.fitting import type_of
