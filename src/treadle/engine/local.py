@@ -399,7 +399,7 @@ class LocalEngine:
         """Tell which leases have run out; not those of actions that have changed hands `since` a state, before the commit of `state`."""
 
         def lapsed() -> tuple[str, ...]:
-            found = tuple(lease.action for lease in self.storage.leases(run_id) if lease.until_ms <= at_ms)
+            found = tuple(sorted(lease.action for lease in self.storage.leases(run_id) if lease.until_ms <= at_ms))
             if since is None or state is None:
                 return found
             return tuple(action for action in found if state.actions.get(action) is since.actions.get(action))
