@@ -268,7 +268,7 @@ async def open_project(
             yield opened
             return
         stack.enter_context(presence.Presence(opened.live_dir, opened.holder, what=what, serves=serve))
-        await _take_over(opened)
+        await _take_over_if_possible(opened)
         await opened.commands.sweep(functools.partial(_is_wanted, opened))
         await opened.children.sweep()
         try:
@@ -411,7 +411,7 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
     secrets = secrets_of(settings, environ)
     pool = LazyPool(settings, store, environ, secrets)
     path = project.store_dir / FILE
-    storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or path.exists() else MemoryStorage()
+    storage: Storage = EmbeddedStorage.open(path, accept_loss=accept_loss) if create or _is_there(path) else MemoryStorage()
     kept = KeptResults(project.store_dir, project.root, clock.now_ms)
     commands = Commands(project.store_dir, output_bytes_max=settings.shell_output_bytes_max, redact=secrets.redactor.text)
     here = Surroundings(
@@ -433,6 +433,13 @@ def _wire(settings: Settings, *, serve: bool, environ: Mapping[str, str], what: 
         pool=pool, secrets=secrets, clock=clock, holder=holder, serves=serve, commands=commands, children=children, trees=trees,
         variables={name: environ[name] for name in settings.expressions_env if name in environ},
     )  # fmt: skip
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:  # somewhere below what this user may not read: whoever opens it says so
+        return True
 
 
 def _check_call(settings: Settings, store: trust.TrustStore, call: ActionCall) -> None:
@@ -496,8 +503,18 @@ async def _is_wanted(opened: OpenProject, asked: Asked) -> bool:
 async def _watch(opened: OpenProject) -> None:
     while True:
         await asyncio.sleep(LOOK_FOR_DEAD_S)
-        await _take_over(opened)
+        await _take_over_if_possible(opened)
         await opened.clear_worktrees()
+
+
+async def _take_over_if_possible(opened: OpenProject) -> None:
+    """Take over, or leave it to the next look: with a full disk or a locked file, what can be read is still answered."""
+    try:
+        await _take_over(opened)
+    except RequestError as error:
+        if not error.code.startswith("storage_"):
+            raise
+        logging.getLogger("treadle.presence").warning("what dead processes held cannot be let go now", extra={"reason": error.message})
 
 
 async def _take_over(opened: OpenProject) -> None:

@@ -78,4 +78,4 @@ def test_no_descriptors_left_is_named(path):
             open_store(path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert caught.value.reason == "cannot_open"
+    assert caught.value.reason == "descriptors"

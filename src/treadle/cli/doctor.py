@@ -18,7 +18,7 @@ from typing import Final, Literal
 import click
 from rich.text import Text
 
-from treadle import presence
+from treadle import machine, presence
 from treadle.cli import screen
 from treadle.cli.frame import Frame, command
 from treadle.compose import OpenProject, list_workflows, secrets_used
@@ -27,14 +27,13 @@ from treadle.config.settings import Settings
 from treadle.core.errors import TreadleError
 from treadle.engine.embedded import checks
 from treadle.engine.embedded.place import FILE
-from treadle.engine.embedded.storage import EmbeddedStorage
+from treadle.engine.embedded.storage import EmbeddedStorage, as_request_errors
 from treadle.ports import Lease, RunQuery
 
 State = Literal["ok", "warning", "failed", "skipped"]
 DISK_LOW_BYTES = 512 << 20
 DISK_OUT_BYTES = 64 << 20
 SLOW_SYNC_MS = 50
-CLOCK_BACK_MS = 2_000
 PAGE: Final = 200
 # Others may have read it already.
 _SECRET_AT_RISK: Final = frozenset({"secret_file_open", "secret_in_repository"})
@@ -86,9 +85,12 @@ async def _examine(frame: Frame, *, deep: bool, accept_loss: bool, clear_worktre
     yield Finding(check="python", state="ok", message=f"Python {sys.version.split()[0]}")
     for finding in (*_configuration(settings), *_disk(settings)):
         yield finding
-    if not path.exists():
+    access = list(checks.check_access(path))
+    for finding in _of_store("access", access, "this user may read and write the store"):
+        yield finding
+    if not access and not path.exists():
         yield Finding(check="file", state="skipped", message=f"there is no {path.name} yet; the first run makes it")
-    else:
+    elif not any(found.code == "unreadable" for found in access):
         async for finding in _file(path, accept_loss=accept_loss):
             yield finding
     try:
@@ -99,6 +101,10 @@ async def _examine(frame: Frame, *, deep: bool, accept_loss: bool, clear_worktre
                 yield finding
     except TreadleError as error:
         yield Finding(check="open", state="failed", code=error.code, message=error.message, hint=error.hint)
+    except Exception as error:  # the border of a check: what the machine refuses is a finding, all else a bug
+        if (told := machine.as_request_error(error)) is None:
+            raise
+        yield Finding(check="open", state="failed", code=told.code, message=told.message, hint=told.hint)
 
 
 async def _opened(opened: OpenProject, *, deep: bool) -> AsyncIterator[Finding]:
@@ -135,14 +141,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     state: State = "failed" if free < DISK_OUT_BYTES else "warning" if free < DISK_LOW_BYTES else "ok"
     code = "" if state == "ok" else "disk_low"
     yield Finding(check="disk", state=state, code=code, message=f"{free >> 20:,} MiB free", hint="make room" if code else "")
-    if not os.access(folder, os.W_OK):
-        yield Finding(
-            check="disk",
-            state="failed",
-            code="read_only",
-            message=f"{folder} cannot be written",
-            hint="give this user write access",
-        )
+    if not os.access(folder, os.W_OK):  # told by `access`
         return
     began = time.monotonic()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
@@ -174,7 +173,7 @@ async def _file(path: Path, *, accept_loss: bool) -> AsyncIterator[Finding]:
         ("file", checks.check_file(path)),
     ):
         well = {"place": "local, private, a good SQLite", "lock": "free", "file": "sound"}[name]
-        for finding in _of_store(name, list(findings), well):
+        for finding in _of_store(name, list(dict.fromkeys(findings)), well):
             yield finding
 
 
@@ -188,7 +187,8 @@ async def _store(opened: OpenProject, storage: EmbeddedStorage, *, deep: bool) -
         state="ok",
         message=f"lock taken and an empty transaction committed in {(time.monotonic() - began) * 1000:.1f} ms",
     )
-    reader = storage.store.new_reader()
+    with as_request_errors():
+        reader = storage.store.new_reader()
     try:
         chains = await asyncio.to_thread(lambda: list(checks.check_chains(reader)))
     finally:
@@ -202,15 +202,8 @@ async def _store(opened: OpenProject, storage: EmbeddedStorage, *, deep: bool) -
     blobs = list(checks.check_blobs(storage.store.reader, storage.store.blobs, deep=deep))
     for finding in _of_store("values", blobs, "all that was set aside is there" + (" and whole" if deep else "")):
         yield finding
-    rows = await opened.engine.runs(RunQuery(limit=1))
-    ahead_ms = rows[0].updated_ms - now_ms if rows else 0
-    if ahead_ms > CLOCK_BACK_MS:
-        yield Finding(
-            check="clock", state="warning", code="clock_back", message=f"the newest run is {screen.duration(ahead_ms)} ahead of this clock",
-            hint="the clock was set back; runs keep their own time, and go on when it has caught up",
-        )  # fmt: skip
-    else:
-        yield Finding(check="clock", state="ok", message=time.strftime("%Y-%m-%d %H:%M:%S %Z"))
+    for finding in _of_store("clock", list(checks.check_clock(storage.store.reader, now_ms)), time.strftime("%Y-%m-%d %H:%M:%S %Z")):
+        yield finding
 
 
 async def _unreadable(opened: OpenProject) -> AsyncIterator[Finding]:
@@ -233,7 +226,7 @@ async def _unreadable(opened: OpenProject) -> AsyncIterator[Finding]:
 
 def _of_store(name: str, found: Sequence[checks.Finding], well: str) -> Iterator[Finding]:
     for each in found:
-        state: State = "warning" if each.code in {"locked", "open_to_others"} else "failed"
+        state: State = "warning" if each.code in {"locked", "open_to_others", "clock_back"} else "failed"
         yield Finding(check=name, state=state, code=each.code, message=each.message, hint=each.hint)
     if not found:
         yield Finding(check=name, state="ok", message=well)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from treadle import machine
 from treadle.cli.commands import COMMANDS, help_text
 from treadle.core.errors import TreadleError
 
@@ -110,6 +111,8 @@ def run(arguments: list[str]) -> int:
         code = FAILED if error.code in _OURS or error.code.startswith("storage_") else USAGE
         return _tell(error.code, error.message, error.hint, as_json=as_json, exit_code=code, details=error.details)
     except Exception as error:  # noqa: BLE001 - the border of the process: a bug is told as one
+        if (refused := machine.as_request_error(error)) is not None:
+            return _tell(refused.code, refused.message, refused.hint, as_json=as_json, exit_code=FAILED)
         traceback.print_exc()
         hint = "this is a bug of Treadle; nothing that was acknowledged is lost. `treadle doctor` checks the project"
         return _tell("bug", f"{type(error).__name__}: {error}", hint, as_json=as_json, exit_code=FAILED)

@@ -64,7 +64,7 @@ class Lives:
         return len(self._held.lives) + len(self._resting.lives)
 
     def get(self, run_id: str) -> Live | None:
-        """Give a run that is kept, as one that was just asked for."""
+        """Give a run that is kept, as one that was just asked for, and reckon anew what it weighs."""
         live = self._held.take(run_id) or self._resting.take(run_id)
         return self._put(run_id, live) if live is not None else None
 

@@ -414,6 +414,7 @@ class LocalEngine:
     def _reply(self, record: Record, transition: Transition, before: RunState | None = None, at_ms: int = 0) -> Reply:
         """Reply; what was claimed at `at_ms`, since the state `before`, is held from then on, and its row need not be read."""
         claimed = transition.claimed
+        self._lives.get(record.run_id)  # somebody may hold it now, or nobody any more
         if claimed is not None and before is not None and before.actions.get(claimed) is not record.state.actions.get(claimed):
             until_ms = at_ms + self.lease_ms
         else:

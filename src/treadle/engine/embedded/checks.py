@@ -3,6 +3,8 @@
 A damaged file may break any statement, so each check turns SQLite's complaints into findings and the next one still runs.
 """
 
+import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +14,7 @@ from typing import Final
 import apsw
 
 from treadle.engine.embedded import place, schema
-from treadle.engine.embedded.blobs import Blobs
+from treadle.engine.embedded.blobs import FOLDER, Blobs
 from treadle.engine.embedded.chain import first_break
 from treadle.engine.embedded.connection import connect, refuse_affected
 from treadle.engine.embedded.errors import (
@@ -20,13 +22,17 @@ from treadle.engine.embedded.errors import (
     RestartThisSessionError,
     StorageUnavailableError,
     StoreRefusedError,
+    os_unavailable,
+    unavailable,
 )
+from treadle.engine.embedded.foreign import refuse_foreign, refuse_without_log
 from treadle.engine.embedded.queries import query
 from treadle.engine.embedded.reader import Reader
 from treadle.engine.embedded.sql import Db
-from treadle.engine.embedded.turnstile import Turnstile, holder_pids
+from treadle.engine.embedded.turnstile import Turnstile, holders
 
 COMPLAINTS_MAX: Final = 20
+CLOCK_AHEAD_MS: Final = 2_000
 _PAGE: Final = 500
 _BACKUP: Final = "Stop every Treadle process on this project, keep a copy of the folder, and restore the newest backup."
 
@@ -57,8 +63,8 @@ def check_place(path: Path) -> Iterator[Finding]:
 
 
 def check_lock(path: Path) -> Iterator[Finding]:
-    """Tell who holds the lock at this moment, where the system says so. A holder is normal unless it stays for seconds."""
-    pids = holder_pids(path.with_name(path.name + ".hold"))
+    """Tell who holds the lock, or SQLite's own, at this moment, where the system says so. A holder is normal unless it stays for seconds."""
+    pids = holders(path)
     if pids:
         yield Finding(
             code="locked",
@@ -70,9 +76,21 @@ def check_lock(path: Path) -> Iterator[Finding]:
 def check_file(path: Path) -> Iterator[Finding]:
     """Check the file by SQLite's own means, its schema, and its end against the high-water mark. Reads the whole file."""
     try:
-        db = connect(path, "read")
-    except apsw.Error as error:
+        turnstile = Turnstile(path)
+        try:
+            refuse_foreign(path, turnstile)
+            db = connect(path, "read")
+            refuse_without_log(path, db, turnstile)
+        finally:
+            turnstile.close()
+    except StoreRefusedError as error:
+        yield Finding(code=error.code, message=error.message, hint=error.hint)
+        return
+    except (apsw.CorruptError, apsw.NotADBError) as error:
         yield _damaged(error)
+        return
+    except (apsw.Error, OSError) as error:
+        yield _unusable(path, error)
         return
     try:
         for check in (_integrity(db), _schema(db), _mark(db, path)):
@@ -99,6 +117,44 @@ def check_chains(reader: Reader, runs: Iterable[str] | None = None) -> Iterator[
                 hint=_BACKUP,
                 run=run,
             )
+
+
+def check_access(path: Path) -> Iterator[Finding]:
+    """Check that this user may read and write the folder and the files in it."""
+    beside = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", ".next", ".hold")), path.with_name(FOLDER)]
+    for each, wants in ((path.parent, os.R_OK | os.W_OK | os.X_OK), *((file, os.R_OK | os.W_OK) for file in beside)):
+        there = _is_there(each)
+        if there and not os.access(each, wants):
+            lacks = "write" if os.access(each, os.R_OK) else "read"
+            yield Finding(
+                code="read_only" if lacks == "write" else "unreadable",
+                message=f"This user may not {lacks} {each}.",
+                hint=f"chmod u+rw{'x' if each.is_dir() else ''} {each}",
+            )
+            if each == path.parent:  # what lies in it cannot be seen
+                return
+
+
+def check_clock(reader: Reader, now_ms: int) -> Iterator[Finding]:
+    """Check that nothing was stored later than it is now."""
+    latest_ms = reader.latest_ms()
+    if latest_ms is not None and latest_ms - now_ms > CLOCK_AHEAD_MS:
+        then = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(latest_ms / 1000))
+        yield Finding(
+            code="clock_back",
+            message=f"Something was stored at {then}, which is still to come: the clock was set back, or was far ahead then.",
+            hint="Set the clock right. Runs keep their own time and never go back in it; timers that were counted from then wait until then.",
+        )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def check_blobs(reader: Reader, blobs: Blobs, *, deep: bool = False) -> Iterator[Finding]:
@@ -174,6 +230,11 @@ def _all_runs(reader: Reader) -> Iterator[str]:
         for number, run in rows:
             after = number
             yield run
+
+
+def _unusable(path: Path, error: apsw.Error | OSError) -> Finding:
+    told = unavailable(error) if isinstance(error, apsw.Error) else os_unavailable(error, f"{path} cannot be used")
+    return Finding(code=told.code, message=told.message, hint=told.hint)
 
 
 def _damaged(error: apsw.Error) -> Finding:

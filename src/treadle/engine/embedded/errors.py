@@ -3,10 +3,12 @@
 Nothing of the workflow core is known here; the engine above turns these into its own families.
 """
 
-import errno
+import os
 from typing import Final
 
 import apsw
+
+from treadle import machine
 
 RESTART: Final = "Stop this process and start it again with the newer Treadle; what it wrote so far is safe."
 
@@ -94,16 +96,15 @@ REASONS: Final[tuple[tuple[type[apsw.Error], str, str], ...]] = (
         "Reading or writing the disk failed; check the disk and its free space, then run `treadle doctor`.",
     ),
 )
-_HINTS: Final = {reason: hint for _, reason, hint in reversed(REASONS)}
-_OS_REASONS: Final = {
-    errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EFBIG: "full", errno.EROFS: "read_only", errno.EACCES: "read_only",
-    errno.EPERM: "read_only", errno.EIO: "io", errno.ENOMEM: "memory",
-}  # fmt: skip
 UNIT_FAULTS: Final = (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError)
 
 
 def unavailable(error: apsw.Error) -> StorageUnavailableError:
     """Say in our words why a transaction could not take place."""
+    if isinstance(error, apsw.CantOpenError) and _out_of_descriptors():
+        return StorageUnavailableError(
+            f"The store could not be used (no file descriptors are left): {error}.", hint=machine.HINTS["descriptors"], reason="descriptors"
+        )
     for family, reason, hint in REASONS:
         if isinstance(error, family):
             return StorageUnavailableError(f"The store could not be used ({reason}): {error}.", hint=hint, reason=reason)
@@ -114,9 +115,19 @@ def unavailable(error: apsw.Error) -> StorageUnavailableError:
 
 def os_unavailable(error: OSError | MemoryError, what: str) -> StorageUnavailableError:
     """Say in our words why a file or folder of the store could not be used."""
-    reason = "memory" if isinstance(error, MemoryError) else _OS_REASONS.get(error.errno or 0, "cannot_open")
+    reason = machine.reason_of(error) or "cannot_open"
     said = str(error) or "no memory is left"
-    return StorageUnavailableError(f"{what}: {said}.", hint=_HINTS[reason], reason=reason)
+    hint = machine.HINTS.get(reason, "Check that the store's folder exists and is a folder that this user may use.")
+    return StorageUnavailableError(f"{what}: {said}.", hint=hint, reason=reason)
+
+
+def _out_of_descriptors() -> bool:
+    """Tell whether this process may open nothing more; SQLite itself does not say why it could not open a file."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return machine.reason_of(error) == "descriptors"
+    return False
 
 
 def closed() -> StorageUnavailableError:

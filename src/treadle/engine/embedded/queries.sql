@@ -100,6 +100,9 @@ SELECT body FROM definition WHERE digest = ?;
 -- name: changes
 SELECT seq, run, rev FROM event WHERE seq > ? ORDER BY seq LIMIT ?;
 
+-- name: latest_ms
+SELECT max(updated_ms) FROM run;
+
 -- name: last_seq
 SELECT coalesce(max(seq), 0) FROM event;
 

@@ -173,6 +173,10 @@ class Reader:
         """Give the `seq` of the newest event, 0 if there is none."""
         return self._rows(query("last_seq"))[0][0]
 
+    def latest_ms(self) -> int | None:
+        """Tell when the newest change of a run was stored, by the clock of then. Reads every run's row."""
+        return self._rows(query("latest_ms"))[0][0]
+
     def data_version(self) -> int:
         """Give a number that differs from the last answer if any other connection has committed since."""
         return self._rows("PRAGMA data_version")[0][0]

@@ -138,7 +138,12 @@ class EmbeddedStorage:
         before, transition = redone[-1] if redone else (batch.before, batch.transition)
         match outcome:
             case Stored(head=head):
-                return Committed(record=_after(batch, before, transition, head), transition=transition)
+                record = _after(batch, before, transition, head)
+                # Whoever starts a run has read the file anew; all runs of it share one.
+                known = self._definitions.setdefault(record.digest, record.definition)
+                if known is not record.definition:
+                    record = replace(record, definition=known)
+                return Committed(record=record, transition=transition)
             case StoredRequest(request=row):
                 same = any(row.key == request.key and row.digest == request.digest for request in batch.requests if request is not None)
                 return Repeated(reply=_read_reply(row), same_body=same)

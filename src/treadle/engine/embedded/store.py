@@ -11,9 +11,9 @@ What is ugly: fairness and the file's safety rest on two different locks, becaus
 and a process that is stopped (not killed) inside the turnstile stops all others until they give up waiting.
 """
 
+import contextlib
 import time
 from pathlib import Path
-from typing import Final
 
 import apsw
 
@@ -23,15 +23,13 @@ from treadle.engine.embedded.blobs import Blobs
 from treadle.engine.embedded.connection import WriteSession, connect, make_durable
 from treadle.engine.embedded.errors import StorageUnavailableError, StoreRefusedError, os_unavailable, unavailable
 from treadle.engine.embedded.feed import Feed
+from treadle.engine.embedded.foreign import refuse_foreign, refuse_without_log
 from treadle.engine.embedded.queries import query
 from treadle.engine.embedded.reader import Reader
 from treadle.engine.embedded.records import Outcome, Unit
 from treadle.engine.embedded.sql import Db
 from treadle.engine.embedded.turnstile import Turnstile, holders
 from treadle.engine.embedded.writer import WAIT_LIMIT_MS, Writer
-
-_MAGIC: Final = b"SQLite format 3\0"
-MADE_WITHIN_S: Final = 1.0  # an empty file may be one that another process is making at this moment
 
 
 class Store:
@@ -89,6 +87,8 @@ def open_store(path: Path, *, wait_limit_ms: int = WAIT_LIMIT_MS, accept_loss: b
             refuse_foreign(path, turnstile)
         inode = path.stat().st_ino
         db = connect(path, "write")
+        if not (made or accept_loss):
+            refuse_without_log(path, db, turnstile)
         store = _prepared(path, inode, db, turnstile, wait_limit_ms)
         _check_mark(path, store, db, turnstile, accept_loss=accept_loss)
         return Store(path, store, db, turnstile, wait_limit_ms=wait_limit_ms)
@@ -105,31 +105,6 @@ def open_store(path: Path, *, wait_limit_ms: int = WAIT_LIMIT_MS, accept_loss: b
         raise
 
 
-def refuse_foreign(path: Path, turnstile: Turnstile) -> None:
-    """Refuse what is no SQLite file, before SQLite sees it: beside an empty file it would remove the log, with all that stands in it."""
-    give_up_s = time.monotonic() + MADE_WITHIN_S
-    while True:
-        with path.open("rb") as file:
-            head = file.read(len(_MAGIC))
-        mark = turnstile.read_mark()
-        if head == _MAGIC or (not head and (mark is None or mark[1] == 0)):
-            return
-        if head or time.monotonic() > give_up_s:
-            break
-        time.sleep(0.01)
-    if head:
-        raise StoreRefusedError(
-            f"{path} is no SQLite file: something else lies where the store should be, or its beginning was overwritten. Nothing was changed.",
-            hint="If it was your store, restore it from a backup. Else move it away; Treadle makes a new one.",
-            code="not_a_store",
-        )
-    raise StoreRefusedError(
-        f"{path} is empty, but events were acknowledged: it was cut off. Nothing was changed, the log beside it neither.",
-        hint="Restore a backup. To begin anew without what was lost: `treadle doctor --accept-loss`.",
-        code="history_truncated",
-    )
-
-
 class _ReplacedError(Exception):
     """A restore has put another file in the place of the one that was opened."""
 
@@ -143,9 +118,13 @@ def _prepared(path: Path, inode: int, db: Db, turnstile: Turnstile, wait_limit_m
         if path.stat().st_ino != inode:
             raise _ReplacedError
         make_durable(db)
-        return schema.prepare(db)
+        store = schema.prepare(db)
+        with contextlib.suppress(apsw.Error):  # a reader is in the way
+            # From here on the file itself says which store it is, whatever becomes of its log.
+            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         turnstile.leave()
+    return store
 
 
 def _enter(turnstile: Turnstile, wait_limit_ms: int) -> None:

@@ -19,6 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from treadle import machine
 from treadle.config.servers import STARTED_BY
 from treadle.core.errors import RequestError, TreadleError
 from treadle.mcpio.server.build import build
@@ -66,6 +67,7 @@ class Opening:
         except Exception as problem:  # the border of the process: a project that cannot be opened is told to every caller
             if self._answering.done():
                 raise
+            problem = machine.as_request_error(problem) or problem
             known = isinstance(problem, TreadleError)
             _log.error("the project cannot be opened: %s", problem, exc_info=None if known else problem)
             self._answering.set_exception(

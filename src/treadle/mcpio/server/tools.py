@@ -15,6 +15,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from pydantic import Field, ValidationError
 
+from treadle import machine
 from treadle.core.errors import TreadleError
 from treadle.mcpio.server import arguments as given
 from treadle.mcpio.server.holder import Holder, call_key, client_name
@@ -126,6 +127,8 @@ class ServedTool(Tool):
         except TreadleError as problem:
             return raised(problem)
         except Exception as problem:  # noqa: BLE001 - the border of a tool: what went wrong is told, and nothing is claimed
+            if (refused := machine.as_request_error(problem)) is not None:
+                return raised(refused)
             _log.exception("%s failed", self.spec.name)
             said = f"{self.spec.name} failed: {type(problem).__name__}: {problem}"
             return error("internal", said, "what it did is unknown: look with get_run; the log on stderr says more")
