@@ -74,7 +74,7 @@ class Pruner:
         except apsw.Error as error:
             raise unavailable(error) from error
         self._turnstile = Turnstile(path)
-        self._blobs, self._told = blobs, told
+        self._blobs, self._show_progress = blobs, told
         self._log_pages = 0
         self._db.set_wal_hook(self._note_log)
         self.done = Pruned()
@@ -115,7 +115,7 @@ class Pruner:
             while not self._clear(run):
                 pass
             self.done.runs += 1
-            self._told("runs", number + 1, len(runs) + len(begun))
+            self._show_progress("runs", number + 1, len(runs) + len(begun))
         self.done.left = tuple(left)
 
     def _bury(self, run: str, revision: int, starts: Sequence[str]) -> bool:
@@ -191,7 +191,7 @@ class Pruner:
                 for digest in found[start : start + FILES_AT_ONCE]:
                     if not db.execute(query("blob"), (digest,)).fetchall():
                         self._count_blob(self._blobs.remove_old(digest, YOUNG_S))
-            self._told("values", min(start + FILES_AT_ONCE, len(found)), len(found))
+            self._show_progress("values", min(start + FILES_AT_ONCE, len(found)), len(found))
         self._blobs.remove_temporary(TEMPORARY_S)
 
     def _count_blob(self, size_bytes: int | None) -> None:
@@ -215,7 +215,7 @@ class Pruner:
                         free = 0
                     if time.monotonic() > until_s:
                         break
-            self._told("file", whole - free, whole)
+            self._show_progress("file", whole - free, whole)
         self.done.pages = whole
         self._checkpoint(truncate=True)
 
