@@ -107,3 +107,19 @@ def test_what_git_keeps_of_the_worktrees_of_a_pruned_run_goes_too(tmp_path):
     shown = project.treadle("prune", "--older-than", "0s", "--yes", "--json").json
     assert (shown["refs"], shown["done"]["runs"]) == (1, 1)
     assert git("for-each-ref", "refs/treadle/") == ""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_moved_to_another_definition_keeps_the_old_one(tmp_path):
+    project = Project(tmp_path, ask=ASK)
+    assert project.treadle("run", "ask", "--detach").code == 3
+    assert project.treadle("answer", "last", "question", "x").code == 0
+    assert project.treadle("run", "ask", "--detach").code == 3
+    moved = project.show()["id"]
+    project.write("workflows/ask.yaml", ASK.replace("What now?", "What then?"))
+    done = project.treadle("migrate", moved, "--to", "workflows/ask.yaml", "--yes")
+    assert done.code == 0, done.err
+    pruned = project.treadle("prune", "--older-than", "0s", "--yes", "--json").json["done"]
+    assert (pruned["runs"], pruned["definitions"]) == (1, 0)
+    assert project.treadle("verify", moved).code == 0
+    assert project.treadle("answer", moved, "question", "y").code == 0

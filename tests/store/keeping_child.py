@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.store.build import starting, stepping
 from treadle.engine.embedded import backup, pruning
 from treadle.engine.embedded.blobs import Blobs
+from treadle.engine.embedded.errors import StoreError
 from treadle.engine.embedded.records import BlobRow
 from treadle.engine.embedded.store import open_store
 
@@ -55,9 +57,21 @@ def restore(path, source):
     say("done", done.manifest.last_seq)
 
 
+def limited(path, target, most):
+    """Make a backup where files may not grow beyond a size; say what came of it."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
+    try:
+        backup.make_backup(path, Path(target), lambda *_: None)
+        say("made")
+    except StoreError as error:
+        say("refused", error.code)
+
+
 def main():
     role, path, *args = sys.argv[1:]
-    if role == "restore":
+    if role == "limited":
+        limited(Path(path), *args)
+    elif role == "restore":
         restore(Path(path), *args)
     elif role == "prune":
         prune(Path(path), args)

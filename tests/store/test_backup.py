@@ -296,6 +296,27 @@ async def test_a_value_collected_while_a_backup_is_made_is_no_loss(path, tmp_pat
     assert (pruned[0].blobs, made.runs, made.blobs) == (4, 1, 0)
 
 
+@pytest.mark.parametrize("most", [0, 30_000, 140_000])
+async def test_a_disk_that_is_full_is_told_and_nothing_is_left_of_the_backup(path, tmp_path, most):
+    await filled(path, *(f"r{number}" for number in range(20)))
+    before = content(path)
+    code, out = told(path, "limited", tmp_path / "b", most)
+    assert code == 0
+    assert out[0].split()[0] == "refused"
+    assert out[0].split()[1] in {"storage_full", "storage_io"}
+    assert [each.name for each in tmp_path.iterdir()] == [".treadle"]
+    assert content(path) == before
+
+
+async def test_what_a_killed_backup_left_is_taken_away_after_a_day(path, tmp_path):
+    await filled(path, "one")
+    for name, age_s in ((".b.old", 100_000), (".b.new", 10), (".c.old", 100_000)):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    backup.make_backup(path, tmp_path / "b", quiet)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".b.new", ".c.old", ".treadle", "b"]
+
+
 async def test_a_file_that_is_there_is_not_overwritten(path, tmp_path):
     await filled(path, "one")
     (tmp_path / "b").write_text("mine")

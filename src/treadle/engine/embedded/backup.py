@@ -94,6 +94,7 @@ def make_backup(path: Path, target: Path, told: Progress) -> Manifest:
         raise BackupError(f"{target} is there already, and was left as it is.", hint="Name another file.", code="file_exists")
     new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
+        _clear_left_over(target)
         manifest = _written_again(path, new, told)
         new.rename(target)
         _force_folder(target.absolute().parent)
@@ -104,6 +105,13 @@ def make_backup(path: Path, target: Path, told: Progress) -> Manifest:
     finally:
         new.unlink(missing_ok=True)
     return manifest
+
+
+def _clear_left_over(target: Path) -> None:
+    """Take away what a killed process left of the same backup."""
+    for each in target.absolute().parent.iterdir():
+        if each.name.startswith(f".{target.name}.") and time.time() - each.stat().st_mtime > _LEFT_OVER_S:
+            each.unlink(missing_ok=True)
 
 
 def _written_again(path: Path, new: Path, told: Progress) -> Manifest:
