@@ -233,6 +233,9 @@ class Accounts:
         """A child run made calls, in all; taken over after a loss it is the same child. Give what it made."""
         name = (action.id, action.failures)
         known = self.children.get(name, 0)  # what needs no claim may be carried out by two at once: it is one child
+        now = self.state.actions.get(action.id) if self.state is not None else None
+        if now is None or now.attempt != action.attempt:
+            return known  # it has ended, as another worker has told: it calls no more
         made = self.children[name] = max(known, calls)
         for owner in self.state.spent if self.state is not None else ():
             if is_under(action.id, owner):
