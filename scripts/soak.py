@@ -99,7 +99,7 @@ def measured(store_dir: Path, steps: int, began_s: float) -> Row:
     sizes = {path.name: path.stat().st_size for path in store_dir.rglob("*") if path.is_file()}
     return Row(
         steps=steps, seconds=time.monotonic() - began_s, rss_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
-        descriptors=len(os.listdir("/proc/self/fd")) - 1, threads=threading.active_count(), file_bytes=sizes.pop("treadle.db", 0),
+        descriptors=sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1, threads=threading.active_count(), file_bytes=sizes.pop("treadle.db", 0),
         log_bytes=sizes.pop("treadle.db-wal", 0), others=len(sizes),
     )  # fmt: skip
 
@@ -112,9 +112,8 @@ def faults(rows: Sequence[Row]) -> list[str]:
     found: list[str] = []
     if last.rss_bytes > warm.rss_bytes * (1 + MEMORY_GROWTH_MAX) + MEMORY_SLACK_BYTES:
         found.append(f"memory grew from {warm.rss_bytes >> 20} to {last.rss_bytes >> 20} MiB")
-    for name in ("descriptors", "threads", "others"):
-        if getattr(last, name) > getattr(warm, name):
-            found.append(f"{name} grew from {getattr(warm, name)} to {getattr(last, name)}")
+    counts = [(name, getattr(warm, name), getattr(last, name)) for name in ("descriptors", "threads", "others")]
+    found.extend(f"{name} grew from {before} to {after}" for name, before, after in counts if after > before)
     if max(row.log_bytes for row in rows) > LOG_LIMIT_BYTES:
         found.append("the log beside the file passed its limit")
     middle = rows[(WARM_ROWS + len(rows)) // 2]
@@ -161,15 +160,11 @@ async def soak(folder: Path, steps: int, at_once: int) -> list[Row]:
             while count[0] < steps:
                 if await walked(opened, "soak", count) != "completed":
                     raise SystemExit("a run did not complete")
+                if count[0] >= (len(rows) + 1) * ROW_STEPS:
+                    rows.append(measured(store_dir, count[0], began_s))
+                    print(rows[-1].told(), flush=True)
 
-        async def teller() -> None:
-            for goal in range(ROW_STEPS, steps + 1, ROW_STEPS):
-                while count[0] < goal:
-                    await asyncio.sleep(0.05)
-                rows.append(measured(store_dir, count[0], began_s))
-                print(rows[-1].told(), flush=True)
-
-        await asyncio.gather(teller(), *(worker() for _ in range(at_once)))
+        await asyncio.gather(*(worker() for _ in range(at_once)))
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     print(f"{count[0] / (time.monotonic() - began_s):,.0f} steps/s; the feed told of {seen[0]:,} changes")

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from treadle.mcpio.client.pool import ServerPool
 
 LOOK_FOR_DEAD_S: Final = 2.0
+TAKE_OVER_WITHIN_S: Final = 1.0
 _PAGE: Final = 200
 
 
@@ -110,6 +111,10 @@ class OpenProject:
     def workflows(self) -> "list[Listed]":
         """List the workflows that can be named here, broken ones too; executes nothing."""
         return list_workflows(self.settings)
+
+    def held_up(self) -> str:
+        """Say why writes wait at this moment; empty if they do not."""
+        return self.storage.store.writer.held_up() if isinstance(self.storage, EmbeddedStorage) else ""
 
     def check_ready(self, definition: Definition) -> None:
         """Raise RequestError if a run would meet a server that is not configured, code that is not trusted, or a secret without a value.
@@ -268,7 +273,12 @@ async def open_project(
             yield opened
             return
         stack.enter_context(presence.Presence(opened.live_dir, opened.holder, what=what, serves=serve))
-        await _take_over_if_possible(opened)
+        # While somebody locks the file it goes on beside, and what can be read is answered meanwhile.
+        taking_over = asyncio.create_task(_take_over_if_possible(opened))
+        stack.callback(taking_over.cancel)
+        await asyncio.wait({taking_over}, timeout=TAKE_OVER_WITHIN_S)
+        if taking_over.done():
+            taking_over.result()
         await opened.commands.sweep(functools.partial(_is_wanted, opened))
         await opened.children.sweep()
         try:

@@ -72,6 +72,9 @@ class Files:
         if definition.name in self.untrusted:
             raise RequestError("functions/x.py is not trusted", code="not_trusted", hint="look at it with `treadle trust`")
 
+    def held_up(self) -> str:
+        return ""
+
     @property
     def variables(self) -> dict[str, str]:
         """Nothing of the environment may be read."""

@@ -269,7 +269,10 @@ async def _unfinished(opened: OpenProject, definition: Definition, given: Mappin
     for row in await opened.engine.runs(RunQuery(words=definition.name, open_only=True)):
         if row.meta.workflow != definition.name:
             continue
-        view = await opened.service.look(row.id)
+        try:
+            view = await opened.service.look(row.id)
+        except RequestError:  # that run is damaged, and doctor says so; a new one is none the worse
+            continue
         inputs = {name: value for name, value in view.inputs.items() if value is not None or name in wanted}
         if inputs == wanted:
             return row, view

@@ -96,6 +96,7 @@ REASONS: Final[tuple[tuple[type[apsw.Error], str, str], ...]] = (
         "Reading or writing the disk failed; check the disk and its free space, then run `treadle doctor`.",
     ),
 )
+_STORE_FILES: Final = 3  # the file, its log, its shared memory
 UNIT_FAULTS: Final = (apsw.ConstraintError, apsw.TooBigError, apsw.MismatchError)
 
 
@@ -122,11 +123,15 @@ def os_unavailable(error: OSError | MemoryError, what: str) -> StorageUnavailabl
 
 
 def _out_of_descriptors() -> bool:
-    """Tell whether this process may open nothing more; SQLite itself does not say why it could not open a file."""
+    """Tell whether this process may open hardly anything more; SQLite does not say why it could not open a file, and has closed the others by now."""
+    found: list[int] = []
     try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
+        found.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_STORE_FILES))
     except OSError as error:
         return machine.reason_of(error) == "descriptors"
+    finally:
+        for descriptor in found:
+            os.close(descriptor)
     return False
 
 

@@ -48,6 +48,10 @@ class Workflows(Protocol):
         """Raise RequestError `not_trusted`, or for a server that is not configured."""
         ...
 
+    def held_up(self) -> str:
+        """Say why writes wait at this moment; empty if they do not."""
+        ...
+
     @property
     def variables(self) -> Mapping[str, str]:
         """Give what `env()` may read."""
@@ -232,7 +236,12 @@ class Calls:
                 return runs.runs_reply(rows[: query.limit], more=len(rows) > query.limit, found_for=args.find)
             run_id, others = rows[0].id, [row.id for row in rows[1:]]
         snapshot = await self.service.engine.snapshot(run_id)
-        return runs.run_reply(snapshot, full=args.full, others=others)
+        return self._with_hold_up(runs.run_reply(snapshot, full=args.full, others=others))
+
+    def _with_hold_up(self, reply: Reply) -> Reply:
+        """Say beside what was read why nothing can be written now."""
+        why = self.workflows.held_up()
+        return replace(reply, text=f"{reply.text}\n{why}", data={**reply.data, "writes_wait": why}) if why else reply
 
     async def _found(self, words: str) -> tuple[RunQuery, list[Any]]:
         """Look for a run from what is nearest to what is farthest."""
@@ -259,7 +268,7 @@ class Calls:
             open_only=not args.all and args.status is None, limit=args.limit + 1,
         )  # fmt: skip
         rows = await self.service.runs(query)
-        return runs.runs_reply(rows[: args.limit], more=len(rows) > args.limit)
+        return self._with_hold_up(runs.runs_reply(rows[: args.limit], more=len(rows) > args.limit))
 
     async def cancel_run(self, args: given.CancelRun, call: Call) -> Reply:
         """Answer `cancel_run`."""
