@@ -2,6 +2,7 @@
 
 usage: python -m tests.sim [N] [--seed S] [--deep]     N whole runs from seed S; the exit code is 1 if one failed
        python -m tests.sim --mutants [N]               every mutant, at most N seeds each
+       python -m tests.sim --stores N [--seed S]       N plays over the real storages; with --mutants, every mutant of them, at most N seeds each
        python -m tests.sim --digest N [--mutant NAME]  one digest over everything that N runs did
 
 Failing seeds are added to tests/sim/seeds.txt and run again by tests/sim/test_sim.py for ever.
@@ -20,6 +21,8 @@ from tests.sim.driver import Sim
 from tests.sim.mutants_whole import MUTANTS
 from tests.sim.oracles import Violation
 from tests.sim.prove import caught, differs_between_processes
+from tests.store import mutants as store_mutants
+from tests.store import player
 from treadle.core import codec
 
 SEEDS = Path(__file__).with_name("seeds.txt")
@@ -74,6 +77,31 @@ def run_mutants(most: int) -> int:
     return 1 if missed else 0
 
 
+def run_stores(count: int, first: int) -> int:
+    """Play over the memory storage and a file."""
+    began, failing, crashes = time.monotonic(), [], 0
+    for seed in range(first, first + count):
+        try:
+            crashes += player.play(seed).crashes
+        except Violation as violation:
+            failing.append(seed)
+            print(f"seed {seed}: {str(violation)[:400]}")
+    print(
+        f"{count} plays, {crashes} crashes in the middle of something, {time.monotonic() - began:.0f} s; failing seeds: {failing or 'none'}"
+    )
+    return 1 if failing else 0
+
+
+def run_store_mutants(most: int) -> int:
+    missed = 0
+    print("| Mutant | What is wrong | Found by | Seeds |\n|---|---|---|---|")
+    for mutant in store_mutants.MUTANTS:
+        found = store_mutants.caught(mutant.name, most)
+        missed += found is None
+        print(f"| `{mutant.name}` | {mutant.what} | {found[0] if found else 'NOT CAUGHT'} | {found[1] if found else most} |", flush=True)
+    return 1 if missed else 0
+
+
 def digest(count: int, mutant: str | None) -> str:
     """Digest everything that happened in some runs; violations are part of it."""
     whole = hashlib.sha256()
@@ -95,12 +123,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--deep", action="store_true", help="the dear oracles on every run, not on every thirty-second")
     parser.add_argument("--mutants", action="store_true")
+    parser.add_argument("--stores", action="store_true", help="the real storages, under the player of tests/store")
     parser.add_argument("--digest", action="store_true")
     parser.add_argument("--mutant", choices=list(MUTANTS))
     args = parser.parse_args()
     if args.digest:
         print(digest(args.count, args.mutant))
         return 0
+    if args.stores:
+        return run_store_mutants(args.count) if args.mutants else run_stores(args.count, args.seed)
     if args.mutants:
         return run_mutants(args.count)
     return run_many(args.count, args.seed, deep=args.deep)

@@ -9,13 +9,15 @@ told and what the core makes of the events. In the end everybody behaves, and ev
 import asyncio
 import random
 import tempfile
+import threading
 from pathlib import Path
 
-from tests.store.sides import LEASE_MS, Side, Violation
+from tests.sim.oracles import Violation
+from tests.store.sides import LEASE_MS, CrashError, Side
 from treadle.clock import FakeClock
 from treadle.core.codec import dumps
-from treadle.core.definition import Step, Wait
-from treadle.core.errors import TreadleError
+from treadle.core.definition import Retry, Step, Wait
+from treadle.core.errors import Failure, TreadleError
 from treadle.core.events import ActionAnswered, ActionClaimed, Caller, Claim, OutcomeResolved, RunStarted, SignalSent
 from treadle.core.values import BlobRef
 from treadle.engine.embedded import checks, faults
@@ -28,13 +30,15 @@ AGENTS = tuple(Caller(kind="agent", name=name) for name in ("a1", "a2"))
 ANNA = Caller(kind="human", name="anna", assurance="local")
 POINTS = [point for point in faults.POINTS if point.startswith(("commit.", "blob."))]
 DEEDS_MAX = 40
+CHECKING = 0.3  # share of the moments in which everything is compared
 BIG = 70_000
+MEMORY_DISK = Path("/dev/shm")
 
 
 def drawn(rng):
     """Draw a definition; those that servers perform something of are judged on each side for itself."""
     count = rng.choice((1, 2, 4))
-    steps = [each("all", list(range(count)), do=[delegate("work", timeout_ms=rng.choice((None, 600_000)), on_error=GO_ON)], max_parallel=count,
+    steps = [each("all", list(range(count)), do=[delegate("work", timeout_ms=rng.choice((None, 600_000)), on_error=GO_ON, retry=Retry(attempts=3, on=("transient",)))], max_parallel=count,
                   output_to="got"), prompt("ask", within_ms=rng.choice((None, 3_600_000)), on_error=GO_ON), Step(id="until", spec=Wait(signal="go"))]  # fmt: skip
     if served := rng.random() < 0.4:
         call = tool("call", parameters=joined(n=read("item")), effect=rng.choice(("read", "write", "write")))
@@ -47,12 +51,13 @@ class Asked:
 
     def __init__(self, kind, run_id, make, number, value=None):
         self.kind, self.run_id, self.make, self.value = kind, run_id, make, value
-        self.request = Request(key=f"k{number}", digest=f"d{number}")
+        self.request: Request | None = Request(key=f"k{number}", digest=f"d{number}")
         self.done_on = set()
 
     def told_in(self, events, storage):
         """Count the events that say what this request said."""
-        said = [event.payload if isinstance(event, SignalSent) else event.value for event in events if isinstance(event, SignalSent | ActionAnswered)]
+        said = [event.payload for event in events if isinstance(event, SignalSent)]
+        said += [event.failure.message if event.failure else event.value for event in events if isinstance(event, ActionAnswered)]
         return sum((storage.blob(value.digest) if isinstance(value, BlobRef) else value) == self.value for value in said)
 
 
@@ -68,15 +73,28 @@ class Play:
         self.crashes = 0
 
     async def run(self):
-        for _ in range(self.rng.choice((1, 2, 3))):
+        for _ in range(self.rng.choice((1, 2, 3, 4))):
             await self.start()
-        acts = [self.ask, self.ask, self.ask_together, self.ask_together, self.ask_again, self.pass_time, self.wake, self.renew, self.kill, self.serve, self.start]
+        acts = [
+            self.ask,
+            self.ask,
+            self.ask_together,
+            self.ask_together,
+            self.ask_again,
+            self.pass_time,
+            self.wake,
+            self.renew,
+            self.kill,
+            self.serve,
+            self.start,
+        ]
         acts = [act for act in acts for _ in range(self.rng.choice((0, 1, 1, 3)))] or [self.ask]
         for _ in range(self.rng.choice((8, 16, 30))):
             act = self.rng.choice(acts)
             if act != self.start or len(self.runs) < 5:
                 await act()
-            await self.check()
+            if self.rng.random() < CHECKING:
+                await self.check()
         await self.come_to_the_end()
         await self.check_at_the_end()
         return self
@@ -86,7 +104,7 @@ class Play:
     async def both(self, runs, calls, *, locked=False):
         """Do the same on both sides; on the file perhaps with a crash, after which those who were told nothing ask again, one after the other."""
         there = await self.memory.all([call(self.memory) for call in calls])
-        if not locked and self.rng.random() < 0.25:
+        if not locked and self.rng.random() < 0.4:
             self.file.arm(self.rng.choice(POINTS), self.rng.choice((1, 1, 2, 3)))
         here = await self.file.all([call(self.file) for call in calls], locked=locked)
         await self.file.settled()
@@ -121,7 +139,8 @@ class Play:
         return self.memory.memory._records[run_id].state
 
     async def send(self, group, *, locked=False):
-        which = {run_id: self.rng.randrange(2) for run_id in self.runs}
+        engines = self.rng.choice(((0,), (1,), (0, 1)))
+        which = {run_id: self.rng.choice(engines) for run_id in self.runs}
 
         def call(asked):
             return lambda side: side.engines[which[asked.run_id]].send(asked.run_id, asked.make, asked.request)
@@ -140,8 +159,13 @@ class Play:
         if kind == "answer" and held:
             action = rng.choice(held)
             holder = by.name if rng.random() < 0.1 else action.holder
-            value = f"{number} " * (BIG // 3 if rng.random() < 0.15 else 1)
-            asked = Asked("answer", run_id, answered(action.id, action.attempt - (rng.random() < 0.1), holder, value), number, value)
+            value = f"{number} " * (BIG // 3 if rng.random() < 0.4 else 1)
+            failure = (
+                Failure(error_class="transient", message=value, step=action.id) if len(value) < BIG // 3 and rng.random() < 0.2 else None
+            )
+            asked = Asked(
+                "answer", run_id, answered(action.id, action.attempt - (rng.random() < 0.1), holder, value, failure), number, value
+            )
         elif kind == "signal":
             asked = Asked("signal", run_id, signalled(rng.choice(("go", "on")), number), number, number)
         else:
@@ -157,18 +181,23 @@ class Play:
         await self.send([self.new(self.a_run())])
 
     async def ask_together(self):
-        await self.send([self.new(self.a_run()) for _ in range(self.rng.choice((2, 3, 6)))], locked=self.rng.random() < 0.2)
+        group, locked = [self.new(self.a_run()) for _ in range(self.rng.choice((2, 3, 6)))], self.rng.random() < 0.2
+        for asked in group if locked else ():
+            asked.request = None  # nobody is killed here, so none needs to ask again
+        await self.send(group, locked=locked)
 
     async def ask_again(self):
         """Repeat requests, also beside new ones; sometimes in other words."""
-        if self.asked:
-            again = self.rng.sample(self.asked, min(len(self.asked), self.rng.choice((1, 1, 2))))
+        if known := [asked for asked in self.asked if asked.request]:
+            again = self.rng.sample(known, min(len(known), self.rng.choice((1, 2, 4))))
             if self.rng.random() < 0.3:
                 told = again[0]
                 other = Asked("claim", told.run_id, signalled("on", "other words"), 0)
                 other.request = Request(key=told.request.key, digest="other")
                 await self.send([other])
-            await self.send([*again, *(self.new(self.a_run()) for _ in range(self.rng.choice((0, 2))))])
+            group = [*again, *(self.new(self.a_run()) for _ in range(self.rng.choice((0, 2, 4))))]
+            self.rng.shuffle(group)
+            await self.send(group, locked=self.rng.random() < 0.3)
 
     async def renew(self):
         run_id = self.a_run()
@@ -180,7 +209,10 @@ class Play:
     # Time, deaths, the outside world
 
     async def pass_time(self):
-        self.clock.advance(self.rng.choice((1, 6_000, 16_000, 299_999, 1, 400_000)))
+        now_ms, storage = self.clock.now_ms(), self.memory.memory
+        ends = [lease.until_ms for run_id in self.runs for lease in storage.leases(run_id)]
+        borders = [at_ms - now_ms for at_ms in [*ends, storage.next_due_ms() or 0] if at_ms > now_ms]
+        self.clock.advance(self.rng.choice((1, 6_000, 16_000, 400_000, *borders[-3:])))
 
     async def wake(self):
         await self.both([], [lambda side: side.engines[0]._performing._feed_due(self.clock.now_ms())])
@@ -192,15 +224,17 @@ class Play:
             side.open(which)
 
     async def serve(self):
-        """Let an engine look around, and another one keep what it has in hand; a person looks into the world."""
-        which = self.rng.randrange(2)
+        """Let engines look around, perhaps both at once, and keep what they have in hand; a person looks into the world."""
+        which = self.rng.choice(((0,), (1,), (0, 1), (1, 0)))
 
         async def look(side):
-            performing = side.engines[which]._performing
-            await performing._look_at_served(self.clock.now_ms())
-            await asyncio.gather(*(performing._keep_lease(key, self.clock.now_ms(), work) for key, work in list(performing._works.items()) if work.doing))
+            now_ms, all_of_them = self.clock.now_ms(), [side.engines[each]._performing for each in which]
+            await asyncio.gather(*(performing._look_at_served(now_ms) for performing in all_of_them))
+            for performing in all_of_them:
+                in_hand = [(key, work) for key, work in performing._works.items() if work.doing]
+                await asyncio.gather(*(performing._keep_lease(key, now_ms, work) for key, work in in_hand))
 
-        await self.both(list(self.runs), [look])
+        await self.both(self.runs, [look])
         for side in self.sides:
             await self.resolve(side)
 
@@ -241,18 +275,22 @@ class Play:
             rows = {row.id: (row.status, row.attempt, row.performer) for row in self.file.apart.actions(run_id)}
             if rows != {action.id: (action.status, action.attempt, action.performer) for action in state.actions.values()}:
                 raise Violation("rows", f"{run_id} has the rows {rows}")
-        for finding in [*checks.check_chains(self.file.apart), *checks.check_blobs(self.file.apart, self.file.engines[0].storage.store.blobs)]:
+        for finding in [
+            *checks.check_chains(self.file.apart),
+            *checks.check_blobs(self.file.apart, self.file.engines[0].storage.store.blobs),
+        ]:
             raise Violation(finding.code, finding.message)
 
     async def come_to_the_end(self):
-        self.memory.calm = self.file.calm = True
+        for side in self.sides:
+            side.calm = True
+            await side.begin_again()  # what hangs would hang for ever
         for _ in range(DEEDS_MAX):
             states = [await self.drive(side, run_id) for side in self.sides for run_id in self.runs]
             if all(state.ended for state in states):
                 return
             await self.serve()
             await self.wake()
-            await self.check()
             self.clock.advance(LEASE_MS // 4)
         raise Violation("liveness", str([(state.run_id, list(state.actions.values())) for state in states if not state.ended]))
 
@@ -270,7 +308,7 @@ class Play:
     async def check_at_the_end(self):
         await self.check()
         for asked in self.asked:
-            for side in [side for side in self.sides if side in asked.done_on]:
+            for side in [side for side in self.sides if side in asked.done_on and asked.request]:
                 before = (await side.engines[0].current(asked.run_id)).state.revision
                 reply = await side.engines[1].send(asked.run_id, asked.make, asked.request)
                 if not reply.duplicate or reply.state.revision != before or reply.refusal is not None:
@@ -295,7 +333,7 @@ class Play:
             for asked in [asked for asked in self.asked if asked.kind != "claim"]:
                 found = asked.told_in([each.event for each in logs[asked.run_id]], side.engines[0].storage)
                 if found > 1 or (found == 0 and side in asked.done_on):
-                    raise Violation("log", f"{asked.request} is in the log of {asked.run_id} {found} times")
+                    raise Violation("log", f"{asked.request} ({asked.value}) is in the log of {asked.run_id} {found} times")
 
     async def check_feed(self):
         """Follow what was stored since some moment, then what another engine stores."""
@@ -325,7 +363,7 @@ def _told(reply, *, crashed, alone):
     told = (reply.refusal and reply.refusal.code, reply.claimed)
     if crashed:
         return told
-    return (*told, reply.duplicate, reply.notes, (reply.lease_until_ms, dumps(reply.state)) if alone else None)
+    return (*told, reply.notes, (reply.duplicate, reply.lease_until_ms, dumps(reply.state)) if alone else None)
 
 
 def claimed(by, action):
@@ -335,13 +373,15 @@ def claimed(by, action):
     return make
 
 
-def answered(action, attempt, holder, value):
+def answered(action, attempt, holder, value, failure=None):
     by = Caller(kind="agent", name=holder)
 
     def make(at_ms, state, _lapsed):
         found = state.actions.get(action)
         number = attempt if attempt is not None else found.attempt if found else 0
-        return ActionAnswered(at_ms=at_ms, action=action, attempt=number, holder=holder, by=by, value=value)
+        return ActionAnswered(
+            at_ms=at_ms, action=action, attempt=number, holder=holder, by=by, value=None if failure else value, failure=failure
+        )
 
     return make
 
@@ -368,10 +408,12 @@ async def _played(seed, folder):
 
 def play(seed):
     """Play a seed on a new file. Raises Violation."""
-    known = embedded.SNAPSHOT_BYTES_MIN, embedded.SNAPSHOT_GROWTH
+    known, hook = (embedded.SNAPSHOT_BYTES_MIN, embedded.SNAPSHOT_GROWTH), threading.excepthook
+    threading.excepthook = lambda args: None if isinstance(args.exc_value, CrashError) else hook(args)
     embedded.SNAPSHOT_BYTES_MIN, embedded.SNAPSHOT_GROWTH = 1 << 10, 1  # short tails: snapshots are written and read all the time
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None) as folder:
             return asyncio.run(_played(seed, Path(folder)))
     finally:
         embedded.SNAPSHOT_BYTES_MIN, embedded.SNAPSHOT_GROWTH = known
+        threading.excepthook = hook

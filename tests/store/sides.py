@@ -5,11 +5,13 @@ raised at the fault points of the product (`faults.py`), in this process, so tha
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tests.sim.oracles import Violation
 from treadle.core.codec import dumps
 from treadle.engine.embedded import faults
 from treadle.engine.embedded.connection import connect
@@ -24,14 +26,7 @@ from treadle.testing.world import ScriptedFunctions
 
 LEASE_MS, SERVED_LEASE_MS = 300_000, 15_000
 SPINS_MAX = 3_000
-
-
-class Violation(Exception):
-    """An oracle has seen a mistake."""
-
-    def __init__(self, oracle, message):
-        super().__init__(f"{oracle}: {message}")
-        self.oracle = oracle
+PATIENCE_S = 3.0
 
 
 class CrashError(BaseException):
@@ -102,7 +97,7 @@ class Side:
             storage, functions=ScriptedFunctions({}), clock=self.clock, holder=hands.holder, runner=hands, lease_ms=LEASE_MS,
             served_lease_ms=SERVED_LEASE_MS,
         )  # fmt: skip
-        engine._performing.serving = True
+        engine._performing.serving = self.calm or self.rng.random() < 0.7
         self.engines[which], self.hands[which] = engine, hands
 
     async def kill(self, which):
@@ -155,19 +150,29 @@ class Side:
         if lock:
             lock.leave()
             lock.close()
+        give_up_s = time.monotonic() + PATIENCE_S
         while not (self.crashed or all(task.done() for task in tasks)):
             await asyncio.wait(tasks, timeout=0.002)
+            if time.monotonic() > give_up_s:
+                raise Violation("liveness", f"{sum(not task.done() for task in tasks)} of {len(tasks)} are told nothing")
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        return [None if task.cancelled() or isinstance(task.exception(), CrashError) else task.exception() or task.result() for task in tasks]
+        return [
+            None if task.cancelled() or isinstance(task.exception(), CrashError) else task.exception() or task.result() for task in tasks
+        ]
 
     async def settled(self) -> bool:
         """Wait until nothing moves any more but what hangs; False if all was killed meanwhile."""
         for spin in range(SPINS_MAX):
             if self.crashed:
                 return False
-            busy = [key for engine, hands in zip(self.engines, self.hands, strict=True) for key in engine._performing._works if key not in hands.hanging]
+            busy = [
+                key
+                for engine, hands in zip(self.engines, self.hands, strict=True)
+                for key in engine._performing._works
+                if key not in hands.hanging
+            ]
             if not busy:
                 return True
             await asyncio.sleep(0 if spin < 200 else 0.001)
@@ -212,7 +217,9 @@ class Side:
         folded = replay(fresh.definition, None, [each.event for each in stored], storage.blob, storage.definition)
         states = [dumps(state) for state in (records[0].state, records[1].state, fresh.state, folded)]
         if len(set(states)) > 1:
-            raise Violation("fold", f"{run_id} is not what its events say (engines, fresh, folded: {[hash(state) % 1000 for state in states]})")
+            raise Violation(
+                "fold", f"{run_id} is not what its events say (engines, fresh, folded: {[hash(state) % 1000 for state in states]})"
+            )
         return states[0], [dumps(each.event) for each in stored]
 
 

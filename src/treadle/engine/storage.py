@@ -202,6 +202,13 @@ def keeps_reply(transition: Transition) -> bool:
     return transition.refusal is None or transition.refusal.code in {"bad_output", "stopped"}
 
 
+def refused_requests(batch: Batch) -> Iterator[Request]:
+    """Give the requests whose reply is not kept though something is written (a timer came first): one answered before is still repeated."""
+    for request, part in zip(batch.requests, batch.transition.parts or (batch.transition,), strict=False):
+        if request is not None and part.events and not keeps_reply(part):
+            yield request
+
+
 def kept_replies(batch: Batch, transition: Transition) -> Iterator[tuple[Request, StoredReply]]:
     """Give the replies that are kept, for each request that had an effect."""
     for request, part in zip(batch.requests, transition.parts or (transition,), strict=False):

@@ -59,6 +59,7 @@ from treadle.engine.storage import (
     holder_of,
     kept_replies,
     lease_end_ms,
+    refused_requests,
 )  # fmt: skip
 from treadle.engine.transact import Transition, begins_with, replay
 from treadle.ports import Lease, Request, RunMeta, RunQuery, RunRow, StoredEvent
@@ -118,6 +119,9 @@ class EmbeddedStorage:
 
     async def commit(self, batch: Batch) -> Committed | Unneeded | Repeated:
         """Write a batch."""
+        for request in refused_requests(batch):  # the others are found by the rows that are written for them
+            if (answered := await self.repeated(request)) is not None:
+                return answered
         redone: list[tuple[Record, Transition]] = []
 
         def redo(stale: Stale) -> Write | Refused:
