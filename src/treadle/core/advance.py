@@ -35,6 +35,7 @@ from treadle.core.state import ActionState, Frame, ListNode, Node, Outcome, RunS
 from treadle.core.steps import fail_node
 from treadle.core.transitions import absorb_action_event
 from treadle.core.values import Value
+from treadle.core.verify import to_prove
 from treadle.core.waiting import fire_due, receive
 
 NO_BLOBS: Mapping[str, Value] = {}
@@ -64,13 +65,13 @@ def _carry(draft: Draft, event: Event) -> None:
         _carry(draft, event.event)
         draft.holds.remove(event.at)
         fork(draft, event)
-        draft.absorbed = draft.changed
-        if draft.changed:
-            settle(draft)
-        return
-    if isinstance(event, RunMigrated):  # nothing fires, and nothing is looked at, where the old names still stand
+    elif isinstance(event, RunMigrated):  # nothing fires, and nothing is looked at, where the old names still stand
         migrate(draft, event)
-        return
+    else:
+        _take_in(draft, event)
+
+
+def _take_in(draft: Draft, event: Event) -> None:
     then = event.then if isinstance(event, events.ActionAnswered | events.ApprovalDecided) else None
     fire_due(draft)
     settle(draft)
@@ -102,15 +103,13 @@ def _check_fit(draft: Draft) -> None:
 
 
 def _absorb(draft: Draft, event: Event) -> None:
-    if draft.ended:
-        if isinstance(event, events.Woken | events.Continued | Evaluated | events.PerformerLost):
-            draft.note("ignored", "", event=type(event).__name__)
-        elif isinstance(event, events.UndoRequested):
-            undo_on_request(draft, event)
-        else:
-            draft.refuse("run_ended", f"the run has ended: {draft.status}", hint="start another run", status=draft.status)
-        return
     match event:
+        case _ if draft.ended and isinstance(event, events.Woken | events.Continued | Evaluated | events.PerformerLost):
+            draft.note("ignored", "", event=type(event).__name__)
+        case events.UndoRequested() if draft.ended:
+            undo_on_request(draft, event)
+        case _ if draft.ended:
+            draft.refuse("run_ended", f"the run has ended: {draft.status}", hint="start another run", status=draft.status)
         case RunStarted():
             _start(draft, event)
         case events.ActionClaimed(claim=claim):
@@ -162,8 +161,7 @@ def _start(draft: Draft, event: RunStarted) -> None:
 def _claim_next(draft: Draft, event: events.ActionClaimed) -> None:
     """Grant the next action of a channel, if there is one; the same holder asking again gets what it holds and writes nothing."""
     claim = event.claim
-    here = [a for a in draft.actions.values() if a.channel == claim.channel]
-    mine = [a for a in here if a.performer != "server" and a.kind != "approve"]
+    mine = [a for a in draft.actions.values() if a.channel == claim.channel and a.performer != "server" and a.kind != "approve"]
     held = [a for a in mine if a.status == "claimed" and a.holder == claim.holder]
     takeable = [a for a in mine if a.status == "claimed" and may_take(a, claim)]
     for action in held[:1] or [*(a for a in mine if a.status == "open"), *takeable]:
@@ -192,11 +190,9 @@ def _may_wait_for_function(draft: Draft, node: Node) -> bool:
     """Tell whether a node could not finish rendering: nobody is about to look at it, and it has something to render."""
     if node.path in draft.agenda or node.closing is not None:
         return False
-    if isinstance(node, StepNode) and node.phase == "action":
-        action = draft.actions.get(node.path)
-        return action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions
-    asks_again = isinstance(node, StepNode) and node.phase == "block" and node.loop is not None
-    return node.phase in {"opening", "output", "fallback", "gate"} or asks_again
+    if not isinstance(node, StepNode) or node.phase in {"opening", "fallback", "gate"}:
+        return node.phase in {"opening", "output", "fallback", "gate"}
+    return to_prove(draft, node) is not None or (node.phase == "block" and node.loop is not None)
 
 
 def _cancel(draft: Draft, event: events.CancelRequested) -> None:
@@ -229,11 +225,10 @@ def _resume(draft: Draft, event: RunResumed) -> None:
         hint = f"a person runs `treadle resume {draft.base.run_id}`"
         draft.refuse("needs_person", "a budget is spent, and only a person grants as much again", hint=hint)
         return
-    draft.parked = None
+    draft.parked, draft.changed = None, True
     draft.moves = 0  # whoever resumes a run that moved too much gives it as much again
     draft.note("run_resumed", "", by=event.by.name)
     held = list(draft.actions.values())
-    draft.changed = True
     grant(draft)
     fire_due(draft)
     _hand_out_again(draft, held)

@@ -14,8 +14,7 @@ from treadle.core.errors import CLASSES, Failure, failure_at
 from treadle.core.events import ActionAnswered, ApprovalDecided, OutcomeResolved, PerformerLost
 from treadle.core.gates import REQUIRES, remember_decision, result_of, step_path, why_not
 from treadle.core.records import replace
-from treadle.core.schema import check
-from treadle.core.schema_expected import expected_answer
+from treadle.core.schema_expected import expected_answer, faults_of
 from treadle.core.state import ActionState, Approval, StepNode
 from treadle.core.steps import depart, fail_step, finish_step, lose_worktree, open_handler, write_result
 from treadle.core.values import Json, Value
@@ -105,9 +104,8 @@ def decide(draft: Draft, action: ActionState, event: ApprovalDecided) -> None:
         hint = f"a person looks at it again with `treadle approve {draft.base.run_id}`"
         draft.refuse(refused[0], refused[1], hint=hint, digest=action.digest)
         return
-    result = result_of(draft, action, event)
+    result, count = result_of(draft, action, event), action.params.get("count")
     draft.note("gate_decided", action.id, **result)
-    count = action.params.get("count")
     if event.approved and isinstance(count, int) and len(action.votes) + 1 < count:
         draft.put_action(replace(action, votes=(*action.votes, event.by.name)))
         return
@@ -209,8 +207,7 @@ def _fits_attempt(draft: Draft, action: ActionState, event: ActionAnswered) -> b
 
 def _faults(draft: Draft, action: ActionState, value: Value) -> tuple[str, ...]:
     schema = expected_answer(action.kind, action.params)
-    faults = check(schema, draft.whole(value)) if schema else ()
-    return tuple(f"{fault.path or 'the answer'}: {fault.message}" for fault in faults)
+    return faults_of(schema, draft.whole(value)) if schema else ()
 
 
 def _refuse_value(draft: Draft, action: ActionState, faults: tuple[str, ...]) -> None:

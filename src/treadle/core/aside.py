@@ -103,6 +103,22 @@ def with_item(parts: Parts, index: int, value: Value) -> Parts:
     return (*parts[:number], (*part[:place], value, *part[place + 1 :]), *parts[number + 1 :])
 
 
+def with_error(fan: Fan, error: Value, set_aside: Callable[[Value], BlobRef]) -> Fan:
+    """Add the record of a failed item; a full piece of them is set aside."""
+    errors = (*fan.errors, error)
+    if len(errors) < CHUNK_ITEMS:
+        return replace(fan, errors=errors)
+    return replace(fan, errors=(), error_parts=(*fan.error_parts, set_aside(list(errors))))
+
+
+def errors_of(fan: Fan) -> Value:
+    """Give the list of those records."""
+    if not fan.error_parts:
+        return list(fan.errors)
+    parts = (*fan.error_parts, fan.errors) if fan.errors else fan.error_parts
+    return Chunks(parts=parts, length=len(fan.error_parts) * CHUNK_ITEMS + len(fan.errors))
+
+
 def item_at(items: Value, index: int, blobs: Mapping[str, Value]) -> Value:
     """Give one item of a list; of pieces only the one that holds it is read. Raises NeedBlobs."""
     if isinstance(items, Chunks):

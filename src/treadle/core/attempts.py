@@ -27,22 +27,18 @@ def offer(draft: Draft, action: ActionState) -> None:
     """
     if draft.parked is not None:
         return
-    if not action.counted and (counts(action) or _is_child(action)):
-        calls = reserve(draft, action.id, None if counts(action) else _child_bound(draft, action))
+    is_child = action.kind == "run" and action.params.get("detach") is not True
+    if not action.counted and (counts(action) or is_child):
+        calls = reserve(draft, action.id, _child_bound(draft, action) if is_child else None)
         if calls is None:
             return
-        action = replace(action, counted=True, reserved=calls if _is_child(action) else 0)
+        action = replace(action, counted=True, reserved=calls if is_child else 0)
         draft.put_action(action)
-    if action.performer != "server":
-        return
-    claim = needs_claim(action)
-    if not claim:
-        start_attempt_clock(draft, action)
-    draft.commands.append(Perform(action=action.id, attempt=action.attempt, claim=claim))
-
-
-def _is_child(action: ActionState) -> bool:
-    return action.kind == "run" and action.params.get("detach") is not True
+    if action.performer == "server":
+        claim = needs_claim(action)
+        if not claim:
+            start_attempt_clock(draft, action)
+        draft.commands.append(Perform(action=action.id, attempt=action.attempt, claim=claim))
 
 
 def _child_bound(draft: Draft, action: ActionState) -> int:
@@ -59,13 +55,11 @@ def start_attempt_clock(draft: Draft, action: ActionState) -> None:
 
 def offer_again(draft: Draft, action: ActionState, *, redo: bool) -> None:
     """Offer the next attempt of an action."""
+    action = replace(action, redo=redo or action.redo, counted=action.counted and redo)
     if action.stale:
-        render_again(draft, draft.step_node(action.id), replace(action, redo=redo or action.redo, counted=action.counted and redo))
+        render_again(draft, draft.step_node(action.id), action)
         return
-    again = replace(
-        action, status="open", attempt=action.attempt + 1, holder=None, claimed_at_ms=None, redo=redo or action.redo, answer=None,
-        counted=action.counted and redo,
-    )  # fmt: skip
+    again = replace(action, status="open", attempt=action.attempt + 1, holder=None, claimed_at_ms=None, answer=None)
     draft.disarm(action.id, "timeout")
     draft.put_action(again)
     draft.note("action_offered", action.id, attempt=again.attempt, redo=again.redo)
@@ -93,8 +87,7 @@ def fail_attempt(draft: Draft, action: ActionState, failure: Failure) -> None:
         draft.drop_action(action.id)
         action = draft.actions[step_path(action.id)]
     retry = draft.step_at(action.at).retry
-    told = {"error_class": failure.error_class, "message": failure.message}
-    draft.note("attempt_failed", action.id, attempt=action.attempt, **told)
+    draft.note("attempt_failed", action.id, attempt=action.attempt, error_class=failure.error_class, message=failure.message)
     if retry is None or failure.error_class not in retry.on or action.failures + 1 >= retry.attempts:
         draft.drop_action(action.id)
         fail_step(draft, draft.step_node(action.id), failure)
@@ -174,8 +167,7 @@ def _lapsed(draft: Draft, action: ActionState) -> ActionState | None:
     draft.note("lease_lapsed", action.id, attempt=action.attempt, holder=action.holder, lapses=lapsed.lapses)
     if lapsed.lapses < limits.LAPSES_MAX:
         return lapsed
-    message = f"`{action.id}` was lost by its performer {lapsed.lapses} times"
-    fail_attempt(draft, lapsed, failure_at(action.id, "performer_lost", message))
+    fail_attempt(draft, lapsed, failure_at(action.id, "performer_lost", f"`{action.id}` was lost by its performer {lapsed.lapses} times"))
     return None
 
 
@@ -202,11 +194,10 @@ def doubt(draft: Draft, action: ActionState) -> None:
 def end_doubt(draft: Draft, action: ActionState) -> None:
     """Stop finding out: somebody has said what became of the attempt."""
     node = draft.step_node(action.id)
-    if node.phase != "read_back":
-        return
-    cut_off(draft, f"{node.path}.read_back")
-    draft.drop_below(node.path)
-    draft.put(replace(node, phase="action", closing=None))
+    if node.phase == "read_back":
+        cut_off(draft, f"{node.path}.read_back")
+        draft.drop_below(node.path)
+        draft.put(replace(node, phase="action", closing=None))
 
 
 def read_back_ended(draft: Draft, owner: StepNode, node: ListNode, outcome: Outcome) -> None:
@@ -215,11 +206,11 @@ def read_back_ended(draft: Draft, owner: StepNode, node: ListNode, outcome: Outc
     owner = draft.put(replace(owner, phase="action"))
     if outcome.failure is not None:
         draft.note("read_back_failed", owner.path, message=outcome.failure.message)
-    elif node.last is None:
-        draft.note("outcome_resolved", owner.path, outcome="not_done", by="read_back", note="")
+        return
+    draft.note("outcome_resolved", owner.path, outcome="not_done" if node.last is None else "done", by="read_back", note="")
+    if node.last is None:
         offer_again(draft, action, redo=False)
     else:
-        draft.note("outcome_resolved", owner.path, outcome="done", by="read_back", note="")
         draft.drop_action(action.id)
         draft.note("action_completed", action.id, attempt=action.attempt)
         finish_step(draft, owner, node.last)

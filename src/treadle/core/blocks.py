@@ -5,7 +5,7 @@ a `foreach` begin in the order of its items, at most so many at once; results st
 """
 
 from treadle.core import limits
-from treadle.core.aside import in_pieces, item_at, pieces_of, size_of, with_item
+from treadle.core.aside import in_pieces, item_at, pieces_of, size_of, with_error, with_item
 from treadle.core.closing import begin_closing
 from treadle.core.definition import Condition, Foreach, Parallel, Repeat, Switch, While
 from treadle.core.draft import Draft
@@ -20,27 +20,24 @@ from treadle.core.values import CHUNK_ITEMS, BlobRef, Chunks, Value, encode
 
 def condition(draft: Draft, node: StepNode, spec: Condition, render: Renderer) -> None:
     """Choose one of two lists."""
-    truth = render.truth(spec.test, "if")
-    _choose(draft, node, "then" if truth else "else", ".then" if truth else ".else", empty=not (spec.then if truth else spec.otherwise))
+    name = "then" if render.truth(spec.test, "if") else "else"
+    _choose(draft, node, name, "." + name)
 
 
 def switch(draft: Draft, node: StepNode, spec: Switch, render: Renderer) -> None:
     """Choose the list whose name is the value as text."""
     value = render.value(spec.value, "value")
     name = value if isinstance(value, str) else encode(draft.whole(value))
-    if name in spec.cases:
-        _choose(draft, node, name, "." + suffix_of(name), empty=not spec.cases[name])
-    else:
-        _choose(draft, node, "default", ".default", empty=not spec.default)
+    name, suffix = (name, suffix_of(name)) if name in spec.cases else ("default", "default")
+    _choose(draft, node, name, "." + suffix)
 
 
-def _choose(draft: Draft, node: StepNode, name: str, suffix: str, *, empty: bool) -> None:
+def _choose(draft: Draft, node: StepNode, name: str, suffix: str) -> None:
     draft.note("branch_chosen", node.path, branch=name)
-    if empty:
+    if draft.index.lists[node.at + suffix]:
+        open_list(draft, draft.put(replace(node, phase="block", results=())), suffix, node.frame)
+    else:
         finish_step(draft, node)
-        return
-    node = draft.put(replace(node, phase="block", results=()))
-    open_list(draft, node, suffix, node.frame)
 
 
 # Parallel
@@ -90,10 +87,8 @@ def joined(spec: Parallel, join: Join) -> Value:
 
 
 def _all_causes(owner: StepNode, join: Join) -> Failure:
-    causes = list(join.failures.items())
-    first = causes[0][1]
-    message = f"`{owner.path}`: " + "; ".join(f"{name}: {failure.message}" for name, failure in causes)
-    return replace(first, message=message, result=None, has_result=False)
+    message = f"`{owner.path}`: " + "; ".join(f"{name}: {failure.message}" for name, failure in join.failures.items())
+    return replace(next(iter(join.failures.values())), message=message, result=None, has_result=False)
 
 
 # while and repeat
@@ -129,13 +124,12 @@ def end_loop(draft: Draft, node: StepNode) -> None:
 
 
 def _reach_limit(draft: Draft, node: StepNode, spec: While | Repeat) -> None:
-    if spec.on_limit == "continue":
-        draft.goal_missed = True
-        draft.note("limit_reached", node.path, rounds=spec.max_iterations)
-        end_loop(draft, node)
-        return
-    message = f"`{node.path}` made {spec.max_iterations} rounds, and its condition still asks for more"
-    raise StepFailedError(failure_at(node.path, "max_iterations", message))
+    if spec.on_limit == "fail":
+        message = f"`{node.path}` made {spec.max_iterations} rounds, and its condition still asks for more"
+        raise StepFailedError(failure_at(node.path, "max_iterations", message))
+    draft.goal_missed = True
+    draft.note("limit_reached", node.path, rounds=spec.max_iterations)
+    end_loop(draft, node)
 
 
 def round_ended(draft: Draft, owner: StepNode, spec: While | Repeat, round_node: ListNode, outcome: Outcome) -> None:
@@ -144,25 +138,22 @@ def round_ended(draft: Draft, owner: StepNode, spec: While | Repeat, round_node:
         draft.drop_list(round_node)
         fail_step(draft, owner, outcome.failure)
         return
+    done = False
     if isinstance(spec, Repeat):
-        steps = draft.index.lists[round_node.at]
-        asking = replace(round_node, phase="output", closing=None, cursor=len(steps))
-        draft.put(asking)
-        if Renderer(draft, asking).truth(spec.until, "until"):
-            draft.drop_list(asking)
-            end_loop(draft, owner)
-            return
+        asking = draft.put(replace(round_node, phase="output", closing=None, cursor=len(draft.index.lists[round_node.at])))
+        done = Renderer(draft, asking).truth(spec.until, "until")
     draft.drop_list(round_node)
-    draft.look_at(owner.path)
+    if done:
+        end_loop(draft, owner)
+    else:
+        draft.look_at(owner.path)
 
 
 def loop_around(draft: Draft, node: StepNode) -> tuple[ListNode, StepNode]:
     """Give the innermost round that a step stands in, and its loop."""
     around = draft.list_node(node.list_path)
     while not around.at.endswith("[]"):
-        if around.owner is None:
-            raise InvariantViolationError(f"{node.path!r} stands in no loop")
-        around = draft.list_node(draft.step_node(around.owner).list_path)
+        around = draft.list_node(draft.step_node(around.owner or "").list_path)
     return around, draft.step_node(around.owner or "")
 
 
@@ -209,22 +200,19 @@ def _begin_round(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
     index, path = fan.next_index, f"{node.path}[{fan.next_index}]"
     items = draft.read_blob(fan.items.digest) if isinstance(fan.items, BlobRef) else fan.items
     channel = branch_token(draft.base.seed, path) if spec.agent is not None else draft.frames[node.frame].channel
-    draft.put_frame(
-        Frame(
-            path=path, outer=node.frame, item=draft.keep(item_at(items, index, draft.blobs)), index=index, count=fan.count,
-            item_name=spec.item_name, channel=channel,
-        )
-    )  # fmt: skip
+    item = draft.keep(item_at(items, index, draft.blobs))
+    draft.put_frame(Frame(path=path, outer=node.frame, item=item, index=index, count=fan.count, item_name=spec.item_name, channel=channel))
     draft.note("item_opened", path)
     open_list(draft, node, f"[{index}]", path, phase="opening" if spec.task is not None else "running", isolated=draft.step(node).isolation)
 
 
 def end_foreach(draft: Draft, node: StepNode, spec: Foreach, fan: Fan) -> None:
     """End with the list of results; too few successes are a failure that carries it."""
-    draft.degraded = draft.degraded or bool(fan.errors or fan.error_parts)
+    failed = len(fan.errors) + CHUNK_ITEMS * len(fan.error_parts)
+    draft.degraded = draft.degraded or failed > 0
     result = in_pieces(fan.parts, fan.count, draft.set_value_aside)
     needed = max(spec.min_success, -(-spec.min_success_percent * fan.count // 100))
-    succeeded = fan.next_index - fan.open_count - len(fan.errors) - CHUNK_ITEMS * len(fan.error_parts)
+    succeeded = fan.next_index - fan.open_count - failed
     if succeeded >= needed:
         finish_step(draft, node, result)
         return
@@ -244,17 +232,10 @@ def item_ended(draft: Draft, owner: StepNode, spec: Foreach, node: ListNode, out
         fan = replace(fan, trees=with_item(fan.trees, index, draft.keep(node.tree)))
     collects = spec.on_item_error == "collect"
     if failure is not None and collects:
-        fan = _with_error(draft, fan, {**failure.shown(), "index": index})
+        fan = with_error(fan, draft.keep({**failure.shown(), "index": index}), draft.set_value_aside)
     owner = draft.put(replace(owner, fan=fan))
     if failure is None or collects:
         draft.look_at(owner.path)
         return
     message = f"item {index} of `{owner.path}` failed: {failure.message}"
     begin_closing(draft, owner, Outcome(how="fail", failure=replace(failure, message=message, result=None, has_result=False)))
-
-
-def _with_error(draft: Draft, fan: Fan, error: Value) -> Fan:
-    errors = (*fan.errors, draft.keep(error))
-    if len(errors) < CHUNK_ITEMS:
-        return replace(fan, errors=errors)
-    return replace(fan, errors=(), error_parts=(*fan.error_parts, draft.set_value_aside(list(errors))))

@@ -77,8 +77,7 @@ def charge(draft: Draft, path: str, usage: Usage | None, reserved: int = 0) -> N
 
 def exceed(draft: Draft, owner: str, budget: Budget, what: str) -> None:
     """Stop the owner of a spent budget, as `on_exceed` says."""
-    name = f"`{owner}`" if owner else "the run"
-    message = f"the budget of {name} is spent: {what}"
+    message = f"the budget of {f'`{owner}`' if owner else 'the run'} is spent: {what}"
     draft.note("budget_spent", owner, what=what, on_exceed=budget.on_exceed)
     given = 0 < draft.spent[owner].calls_max <= draft.spent[owner].calls  # by a run above, which no person here can grant again
     if budget.on_exceed == "ask" and not given:

@@ -63,9 +63,8 @@ def close_policy(definition: Definition, action: ActionState) -> str:
 
 def may_be_underway(action: ActionState) -> bool:
     """Tell whether a performer may be at work: it holds a claim, or needs none."""
-    asked_for = action.counted or not counts(action)
-    begun = action.status == "open" and action.performer == "server" and not needs_claim(action) and asked_for
-    return begun or action.status == "claimed"
+    asked_for = action.performer == "server" and not needs_claim(action) and (action.counted or not counts(action))
+    return action.status == "claimed" or (action.status == "open" and asked_for)
 
 
 def counts(action: ActionState) -> bool:
@@ -107,6 +106,5 @@ def _kept(draft: Draft, node: Node, shields: list[str]) -> frozenset[str]:
                 keep |= {above.path, above.frame}
                 above = draft.parent_of(above)
     for shield in shields:
-        for paths in (draft.nodes, draft.frames):
-            keep |= {path for path in paths if is_under(path, f"{shield}.finally")}
+        keep |= {path for path in (*draft.nodes, *draft.frames) if is_under(path, f"{shield}.finally")}
     return frozenset(keep)

@@ -22,6 +22,8 @@ from treadle.core.values import BlobRef, Value, spill
 AnyNode = TypeVar("AnyNode", bound=ListNode | StepNode)
 NODE_TIMERS: Final = ("within", "wait", "wall", "shield")
 ATTEMPT_TIMERS: Final = ("timeout", "backoff", "grace")
+_FIXED: Final = {"run_id", "seed", "semantics", "started_at_ms", "started_by", "parent", "depth", "forked_from", "env", "revision"}
+_MAY_CHANGE: Final = tuple(name for name in names_of(RunState) if name not in _FIXED)
 
 
 class Draft:
@@ -53,8 +55,7 @@ class Draft:
     def decision(self) -> Decision:
         """Freeze the draft."""
         if not self.changed:
-            notes = tuple(self.notes)
-            return Decision(state=self.base, changed=False, notes=notes, refusal=self.refusal, claimed=self.claimed)
+            return Decision(state=self.base, changed=False, notes=tuple(self.notes), refusal=self.refusal, claimed=self.claimed)
         state = self._state()
         if state.size_bytes > limits.STATE_BYTES_MAX and not state.ended:
             state = make_room(state, self.set_aside)
@@ -70,7 +71,7 @@ class Draft:
 
     def _state(self) -> RunState:
         mine = vars(self)
-        changed = {name: mine[name] for name in names_of(RunState) if name in mine}
+        changed = {name: mine[name] for name in _MAY_CHANGE}
         changed |= {"agenda": tuple(self.agenda), "closings": tuple(self.closings), "mailbox": tuple(self.mailbox)}
         return replace(self.base, **changed, revision=self.base.revision + 1)
 
@@ -113,10 +114,8 @@ class Draft:
 
     def task_of(self, scope: Frame) -> Task:
         """Give the task whose steps run in a scope; an undo in it has outlived the list that opened it."""
-        at = self.list_node(scope.path).at
-        if at in self.index.scopes:
-            return self.index.scopes[at]
-        return self.index.scopes[max((known for known in self.index.scopes if is_under(at, known)), key=len)]
+        at, scopes = self.list_node(scope.path).at, self.index.scopes
+        return scopes[at] if at in scopes else scopes[max((known for known in scopes if is_under(at, known)), key=len)]
 
     def actions_under(self, path: str) -> Iterator[ActionState]:
         """Give open actions at or below a path, in the order in which they were opened."""

@@ -14,13 +14,13 @@ from treadle.core.closing import begin_closing, below, cut_off, owes_finally
 from treadle.core.commands import CloseRun
 from treadle.core.definition import Break, Continue, Foreach, Goto, Parallel, Repeat, Return, While
 from treadle.core.draft import NODE_TIMERS, Draft
-from treadle.core.errors import Failure, InvariantViolationError, failure_at
+from treadle.core.errors import Failure, failure_at
 from treadle.core.events import UndoRequested
 from treadle.core.expr import Expr
 from treadle.core.index import FINALLY
-from treadle.core.records import replace
+from treadle.core.records import names_of, replace
 from treadle.core.render import Renderer
-from treadle.core.state import ENDED, Ending, Frame, ListNode, Outcome, RunStatus, StepEnd, StepNode
+from treadle.core.state import Ending, Frame, ListNode, Outcome, StepEnd, StepNode, UndoEntry
 from treadle.core.steps import begin_finally, fail_step, finish_finally, finish_handled, finish_step
 from treadle.core.values import Value
 from treadle.core.worktrees import ask, has_uncommitted
@@ -33,28 +33,24 @@ _OWN_LISTS = (".on_error", ".on_reject", ".finally", ".read_back")
 
 def close(draft: Draft, node: ListNode | StepNode) -> None:
     """End a closing node once nothing is open below it; before that, run what `finally` is owed below it, from the inside out."""
-    if next(draft.actions_under(node.path), None) is not None:
+    steps = [other for other in below(draft, node) if isinstance(other, StepNode)]
+    if any(draft.actions_under(node.path)) or any(other.phase == "finally" for other in steps):
         return
-    inside = below(draft, node)
-    if any(isinstance(other, StepNode) and other.phase == "finally" for other in inside):
-        return
-    owing = [other for other in inside if isinstance(other, StepNode) and owes_finally(draft, other)]
-    if owing:
-        depth = max(other.path.count("/") for other in owing)
-        innermost = [other for other in owing if other.path.count("/") == depth][-1]
+    if owing := [other for other in reversed(steps) if owes_finally(draft, other)]:
+        innermost = max(owing, key=lambda other: other.path.count("/"))
         if f"shield:{node.path}" not in draft.timers:
             draft.arm("shield", node.path, draft.now_ms + limits.FINALLY_MS)
         begin_finally(draft, innermost, StepEnd(status="cancelled"))
         return
     draft.disarm(node.path, "shield")
-    above = draft.closing_above(node)
-    if above is not None:
+    outcome = node.closing or Outcome(how="done")
+    if above := draft.closing_above(node):
         _make_way(draft, node)
         draft.look_at(above.path)
     elif isinstance(node, ListNode):
-        list_ended(draft, node, node.closing or Outcome(how="done"))
+        list_ended(draft, node, outcome)
     else:
-        _end_closed_step(draft, replace(node, closing=None), node.closing or Outcome(how="done"))
+        _end_closed_step(draft, replace(node, closing=None), outcome)
 
 
 def _make_way(draft: Draft, node: ListNode | StepNode) -> None:
@@ -89,9 +85,8 @@ def _end_closed_step(draft: Draft, node: StepNode, outcome: Outcome) -> None:
 
 def list_done(draft: Draft, node: ListNode) -> None:
     """End a list whose steps are all done; the run's, a task's and a round's give a value, which may call functions."""
-    output = _output_of(draft, node)
     value: Value = None
-    if output is not None:
+    if output := _output_of(draft, node):
         node = draft.put(replace(node, phase="output"))
         value = Renderer(draft, node).value(output, "output")
     list_ended(draft, node, Outcome(how="done", value=value))
@@ -158,8 +153,7 @@ def return_from(draft: Draft, node: StepNode, spec: Return, render: Renderer) ->
     if holder.path == "":
         draft.reached = holder.cursor + 1
     finish_step(draft, node)
-    holder = draft.list_node(holder.path)
-    begin_closing(draft, holder, Outcome(how="return", value=kept))
+    begin_closing(draft, draft.nodes[holder.path], Outcome(how="return", value=kept))
 
 
 def go_to(draft: Draft, node: StepNode, spec: Goto, _render: Renderer) -> None:
@@ -185,33 +179,30 @@ def go_to(draft: Draft, node: StepNode, spec: Goto, _render: Renderer) -> None:
 
 
 def _run_list_ended(draft: Draft, node: ListNode, outcome: Outcome) -> None:
-    if node.path == "":
+    failure, path = outcome.failure, node.path.removesuffix(".undo")
+    if path == "":
         _body_ended(draft, node, outcome)
         return
     draft.drop_list(node)
-    if node.path == FINALLY:
-        if outcome.failure is not None:
-            draft.note("finally_failed", "", error_class=outcome.failure.error_class, message=outcome.failure.message)
-        _finally_ended(draft, outcome.failure)
+    if path == FINALLY:
+        if failure is not None:
+            draft.note("finally_failed", "", error_class=failure.error_class, message=failure.message)
+        _finally_ended(draft, failure)
         return
-    path = node.path.removesuffix(".undo")
     draft.undo.pop(path, None)
-    if outcome.failure is not None:
-        draft.undo_status = "incomplete"
-    draft.note("undo_failed" if outcome.failure else "undone", path)
+    draft.undo_status = "incomplete" if failure is not None else draft.undo_status
+    draft.note("undo_failed" if failure else "undone", path)
     _undo_next(draft)
 
 
 def _body_ended(draft: Draft, root: ListNode, outcome: Outcome) -> None:
     draft.reached = max(draft.reached, root.cursor)
-    failure = outcome.failure
-    status: RunStatus = "failed" if failure is not None else "cancelled" if outcome.how == "cancel" else "completed"
-    if failure is not None and failure.goal_not_met:
-        status = "goal_not_met"
-    value = draft.keep(outcome.value)
+    failure, status = outcome.failure, "cancelled" if outcome.how == "cancel" else "completed"
+    if failure is not None:
+        status = "goal_not_met" if failure.goal_not_met else "failed"
+    draft.ending = Ending(status=status, value=draft.keep(outcome.value), failure=failure)
     draft.drop_below("")
     draft.disarm("", *NODE_TIMERS)
-    draft.ending = Ending(status=status, value=value, failure=failure)
     draft.put(replace(root, closing=None))
     if not draft.definition.final_steps:
         _finally_ended(draft, None)
@@ -227,8 +218,7 @@ def _finally_ended(draft: Draft, problem: Failure | None) -> None:
     ending = draft.ending or Ending(status="failed")
     if problem is not None and ending.status == "completed":
         ending = Ending(status="failed", failure=problem)
-    ending = replace(ending, phase="undo")
-    draft.ending = ending
+    draft.ending = replace(ending, phase="undo")
     if ending.status == "completed":
         draft.undo = {}
     if not draft.undo:
@@ -249,12 +239,8 @@ def _undo_next(draft: Draft) -> None:
     draft.status = "undoing"
     path, entry = next(reversed(draft.undo.items()))
     at = f"{path}.undo"
-    draft.put_frame(
-        Frame(
-            path=at, outer="", steps=entry.steps, item=entry.item, index=entry.index, count=entry.count,
-            item_name=entry.item_name, state=entry.state, inputs=entry.inputs,
-        )
-    )  # fmt: skip
+    seen = {name: getattr(entry, name) for name in names_of(UndoEntry) if name != "at"}
+    draft.put_frame(Frame(path=at, outer="", **seen))
     draft.put(ListNode(path=at, at=f"{entry.at}.undo", owner=None, frame=at))
     draft.note("undo_begun", path)
     draft.look_at(at)
@@ -274,18 +260,16 @@ def undo_on_request(draft: Draft, event: UndoRequested) -> None:
 
 def skip_finally(draft: Draft, problem: Failure | None = None) -> None:
     """Give the end of a run no more time: a second cancel skips `finally`, a second one in the undo the rest of that."""
+    cut_off(draft, "")
     if draft.ending is not None and draft.ending.phase == "undo":
         draft.undo_status = "incomplete"
-        cut_off(draft, "")
         end_run(draft)
         return
     root = draft.list_node("")
-    cut_off(draft, "")
     _leave_nothing(draft)
     draft.put(replace(root, closing=None))
     if draft.ending is None:
-        draft.reached = root.cursor
-    draft.ending = draft.ending or Ending(status="cancelled")
+        draft.ending, draft.reached = Ending(status="cancelled"), root.cursor
     _finally_ended(draft, problem)
 
 
@@ -299,16 +283,14 @@ def _leave_nothing(draft: Draft) -> None:
 def end_run(draft: Draft) -> None:
     """Seal the run: `CloseRun` is its last command."""
     ending = draft.ending or Ending(status="failed")
-    status: RunStatus = ending.status
+    status = ending.status
     if status == "completed":
         status = "goal_not_met" if draft.goal_missed else "completed_degraded" if draft.degraded else "completed"
-    if draft.undo_status == "incomplete" and status == "cancelled":
+    elif draft.undo_status == "incomplete" and status == "cancelled":
         status = "failed"
     _leave_nothing(draft)
     draft.status, draft.result, draft.failure = status, ending.value, ending.failure
     draft.ending = draft.parked = None
     draft.changed = True
     draft.note("run_ended", "", status=status, undo=draft.undo_status or None, unread_signals=[s.name for s in draft.mailbox])
-    if status not in ENDED:
-        raise InvariantViolationError(f"a run cannot end as {status}")
     draft.commands.append(CloseRun(status=status))

@@ -13,7 +13,7 @@ from treadle.core.ids import branch_token
 from treadle.core.index import walk
 from treadle.core.nearest import nearest
 from treadle.core.records import replace
-from treadle.core.settle import begin_step, next_visit
+from treadle.core.settle import begin_step, next_visit, settle
 from treadle.core.state import Frame, ListNode, Node, StepNode
 from treadle.core.steps import schema_problem
 
@@ -36,24 +36,24 @@ def fork(draft: Draft, event: RunForked) -> None:
         _own_name(draft, event)
         _let_go(draft)
         draft.write_state(draft.scope_of(around.frame), dict(event.set))
-    draft.changed = draft.refusal is None
+    draft.changed = draft.absorbed = draft.refusal is None
+    if draft.changed:
+        settle(draft)
 
 
 def _may_write(draft: Draft, scope: Frame, event: RunForked) -> bool:
     """Check what is set like any write, in the scope of the step; a name that nothing declares would change nothing."""
     task = draft.task_of(scope)
-    outputs = {step.output_to: None for step in walk(task.steps) if step.output_to is not None}
-    known: dict[str, object] = {**(scope.state or {}), **outputs, **(task.state_schema or {})}
-    for name in event.set:
-        if name not in known:
-            meant = nearest(name, known)
-            hint = f"did you mean `{meant}`?" if meant else f"there are: {', '.join(known) or 'none'}"
-            draft.refuse("no_such_state", f"no step at `{event.at}` can see a state `{name}`", hint=hint)
-            return False
-    problem = schema_problem(draft, task, dict(event.set), event.at)
-    if problem is not None:
+    outputs = [step.output_to for step in walk(task.steps) if step.output_to is not None]
+    known: dict[str, object] = {**(scope.state or {}), **dict.fromkeys(outputs), **(task.state_schema or {})}
+    unknown = next((name for name in event.set if name not in known), None)
+    if unknown is not None:
+        meant = nearest(unknown, known)
+        hint = f"did you mean `{meant}`?" if meant else f"there are: {', '.join(known) or 'none'}"
+        draft.refuse("no_such_state", f"no step at `{event.at}` can see a state `{unknown}`", hint=hint)
+    elif problem := schema_problem(draft, task, dict(event.set), event.at):
         draft.refuse("invalid_state", problem.message, hint="nothing was forked; set a value that fits")
-    return problem is None
+    return draft.refusal is None
 
 
 def _own_name(draft: Draft, event: RunForked) -> None:

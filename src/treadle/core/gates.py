@@ -25,30 +25,20 @@ def step_path(action_id: str) -> str:
     return action_id.removesuffix(REQUIRES).removesuffix(".verify").removesuffix(COMMIT).removesuffix(WORKTREE)
 
 
-def open_gate(draft: Draft, node: StepNode, action_id: str, show: Value, by: By, assurance: Assurance) -> None:
+def open_gate(draft: Draft, node: StepNode, action_id: str, show: Value, by: By, assurance: Assurance, gate: str = "") -> None:
     """Ask for a decision about exactly what is shown; questions to people go to the run's main channel (ruling 22)."""
-    params: dict[str, Value] = {"show": draft.keep(show), "assurance": assurance}
+    decided = [approval.by for other in by.distinct_from if (approval := approval_of(draft, node, other))]
     rules: dict[str, Value] = {
-        "users": list(by.users), "roles": list(by.roles), "never": list(by.never), "barred": _barred(draft, node, by),
-        "count": by.count if by.count > 1 else None,
+        "users": list(by.users), "roles": list(by.roles), "never": list(by.never), "barred": [name for names in decided for name in names],
+        "count": by.count if by.count > 1 else None, "gate": gate,
     }  # fmt: skip
-    params |= {name: rule for name, rule in rules.items() if rule}
-    draft.put_action(
-        ActionState(
-            id=action_id, at=node.at, kind="approve", performer="human", channel="", effect="none", repeatable=False, params=params,
-            opened_at_ms=draft.now_ms, digest=digest(canonical(draft.whole(show))),
-        )
+    params: dict[str, Value] = {"show": draft.keep(show), "assurance": assurance, **{name: rule for name, rule in rules.items() if rule}}
+    action = ActionState(
+        id=action_id, at=node.at, kind="approve", performer="human", channel="", effect="none", repeatable=False, params=params,
+        opened_at_ms=draft.now_ms, digest=digest(canonical(draft.whole(show))),
     )  # fmt: skip
+    draft.put_action(action)
     draft.note("action_opened", action_id, action_kind="approve", performer="human", effect="none")
-
-
-def _barred(draft: Draft, node: StepNode, by: By) -> list[Value]:
-    """Name who decided the gates that this one must be distinct from."""
-    found: list[Value] = []
-    for gate in by.distinct_from:
-        approval = approval_of(draft, node, gate)
-        found += approval.by if approval is not None else ()
-    return found
 
 
 # Gates that a step requires
@@ -63,8 +53,7 @@ def unmet(draft: Draft, node: StepNode, step: Step, params: dict[str, Value], re
     if requires is None:
         return False
     if requires.by is not None:
-        show: Value = {"step": node.path, **params}
-        _ask(draft, node, requires, show, requires.by, params)
+        _ask(draft, node, requires, {"step": node.path, **params}, requires.by, params)
         return True
     for gate_id in requires.gates:
         approval = approval_of(draft, node, gate_id)
@@ -88,10 +77,7 @@ def unmet(draft: Draft, node: StepNode, step: Step, params: dict[str, Value], re
 def _ask(draft: Draft, node: StepNode, requires: Requires, show: Value, by: By, params: dict[str, Value], *, gate: str = "") -> None:
     kept = {name: draft.keep(value) for name, value in params.items()}
     draft.put(replace(node, phase="gate", results=(), params=kept, wait=None))
-    open_gate(draft, node, node.path + REQUIRES, show, by, requires.assurance)
-    if gate:
-        action = draft.actions[node.path + REQUIRES]
-        draft.put_action(replace(action, params={**action.params, "gate": gate}))
+    open_gate(draft, node, node.path + REQUIRES, show, by, requires.assurance, gate)
     if requires.within_ms is not None:
         draft.arm("wait", node.path, draft.now_ms + requires.within_ms)
 
@@ -119,8 +105,7 @@ def remember_decision(draft: Draft, node: StepNode, gate_id: str, approval: Appr
 
 def forget_decision(draft: Draft, node: StepNode, gate_id: str) -> None:
     """Let an earlier visit of a gate count no more: it is decided anew, or skipped."""
-    frame = _frame_of(draft, node, gate_id)
-    if frame is not None:
+    if frame := _frame_of(draft, node, gate_id):
         draft.put_frame(replace(frame, approvals={name: given for name, given in frame.approvals.items() if name != gate_id}))
 
 
@@ -158,8 +143,7 @@ def _listed(action: ActionState, rule: str) -> list[str]:
 
 def result_of(draft: Draft, action: ActionState, event: ApprovalDecided) -> dict[str, Json]:
     """Give the value of a decided gate (language.md §2)."""
-    names = [*action.votes, event.by.name]
-    by: Json = list(names) if action.params.get("count") is not None else event.by.name
+    by: Json = [*action.votes, event.by.name] if action.params.get("count") is not None else event.by.name
     return {
         "approved": event.approved, "by": by, "at": instant(draft.now_ms), "note": event.note, "digest": event.digest,
         "assurance": event.by.assurance,

@@ -75,7 +75,8 @@ def _index_list(definition: Definition, index: Index, at: str, steps: tuple[Step
 def expressions(step: Step) -> list[Expr]:
     """Give every expression that a step itself holds; those of its lists are theirs."""
     found: list[Expr] = []
-    _collect(step, found)
+    for name in names_of(Step):
+        _collect(getattr(step, name), found)
     return found
 
 
@@ -84,12 +85,10 @@ def _collect(record: object, found: list[Expr]) -> None:
         found.append(record)
     elif isinstance(record, tuple):
         for part in cast(tuple[object, ...], record):
-            if not isinstance(part, Step):
-                _collect(part, found)
-    else:
+            _collect(part, found)
+    elif record and not isinstance(record, str | Step):  # most fields are not used by a step
         for name in names_of(type(record)):
-            if (part := getattr(record, name)) and not isinstance(part, str):  # most fields are not used by a step
-                _collect(part, found)
+            _collect(getattr(record, name), found)
 
 
 def walk(steps: tuple[Step, ...]) -> Iterator[Step]:

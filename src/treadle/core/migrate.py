@@ -86,10 +86,8 @@ def _renamed(state: RunState, event: RunMigrated) -> RunState:
         around, _, step_id = path.rpartition("/")
         frame = frames[nodes[around].frame]
         frames[frame.path] = replace(frame, marks={**frame.marks, step_id: "passed"})
-    timers = {
-        f"{kind}:{to(path)}": due_ms for (kind, _, path), due_ms in ((n.partition(":"), due_ms) for n, due_ms in state.timers.items())
-    }
-    timers |= {f"within:{path}": due_ms for path, due_ms in event.dues.items()}
+    armed = ((name.partition(":"), due_ms) for name, due_ms in state.timers.items())
+    timers = {f"{kind}:{to(path)}": due_ms for (kind, _, path), due_ms in armed} | {f"within:{path}": at for path, at in event.dues.items()}
     growth = limits.ENTRY_BYTES * (len(nodes) + len(frames) + len(state.actions) + len(state.undo)) if event.renamed else 0
     return replace(
         state, nodes=nodes, frames=frames, actions={to(a): replace(v, id=to(a), at=to(v.at)) for a, v in state.actions.items()},
@@ -104,17 +102,16 @@ def _misfits(draft: Draft) -> Iterator[str]:
     lists, steps = draft.index.lists, draft.index.steps
     for path, node in draft.nodes.items():
         frame = draft.frames[node.frame]
-        if isinstance(node, ListNode) and (
-            node.at not in lists or (frame.path == path and frame.state is not None) != (node.at in draft.index.scopes)
-        ):
-            yield f"`{path}` is open, and there is no such list of steps"
-        elif isinstance(node, StepNode):
-            around = draft.list_node(node.list_path)
-            if node.at not in steps or lists.get(around.at, ())[around.cursor : around.cursor + 1] != (steps[node.at],):
-                yield f"`{path}` is open, and there is no such step"
-    yield from (
-        f"`{path}` can be taken back, and has no `undo` there" for path, kept in draft.undo.items() if f"{kept.at}.undo" not in lists
-    )
+        if isinstance(node, ListNode):
+            is_scope = frame.path == path and frame.state is not None
+            if node.at not in lists or is_scope != (node.at in draft.index.scopes):
+                yield f"`{path}` is open, and there is no such list of steps"
+            continue
+        around = draft.list_node(node.list_path)
+        if node.at not in steps or lists.get(around.at, ())[around.cursor : around.cursor + 1] != (steps[node.at],):
+            yield f"`{path}` is open, and there is no such step"
+    gone = (path for path, kept in draft.undo.items() if f"{kept.at}.undo" not in lists)
+    yield from (f"`{path}` can be taken back, and has no `undo` there" for path in gone)
 
 
 def _declare(draft: Draft) -> Iterator[str]:

@@ -24,7 +24,7 @@ from treadle.core.schema_bind import bind_inputs, single_required
 from treadle.core.state import ActionState, Frame, ListNode, StepNode
 from treadle.core.steps import fail_step, finish_step, schema_problem, write_fields
 from treadle.core.values import Json, Value, canonical, digest
-from treadle.core.verify import prove
+from treadle.core.verify import prove, to_prove
 from treadle.core.waiting import wait
 from treadle.core.worktrees import ask, directory
 
@@ -42,10 +42,8 @@ def visit_step(draft: Draft, node: StepNode) -> None:
         _fall_back(draft, node)
     elif node.phase == "gate":
         _pass_gate(draft, node)
-    elif node.phase == "action":
-        action = draft.actions.get(node.path)
-        if action is not None and action.status == "verifying" and f"{node.path}.verify" not in draft.actions:
-            prove(draft, node, action)
+    elif action := to_prove(draft, node):
+        prove(draft, node, action)
     elif node.phase == "block" and isinstance(spec, d.Foreach) and node.fan is not None:
         blocks.go_on_with_rounds(draft, node, spec, node.fan)
     elif node.phase == "block" and isinstance(spec, d.While | d.Repeat):
@@ -72,8 +70,7 @@ def _may_begin(draft: Draft, node: StepNode, step: Step, render: Renderer) -> bo
     own(draft, node.path, node.at, step.budget)
     if not step.isolation or isinstance(step.spec, d.Foreach | d.Parallel):
         return True
-    draft.put(replace(node, phase="worktree", results=()))
-    ask(draft, node, node.at)
+    ask(draft, draft.put(replace(node, phase="worktree", results=())), node.at)
     return False
 
 
@@ -98,8 +95,8 @@ def _open_action(draft: Draft, node: StepNode, spec: d.Spec, render: Renderer) -
     step, params = draft.step(node), _params(draft, node, spec, render)
     if step.key is not None:
         params["key"] = render.value(step.key, "idempotency_key")
-    if any(file.changed for each in step.verify for file in each.files):
-        paths: list[Value] = [render.value(file.path, "verify") for each in step.verify for file in each.files if file.changed]
+    paths: list[Value] = [render.value(file.path, "verify") for each in step.verify for file in each.files if file.changed]
+    if paths:
         where = directory(draft, node)
         params["files_before"] = render.call(FILES_DIGEST, OWN_VERSION, (paths, where) if where else (paths,))
     if step.cache is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
+from treadle.core.schema import check
 from treadle.core.values import Json, Value
 
 # What is looked at here comes from the definition or was checked when the step opened; none of it is ever set aside (aside.py).
@@ -15,6 +16,11 @@ def expected_answer(kind: str, params: Mapping[str, Value]) -> Schema:
         return _prompt(params)
     output = params.get("output") if kind == "delegate" else None
     return cast(Schema, output) if isinstance(output, dict) else {}
+
+
+def faults_of(schema: Json, value: Value, what: str = "the answer") -> tuple[str, ...]:
+    """Tell how a whole value does not fit a schema, fault by fault; `what` names the value itself."""
+    return tuple(f"{fault.path or what}: {fault.message}" for fault in check(schema, value)) if isinstance(schema, dict) and schema else ()
 
 
 def _prompt(params: Mapping[str, Value]) -> Schema:

@@ -5,10 +5,10 @@ remembers what expressions read, keeps what `undo` needs and lets the list go on
 what its owner makes of that is said in endings.py.
 """
 
-from typing import Literal
+from typing import Literal, cast
 
 from treadle.core import limits
-from treadle.core.aside import in_pieces
+from treadle.core.aside import errors_of, in_pieces
 from treadle.core.closing import begin_closing
 from treadle.core.definition import OnError, Parallel, Task
 from treadle.core.draft import NODE_TIMERS, Draft
@@ -16,8 +16,8 @@ from treadle.core.errors import Failure, failure_at
 from treadle.core.records import replace
 from treadle.core.render import visible_names
 from treadle.core.schema import check
-from treadle.core.state import Fan, Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry, frames_from
-from treadle.core.values import CHUNK_ITEMS, Chunks, Value
+from treadle.core.state import Frame, ListNode, Node, Outcome, StepEnd, StepNode, UndoEntry, frames_from
+from treadle.core.values import Value
 from treadle.core.worktrees import ask, has_uncommitted
 
 
@@ -66,16 +66,16 @@ def fail_step(draft: Draft, node: StepNode, failure: Failure) -> None:
     if policy.policy == "do":
         open_handler(draft, node, ".on_error", failure)
         return
-    if policy.policy == "continue":
-        draft.degraded = True
-    _conclude(draft, node, StepEnd(status="failed", result=failure.result, failure=failure, goes_on=policy.policy == "continue"))
+    goes_on = policy.policy == "continue"
+    draft.degraded = draft.degraded or goes_on
+    _conclude(draft, node, StepEnd(status="failed", result=failure.result, failure=failure, goes_on=goes_on))
 
 
 def finish_handled(draft: Draft, node: StepNode, target: str | None = None) -> None:
     """End a step whose failure was handled; its list goes on behind it, or at `target`."""
     draft.note("step_handled", node.path)
-    failure = node.failure
-    _conclude(draft, node, StepEnd(status="failed", result=failure.result if failure else None, failure=failure, target=target))
+    result = node.failure.result if node.failure else None
+    _conclude(draft, node, StepEnd(status="failed", result=result, failure=node.failure, target=target))
 
 
 def write_result(draft: Draft, node: StepNode, failure: Failure) -> None:
@@ -179,8 +179,7 @@ def depart(draft: Draft, node: StepNode, end: StepEnd) -> None:
     if not end.goes_on and end.failure is not None:
         begin_closing(draft, parent, Outcome(how="fail", failure=end.failure))
         return
-    last = end.result if _wants_last(draft, parent) else None
-    parent = replace(parent, cursor=parent.cursor + 1, last=last)
+    parent = replace(parent, cursor=parent.cursor + 1, last=end.result if _wants_last(draft, parent) else None)
     draft.put(parent if end.target is None else _jumped(draft, parent, end.target))
     draft.look_at(parent.path)
 
@@ -201,10 +200,8 @@ def _jumped(draft: Draft, parent: ListNode, target: str) -> ListNode:
 
 
 def _wants_last(draft: Draft, parent: ListNode) -> bool:
-    if parent.owner is None:
-        return False
-    owner = draft.step_node(parent.owner)
-    return owner.phase == "read_back" or (owner.phase == "block" and isinstance(draft.step(owner).spec, Parallel))
+    owner = draft.nodes.get(parent.owner or "")
+    return isinstance(owner, StepNode) and (owner.phase == "read_back" or (owner.phase == "block" and owner.join is not None))
 
 
 def _keep_for_undo(draft: Draft, node: StepNode, end: StepEnd) -> None:
@@ -212,14 +209,11 @@ def _keep_for_undo(draft: Draft, node: StepNode, end: StepEnd) -> None:
     if end.status != "completed" or not draft.step(node).undo or draft.status == "undoing":
         return
     frame, scope = draft.frames[node.frame], draft.scope_of(node.frame)
-    names = visible_names(draft, frame)
-    round_of = next((f for f in frames_from(draft.frames, frame) if f.index is not None), None)
-    steps, own = names["steps"], scope.path != ""
-    seen: dict[str, Value] = dict(steps) if isinstance(steps, dict) else {}
+    names, own = visible_names(draft, frame), scope.path != ""
+    around = next((f for f in frames_from(draft.frames, frame) if f.index is not None), Frame(path="", outer=None))
     draft.undo[node.path] = UndoEntry(
-        at=node.at, steps=seen, item=names.get("item"),
-        index=round_of.index if round_of else None, count=round_of.count if round_of else 0,
-        item_name=round_of.item_name if round_of else None, inputs=scope.inputs if own else None, state=scope.state if own else None,
+        at=node.at, steps=dict(cast("dict[str, Value]", names["steps"])), item=names.get("item"), index=around.index, count=around.count,
+        item_name=around.item_name, inputs=scope.inputs if own else None, state=scope.state if own else None,
     )  # fmt: skip
     draft.size_bytes += 2 * limits.ENTRY_BYTES
 
@@ -228,7 +222,7 @@ def _keep_for_undo(draft: Draft, node: StepNode, end: StepEnd) -> None:
 
 
 def _record(draft: Draft, node: StepNode, status: str, result: Value, failure: Failure | None) -> Value:
-    errors = _errors(node.fan) if node.fan is not None else _failures(draft, node) if node.join is not None else []
+    errors = errors_of(node.fan) if node.fan is not None else _failures(draft, node)
     error = failure.shown() if failure is not None else None
     record: dict[str, Value] = {"status": status, "result": result, "error": error, "errors": errors, "visits": visits_of(node)}
     return {**record, "worktree": _trees(draft, node)} if draft.step(node).isolation else record
@@ -246,21 +240,12 @@ def remember(draft: Draft, node: StepNode, end: StepEnd) -> None:
     name = step_id.replace("-", "_")
     frame = draft.frames[node.frame]
     if end.status != "completed":
-        frame = replace(frame, marks={**frame.marks, step_id: end.status})
+        draft.put_frame(frame := replace(frame, marks={**frame.marks, step_id: end.status}))
     elif step_id in frame.marks:
-        frame = replace(frame, marks={k: v for k, v in frame.marks.items() if k != step_id})
+        draft.put_frame(frame := replace(frame, marks={k: v for k, v in frame.marks.items() if k != step_id}))
     if name in draft.index.read_ids or "*" in draft.index.read_ids:
         record = _record(draft, node, end.status, end.result, end.failure)
-        frame = replace(frame, steps={**frame.steps, name: draft.keep(record)})
-    if frame is not draft.frames[node.frame]:
-        draft.put_frame(frame)
-
-
-def _errors(fan: Fan) -> Value:
-    if not fan.error_parts:
-        return list(fan.errors)
-    parts = (*fan.error_parts, fan.errors) if fan.errors else fan.error_parts
-    return Chunks(parts=parts, length=len(fan.error_parts) * CHUNK_ITEMS + len(fan.errors))
+        draft.put_frame(replace(frame, steps={**frame.steps, name: draft.keep(record)}))
 
 
 def _trees(draft: Draft, node: StepNode) -> Value:
@@ -271,9 +256,11 @@ def _trees(draft: Draft, node: StepNode) -> Value:
 
 
 def _failures(draft: Draft, node: StepNode) -> Value:
-    spec, failures = draft.step(node).spec, node.join.failures if node.join is not None else {}
-    names = list(spec.branches) if isinstance(spec, Parallel) else []
-    return [{**failure.shown(), "index": names.index(name), "branch": name} for name, failure in failures.items()]
+    spec, join = draft.step(node).spec, node.join
+    if join is None or not isinstance(spec, Parallel):
+        return []
+    names = list(spec.branches)
+    return [{**failure.shown(), "index": names.index(name), "branch": name} for name, failure in join.failures.items()]
 
 
 def lose_worktree(draft: Draft, node: Node, failure: Failure, *, kept: bool) -> None:

@@ -12,8 +12,7 @@ from treadle.core.draft import ATTEMPT_TIMERS, Draft
 from treadle.core.errors import Failure
 from treadle.core.records import replace
 from treadle.core.render import Renderer
-from treadle.core.schema import check
-from treadle.core.schema_expected import expected_answer
+from treadle.core.schema_expected import expected_answer, faults_of
 from treadle.core.state import ActionState, StepNode
 from treadle.core.steps import finish_step
 from treadle.core.values import Value, as_text
@@ -28,15 +27,21 @@ def await_proof(draft: Draft, action: ActionState, value: Value) -> None:
     draft.look_at(action.id)
 
 
+def to_prove(draft: Draft, node: StepNode) -> ActionState | None:
+    """Give the action of a step whose answer is kept, and has not been looked at."""
+    action = draft.actions.get(node.path) if node.phase == "action" else None
+    waits = action is not None and action.status == "verifying" and node.path + VERIFY not in draft.actions
+    return action if waits else None
+
+
 def prove(draft: Draft, node: StepNode, action: ActionState) -> None:
     """Check the answer, or have the world looked at. Raises what rendering raises."""
     step, render = draft.step(node), Renderer(draft, node)
     render.names = {**render.names, "result": action.answer}
-    faults: list[str] = []
-    outside: list[Value] = []
+    faults, outside = list[str](), list[Value]()
     for number, each in enumerate(step.verify, 1):
         if isinstance(each.schema, dict):
-            faults += [f"{fault.path or 'the answer'}: {fault.message}" for fault in check(each.schema, draft.whole(action.answer))]
+            faults += faults_of(each.schema, draft.whole(action.answer))
         elif each.expression is not None:
             if not render.truth(each.expression, f"verify[{number}]"):
                 said = render.value(each.message, f"verify[{number}].message") if each.message is not None else None
@@ -73,9 +78,8 @@ def _look(draft: Draft, action: ActionState, checks: list[Value]) -> None:
 
 def looked(draft: Draft, looking: ActionState, value: Value, failure: Failure | None) -> None:
     """Take what a look at the world found: a list of `{check, ok, message}`."""
-    action = draft.actions[looking.id.removesuffix(VERIFY)]
+    action, rows = draft.actions[looking.id.removesuffix(VERIFY)], draft.whole(value)
     draft.drop_action(looking.id)
-    rows = draft.whole(value)
     bad = [row for row in rows if isinstance(row, dict) and row.get("ok") is not True] if isinstance(rows, list) else []
     draft.note("verified" if not bad and failure is None else "verify_failed", action.id, found=draft.keep(value))
     if failure is not None:
@@ -93,10 +97,8 @@ def refuse_output(draft: Draft, action: ActionState, faults: tuple[str, ...]) ->
     if left <= 0:
         fail_attempt(draft, action, problem)
         return
-    status = "claimed" if action.holder is not None else "open"
-    again = replace(
-        action, status=status, attempt=action.attempt + 1, repairs=action.repairs + 1, problem=problem, answer=None, counted=False
-    )  # fmt: skip
+    action = replace(action, status="claimed" if action.holder is not None else "open", problem=problem, answer=None)
+    again = replace(action, attempt=action.attempt + 1, repairs=action.repairs + 1, counted=False)
     draft.put_action(again)
     draft.note("output_refused", action.id, attempt=action.attempt, faults=list(faults))
     draft.refuse(

@@ -23,7 +23,7 @@ from treadle.core.gates import REQUIRES
 from treadle.core.index import FINALLY, budget_at
 from treadle.core.records import replace
 from treadle.core.render import Renderer, instant
-from treadle.core.schema import check
+from treadle.core.schema_expected import faults_of
 from treadle.core.state import ActionState, Outcome, Signal, StepNode, Waiting
 from treadle.core.steps import fail_step, finish_step
 from treadle.core.values import Json, Value
@@ -34,20 +34,14 @@ def wait(draft: Draft, node: StepNode, spec: Wait, render: Renderer) -> None:
     if spec.signal is not None:
         _wait_for_signal(draft, node, spec)
         return
-    until_ms = (
-        _since_ms(draft, node) + (spec.duration_ms or 0) if spec.until is None else _instant_ms(node, render.value(spec.until, "until"))
-    )
+    since_ms = node.wait.since_ms if node.wait is not None else draft.now_ms  # before now, if its text was changed while it waited
+    until_ms = since_ms + (spec.duration_ms or 0) if spec.until is None else _instant_ms(node, render.value(spec.until, "until"))
     if until_ms <= draft.now_ms:
-        finish_step(draft, node, {"waited_ms": draft.now_ms - _since_ms(draft, node)})
+        finish_step(draft, node, {"waited_ms": draft.now_ms - since_ms})
         return
-    draft.put(replace(node, phase="wait", results=(), wait=Waiting(since_ms=_since_ms(draft, node), until_ms=until_ms)))
+    draft.put(replace(node, phase="wait", results=(), wait=Waiting(since_ms=since_ms, until_ms=until_ms)))
     draft.arm("wait", node.path, until_ms)
     draft.note("waiting", node.path, until_ms=until_ms)
-
-
-def _since_ms(draft: Draft, node: StepNode) -> int:
-    """Tell when a step began to wait: before now, if its text was changed while it waited."""
-    return node.wait.since_ms if node.wait is not None else draft.now_ms
 
 
 def _wait_for_signal(draft: Draft, node: StepNode, spec: Wait) -> None:
@@ -96,8 +90,7 @@ def receive(draft: Draft, event: SignalSent) -> None:
 
 
 def _faults(draft: Draft, spec: Wait, payload: Value) -> tuple[str, ...]:
-    faults = check(spec.payload, draft.whole(payload)) if isinstance(spec.payload, dict) else ()
-    return tuple(f"{fault.path or 'the payload'}: {fault.message}" for fault in faults)
+    return faults_of(spec.payload, draft.whole(payload), "the payload") if isinstance(spec.payload, dict) else ()
 
 
 # Timers
@@ -112,10 +105,7 @@ def fire_due(draft: Draft) -> None:
         due_ms, path, kind = min(due)
         draft.disarm(path, kind)
         draft.note("timer_fired", path, timer=kind, due_ms=due_ms)
-        if kind in NODE_TIMERS:
-            _fire_node(draft, kind, path)
-        else:
-            _fire(draft, kind, path)
+        (_fire_node if kind in NODE_TIMERS else _fire)(draft, kind, path)
 
 
 def _fire_node(draft: Draft, kind: str, path: str) -> None:
@@ -126,8 +116,7 @@ def _fire_node(draft: Draft, kind: str, path: str) -> None:
     elif kind == "shield":
         draft.note("finally_cut", path)
         if path == FINALLY:
-            message = "the workflow's `finally` took longer than 5 minutes and was stopped"
-            skip_finally(draft, failure_at(FINALLY, "timeout", message))
+            skip_finally(draft, failure_at(path, "timeout", "the workflow's `finally` took longer than 5 minutes and was stopped"))
         else:
             begin_closing(draft, node, node.closing or Outcome(how="cancel"), shielded=False)
     elif node.closing is not None or not isinstance(node, StepNode):
@@ -148,14 +137,12 @@ def _fire(draft: Draft, kind: str, path: str) -> None:
         end_stopping(draft, action)
     else:
         draft.commands.append(StopAction(action=path, attempt=action.attempt))
-        limit_ms = draft.step_at(action.at).timeout_ms
-        message = f"attempt {action.attempt} of `{path}` took longer than {limit_ms} ms"
+        message = f"attempt {action.attempt} of `{path}` took longer than {draft.step_at(action.at).timeout_ms} ms"
         fail_attempt(draft, action, failure_at(path, "timeout", message))
 
 
 def _within(draft: Draft, node: StepNode) -> None:
-    action = draft.actions.get(node.path)
-    message = f"step `{node.path}` was not done within {draft.step(node).within_ms} ms"
+    action, message = draft.actions.get(node.path), f"step `{node.path}` was not done within {draft.step(node).within_ms} ms"
     failure = failure_at(node.path, "timeout", message)
     if action is not None and action.kind == "approve":
         _reject_late(draft, action, message)
