@@ -288,7 +288,7 @@ def test_runs_lists_what_is_unfinished_with_what_it_waits_for(project):
     rows = project.treadle("runs", "--all", "--json").json["runs"]
     assert set(rows[0]) == {
         "id", "workflow", "title", "status", "exit_code", "revision", "created_at", "updated_at", "next_due_at", "started_by", "directory",
-        "branch", "definition", "parent",
+        "branch", "definition", "parent", "forked_from",
     }  # fmt: skip
     assert rows[0]["status"] == "cancelled"
     assert project.treadle("runs", "--status", "failed").out.startswith("No runs like that")

@@ -22,7 +22,7 @@ def test_json_of_a_run_has_the_documented_keys(project):
     run = project.treadle("run", "ask", "--script", str(script), "--json").json
     assert set(run) == {
         "id", "workflow", "version", "status", "exit_code", "revision", "started_at", "started_by", "degraded", "parked", "next_due_at",
-        "inputs", "state", "result", "failure", "steps", "actions", "ending", "undo", "parent", "waits", "signals", "budgets",
+        "inputs", "state", "result", "failure", "steps", "actions", "ending", "undo", "parent", "forked_from", "waits", "signals", "budgets",
     }  # fmt: skip
     assert (run["status"], run["exit_code"], run["result"]) == ("completed", 0, "tea")
     assert [(s["path"], s["type"], s["status"]) for s in run["steps"]] == [

@@ -45,7 +45,10 @@ def blocks(kind: str) -> list[tuple[str, str]]:
 # Many processes, one after the other: run in CI.
 SLOW = {
     "docs/tutorial.md",
-    *(f"docs/how-to/{name}.md" for name in ("test-a-workflow", "look-before-you-run", "first-run", "secrets", "wait-undo-account", "fork-a-run", "keep-and-move")),
+    *(
+        f"docs/how-to/{name}.md"
+        for name in ("test-a-workflow", "look-before-you-run", "first-run", "secrets", "wait-undo-account", "fork-a-run", "keep-and-move")
+    ),
 }
 
 

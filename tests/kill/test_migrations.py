@@ -12,7 +12,14 @@ from treadle.engine.verifying import verify_run
 from treadle.ports import RunMeta, RunQuery
 from treadle.testing.world import AGENT
 
-POINTS = {"commit.begun": False, "commit.event": False, "commit.unit": False, "commit.before": False, "commit.after": True, "commit.released": True}
+POINTS = {
+    "commit.begun": False,
+    "commit.event": False,
+    "commit.unit": False,
+    "commit.before": False,
+    "commit.after": True,
+    "commit.released": True,
+}
 QUICK = ("commit.before", "commit.after")
 
 

@@ -16,7 +16,12 @@ ELSEWHERE = ("prune.", "restore.")  # passed by commands of their own: test_prun
 ALONE, IN_A_GROUP = 5, 40  # which passing lies in which part of the child's walk
 PASSINGS = [
     *((point, 1) for point in ONCE),
-    *((point, nth) for point in sorted(faults.points()) if point not in ONCE and not point.startswith(ELSEWHERE) for nth in (ALONE, IN_A_GROUP)),
+    *(
+        (point, nth)
+        for point in sorted(faults.points())
+        if point not in ONCE and not point.startswith(ELSEWHERE)
+        for nth in (ALONE, IN_A_GROUP)
+    ),
 ]
 
 

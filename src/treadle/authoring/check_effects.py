@@ -32,7 +32,11 @@ def is_repeatable(step: StepTree, tool_effects: Map[str, str]) -> bool:
     A child run is started once, and what it does has effects of its own, each with its own rules. A merge goes on where it was.
     """
     written = step.fields.get("repeatable")
-    return written if isinstance(written, bool) else step.type in {"delegate", "run", "merge"} and effect_of(step, tool_effects) not in IRREVOCABLE
+    return (
+        written
+        if isinstance(written, bool)
+        else step.type in {"delegate", "run", "merge"} and effect_of(step, tool_effects) not in IRREVOCABLE
+    )
 
 
 def check_step(step: StepTree, to: Reporter) -> None:

@@ -286,7 +286,9 @@ class _Walk:
 
     def _name(self, name: str) -> Shape:
         site, shapes = self.site, self.shapes
-        if name == "item" or (site.step is not None and name not in {"inputs", "state", "steps", "run", "loop", "error", "secrets", "worktree"}):
+        if name == "item" or (
+            site.step is not None and name not in {"inputs", "state", "steps", "run", "loop", "error", "secrets", "worktree"}
+        ):
             let = dict(cast("list[tuple[str, Expr]]", site.step.fields.get("let") or [])) if site.step is not None else {}
             if name in let:
                 return None

@@ -270,7 +270,9 @@ class _Planning:
             now = self.new_steps.get(self.to(step_id))
             if now is None:
                 continue
-            fields = tuple(name for name in names_of(Step) if name not in {"id", "needs_state"} and _shallow(was, name) != _shallow(now, name))
+            fields = tuple(
+                name for name in names_of(Step) if name not in {"id", "needs_state"} and _shallow(was, name) != _shallow(now, name)
+            )
             if fields or now.id != was.id:
                 when = "open" if step_id in opened else "past" if step_id in past else "to come"
                 yield Change(step=now.id, was=step_id, fields=fields, when=when)

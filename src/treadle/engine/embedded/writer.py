@@ -352,7 +352,9 @@ class Writer:
     def _checkpoint(self, *, truncate: bool) -> None:
         faults.point("checkpoint.before")
         self._checkpointed_at_bytes = self._session.log_bytes
-        with contextlib.suppress(apsw.Error):  # a reader is in the way, or the disk is full: the log keeps all of it, the next one will do it
+        with contextlib.suppress(
+            apsw.Error
+        ):  # a reader is in the way, or the disk is full: the log keeps all of it, the next one will do it
             self._session.checkpoint(truncate=truncate)
         faults.point("checkpoint.after")
 
