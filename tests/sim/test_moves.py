@@ -46,3 +46,7 @@ def test_a_mistake_in_the_core_is_seen(wrong):
 
     with swapped(migrate._let_go, wrong), pytest.raises(Violation, match="migration"):
         attack()
+
+
+def test_a_step_that_was_handed_out_before_a_move_still_has_its_finally():
+    MovingSim(random.Random(403)).run()  # a failed attempt, parked, moved, cancelled

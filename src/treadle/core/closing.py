@@ -85,7 +85,10 @@ def closing_goes_on(draft: Draft) -> None:
 
 def owes_finally(draft: Draft, node: Node) -> bool:
     """Tell whether a step has begun and its `finally` has not."""
-    return isinstance(node, StepNode) and node.phase not in {"opening", "worktree", "finally"} and bool(draft.step(node).final_steps)
+    if not isinstance(node, StepNode) or node.phase == "finally":
+        return False
+    # What is rendered again was handed out before.
+    return (node.again is not None or node.phase not in {"opening", "worktree"}) and bool(draft.step(node).final_steps)
 
 
 def below(draft: Draft, node: Node) -> list[Node]:

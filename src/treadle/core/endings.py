@@ -93,8 +93,7 @@ def list_done(draft: Draft, node: ListNode) -> None:
 
 
 def _output_of(draft: Draft, node: ListNode) -> Expr | None:
-    scope = draft.index.scopes.get(node.at)
-    if scope is not None:
+    if (scope := draft.index.scopes.get(node.at)) is not None:
         return scope.output
     spec = draft.step(draft.step_node(node.owner)).spec if node.owner is not None and node.at.endswith("[]") else None
     return spec.output if isinstance(spec, Foreach) else None

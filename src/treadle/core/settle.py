@@ -72,8 +72,7 @@ def _go_on_with_list(draft: Draft, node: ListNode) -> None:
 def begin_step(draft: Draft, node: StepNode, *, again: bool = False) -> None:
     """Open a visit of a step."""
     draft.put(node)
-    within_ms = draft.step(node).within_ms
-    if within_ms is not None:
+    if (within_ms := draft.step(node).within_ms) is not None:
         draft.arm("within", node.path, draft.now_ms + within_ms)
     draft.note("step_begun_anew" if again else "step_opened", node.path)
     draft.look_at(node.path)
