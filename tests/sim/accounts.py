@@ -306,6 +306,8 @@ class Accounts:
             places = [at for at, each in self.steps.items() if each.id == gate and "[]" not in at]
             if places and not self.stands.get(gate, False):
                 self.broken("gates", f"{note.path} was handed out, and {gate} was reached again and not approved since")
+            if approval is None and places:
+                continue  # reached again later in this very transition; until then it stood
             now = digest(canonical(fill({"of": gate, "state": seen}, self.blobs.__getitem__)))
             if approval is None or not approval.approved or approval.digest != now:
                 self.broken("gates", f"{note.path} was handed out, and {gate} has not approved what it would show now")
