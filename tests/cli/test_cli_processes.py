@@ -82,7 +82,7 @@ def test_the_steps_of_an_agent_that_is_at_work_are_left_to_it(make_project):
         assert terminal.end() == 3
     # Once the session is gone, the person at the terminal is asked.
     again = project.terminal("resume", run)
-    again.until("to be done: each[")
+    again.until("shows more")
     again.interrupt()
     again.end()
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ def pay(key: str) -> dict:
 '''
 OPEN_AT_ONCE = 40
 PERSON_EVERY = 40
-LOOKS = 20
 DRAIN_S = 120.0
 
 
@@ -152,7 +151,6 @@ class Driver:
         self.open: dict[str, str] = {}
         self.started: list[str] = []
         self.unknown: set[str] = set()
-        self.looked: Counter[str] = Counter()
         self.asked_again = 0
 
     def call(self, tool: str, **arguments: object) -> dict[str, Any]:
@@ -208,12 +206,9 @@ class Driver:
             raise AssertionError(told)
         elif "gate" in json.dumps(told) and run not in self.scene.to_approve:
             self.scene.to_approve.append(run)
-        else:
-            self.looked[run] += 1
-            # It waits for a worker, or for a person to say what became of a payment that nobody answered for.
-            if self.looked[run] % LOOKS == 0 and "outcome_unknown" in json.dumps(self.insist("get_run", run_id=run)):
-                self.unknown.add(run)
-                self.open.pop(run)
+        elif "nobody knows whether" in told.get("why", ""):
+            self.unknown.add(run)
+            self.open.pop(run)
 
     def look(self) -> None:
         """Ask for the next step of all that is open."""

@@ -15,7 +15,7 @@ def test_killed_processes_lose_nothing_and_do_nothing_twice_unseen(tmp_path):
     found, scene, driver = play(tmp_path, runs=25, seconds=8, seed=5)
     assert found.faults == []
     assert found.runs.total() == 25
-    assert found.answers >= 49
+    assert found.answers >= 50 - found.unknown  # each is asked twice; of one whose payment is unknown, once
     assert sum(scene.killed.values()) >= 5
     store = scene.project.folder / ".treadle" / "treadle.db"
     a_run = next(iter(driver.started))
