@@ -168,12 +168,16 @@ class Driver:
                 self.process.popen.wait(1.0)  # a pipe ends a moment before its process is reaped
             except subprocess.TimeoutExpired:
                 raise error from None
-            for stream in (self.process.popen.stdin, self.process.popen.stdout, self.process.popen.stderr):
-                with contextlib.suppress(OSError):
-                    stream.close()  # type: ignore[union-attr] # all three are pipes
-            self.process = None
+            self.let_go()
             self.asked_again += 1
             raise LostError from error
+
+    def let_go(self) -> None:
+        """Close the pipes of a process that is gone."""
+        process, self.process = self.process, None
+        for stream in (process.popen.stdin, process.popen.stdout, process.popen.stderr) if process is not None else ():
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr] # all three are pipes
 
     def insist(self, tool: str, **arguments: object) -> dict[str, Any]:
         """Call until there is an answer: a repeated call is taken once."""
@@ -256,4 +260,5 @@ def play(base: Path, *, runs: int, seconds: float, seed: int) -> tuple[Found, Sc
             thread.join()
         if driver.process is not None:
             driver.process.kill()
+        driver.let_go()
     return check(project.folder / ".treadle" / "treadle.db", scene.ledger, scene.clients), scene, driver
